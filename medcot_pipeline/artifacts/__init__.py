@@ -1,0 +1,26 @@
+"""Artifacts: identity by fingerprint, manifests, atomic publication, verified reading.
+
+Belongs here: everything that decides whether a published folder can be used again, and that nothing half written is.
+Does not: what the assets compute, or Dagster.
+"""
+
+from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, canonical_json, sha256_file, sha256_text
+from medcot_pipeline.artifacts.manifest import CheckOutcome, Manifest
+from medcot_pipeline.artifacts.metadata import FileLink, Markdown, Picture, Table
+from medcot_pipeline.artifacts.store import ArtifactStore, Publication
+
+__all__ = [
+    "ArtifactStore",
+    "CheckOutcome",
+    "FileHashes",
+    "FileLink",
+    "Identity",
+    "Manifest",
+    "Markdown",
+    "Picture",
+    "Publication",
+    "Table",
+    "canonical_json",
+    "sha256_file",
+    "sha256_text",
+]

@@ -1,0 +1,111 @@
+"""The manifest of a published artifact.
+
+Belongs here: its fields, reading and writing it.
+Does not: deciding whether the artifact may be used (store.py).
+"""
+
+import dataclasses
+import functools
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata as package_metadata
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.artifacts.fingerprints import Identity
+
+NAME = "manifest.json"
+RECORDED_PACKAGES = (
+    "accelerate",
+    "bitsandbytes",
+    "dagster",
+    "datasets",
+    "medcot-pipeline",
+    "peft",
+    "polars",
+    "torch",
+    "transformers",
+    "trl",
+    "unsloth",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckOutcome:
+    """Result of one asset check; a failed blocking check keeps the artifact from being published."""
+
+    name: str
+    passed: bool
+    blocking: bool
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Everything known about a published artifact.
+
+    `files` maps a path inside the artifact to its sha256. Files below `aside/` (pictures, logs, timings) are listed
+    and verified too, but do not enter `content_hash`.
+    """
+
+    asset: str
+    fingerprint: str
+    content_hash: str
+    code_version: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    external: Mapping[str, str]
+    files: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    checks: Sequence[CheckOutcome]
+    created: str
+    git_commit: str
+    packages: Mapping[str, str]
+
+    @property
+    def identity(self) -> Identity:
+        """What the artifact was made from."""
+        return Identity(self.asset, self.code_version, self.settings, self.inputs, self.external)
+
+    @property
+    def passed(self) -> bool:
+        """Whether checks were recorded and every blocking one passed."""
+        return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
+
+    def write(self, folder: Path) -> None:
+        """Write `manifest.json` into the artifact's folder."""
+        text = json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1, allow_nan=False)
+        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read `manifest.json` of an artifact's folder.
+
+        Raises:
+            OSError, ValueError, TypeError: the manifest is missing or is not one.
+        """
+        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        return cls(**{**fields, "checks": tuple(CheckOutcome(**check) for check in fields["checks"])})
+
+
+@functools.cache
+def git_commit(folder: Path) -> str:
+    """The commit of a checkout, with `-dirty` behind it where files differ, or `unknown` outside of one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that can change a result, of those installed."""
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = package_metadata.version(name)
+        except package_metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,274 @@
+"""The folder of published artifacts: atomic publication, reuse by fingerprint, verified reading.
+
+Layout below the data folder: `artifacts/<asset>/<fingerprint>/` holds published artifacts, `current/<asset>` links to
+the one that the last pass chose, `rejected/` and `damaged/` keep what was refused, `cache/` what can be made again.
+
+Belongs here: the only code that writes below those folders.
+Does not: what is in an artifact.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, canonical_json, sha256_file, sha256_text
+from medcot_pipeline.artifacts.manifest import NAME, CheckOutcome, Manifest, git_commit, package_versions
+from medcot_pipeline.artifacts.metadata import Value, to_json
+from medcot_pipeline.errors import MedcotError
+
+Checks = Callable[[Path], Sequence[CheckOutcome]]
+ASIDE = "aside"
+STAGING = ".staging-"
+
+
+class RejectedArtifact(MedcotError):
+    """A blocking check failed: nothing was published."""
+
+
+class Publication:
+    """One artifact on its way to be published, or a published one that is used again."""
+
+    def __init__(self, path: Path, manifest: Manifest | None, inputs: Mapping[str, Path]) -> None:
+        """Args: path: folder to write into or to read; manifest: of the reused artifact; inputs: folders by asset."""
+        self.path = path
+        self._manifest = manifest
+        self.reused = manifest is not None
+        self._inputs = inputs
+        self._metadata: dict[str, Value] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest, once the artifact is published."""
+        if self._manifest is None:
+            raise RuntimeError("the artifact is not published yet")
+        return self._manifest
+
+    @property
+    def metadata(self) -> Mapping[str, Value]:
+        """What was described so far."""
+        return self._metadata
+
+    def input(self, asset: str) -> Path:
+        """Folder of an upstream artifact."""
+        return self._inputs[asset]
+
+    def aside(self, name: str) -> Path:
+        """Path for a file that carries no meaning (picture, log, timing); its folder exists."""
+        path = self.path / ASIDE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def describe(self, **values: Value) -> None:
+        """Add what a person should see beside the artifact."""
+        self._metadata.update(values)
+
+    def settle(self, path: Path, manifest: Manifest) -> None:
+        """Note where the artifact came to lie."""
+        self.path, self._manifest = path, manifest
+
+
+class ArtifactStore:
+    """All artifacts below one data folder."""
+
+    def __init__(self, root: Path, project: Path) -> None:
+        """Args: root: the data folder; project: the checkout whose commit manifests record."""
+        self.root = root
+        self._project = project
+        self.hashes = FileHashes(root / "cache" / "file-hashes.json")
+
+    def folder(self, asset: str, fingerprint: str) -> Path:
+        """Where an artifact lies, published or not."""
+        return self.root / "artifacts" / asset / fingerprint
+
+    def find(self, asset: str, fingerprint: str) -> Manifest | None:
+        """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found."""
+        folder = self.folder(asset, fingerprint)
+        if not folder.is_dir():
+            return None
+        problem = self.damage(folder)
+        if problem:
+            self._set_aside(folder, problem)
+            return None
+        return Manifest.read(folder)
+
+    def current(self, asset: str) -> Manifest | None:
+        """The manifest of the artifact that the last pass chose, or None where there is none that is whole."""
+        link = self.root / "current" / asset
+        if not link.is_symlink():
+            return None
+        fingerprint = link.readlink().name
+        return self.find(asset, fingerprint)
+
+    def select(self, manifest: Manifest) -> None:
+        """Point `current/<asset>` at a published artifact, in one step."""
+        link = self.root / "current" / manifest.asset
+        link.parent.mkdir(parents=True, exist_ok=True)
+        target = Path("..") / "artifacts" / manifest.asset / manifest.fingerprint
+        if link.is_symlink() and link.readlink() == target:
+            return
+        temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
+        temporary.symlink_to(target)
+        temporary.replace(link)
+
+    def damage(self, folder: Path) -> str | None:
+        """What is wrong with a published folder, or None: every file is held against the manifest's sha256."""
+        try:
+            manifest = Manifest.read(folder)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            return f"{NAME} cannot be read ({error.__class__.__name__})"
+        if not manifest.passed:
+            return "it has no passed checks"
+        for name, expected in manifest.files.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{name} is missing"
+            if self.hashes.of(path) != expected:
+                return f"{name} has changed since it was published"
+        return None
+
+    @contextlib.contextmanager
+    def publish(
+        self, identity: Identity, inputs: Mapping[str, Path], checks: Checks, *, force: bool = False
+    ) -> Iterator[Publication]:
+        """Yield a publication to fill; on leaving, check, publish and select it.
+
+        An artifact with this fingerprint that is already published is yielded as it is (`reused`), unless `force`.
+
+        Raises:
+            RejectedArtifact: a blocking check failed; the output is kept below `rejected/`.
+            MedcotError: the disk is full; nothing is published.
+        """
+        published = None if force else self.find(identity.asset, identity.fingerprint)
+        if published:
+            yield Publication(self.folder(identity.asset, identity.fingerprint), published, inputs)
+            self.select(published)
+            return
+        try:
+            with self._staging(identity.asset) as folder:
+                publication = Publication(folder, None, inputs)
+                yield publication
+                outcomes = tuple(checks(folder))
+                manifest = self._manifest(identity, folder, publication, outcomes)
+                manifest.write(folder)
+                if not manifest.passed:
+                    raise self._reject(manifest, folder)
+                final = self._move_into_place(identity, folder, force=force)
+                publication.settle(final, Manifest.read(final))
+                self.select(publication.manifest)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise MedcotError(
+                    f"No space left below {self.root} while writing {identity.asset}; nothing was published.",
+                    "Free some space and run `medcot sync` again.",
+                ) from error
+            raise
+
+    def _manifest(
+        self, identity: Identity, folder: Path, publication: Publication, checks: Sequence[CheckOutcome]
+    ) -> Manifest:
+        files = {
+            path.relative_to(folder).as_posix(): sha256_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        meaning = {name: digest for name, digest in files.items() if not name.startswith(f"{ASIDE}/")}
+        return Manifest(
+            asset=identity.asset,
+            fingerprint=identity.fingerprint,
+            content_hash=sha256_text(canonical_json(meaning)),
+            code_version=identity.code_version,
+            settings=identity.settings,
+            inputs=identity.inputs,
+            external=identity.external,
+            files=files,
+            metadata={name: to_json(value) for name, value in publication.metadata.items()},
+            checks=checks,
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            git_commit=git_commit(self._project),
+            packages=package_versions(),
+        )
+
+    @contextlib.contextmanager
+    def _staging(self, asset: str) -> Iterator[Path]:
+        """A temporary folder beside the published ones, locked while its process lives."""
+        home = self.root / "artifacts" / asset
+        home.mkdir(parents=True, exist_ok=True)
+        sweep(home)
+        folder = home / f"{STAGING}{uuid.uuid4().hex}"
+        lock = folder.with_name(f"{folder.name}.lock")
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+
+    def _move_into_place(self, identity: Identity, folder: Path, *, force: bool) -> Path:
+        """Rename the finished folder to its final name; whoever loses a race adopts the winner's."""
+        final = self.folder(identity.asset, identity.fingerprint)
+        _fsync_tree(folder)
+        if force and final.exists():
+            self._set_aside(final, "it was made again by force")
+        try:
+            folder.rename(final)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        _fsync(final.parent)
+        return final
+
+    def _reject(self, manifest: Manifest, folder: Path) -> RejectedArtifact:
+        kept = self.root / "rejected" / manifest.asset / manifest.fingerprint
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        folder.rename(kept)
+        failed = next(check for check in manifest.checks if check.blocking and not check.passed)
+        return RejectedArtifact(
+            f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
+            f"What was made is kept in {kept}.",
+        )
+
+    def _set_aside(self, folder: Path, problem: str) -> None:
+        aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
+
+
+def sweep(home: Path) -> list[Path]:
+    """Remove staging folders of processes that are gone; returns what was removed."""
+    removed = []
+    for lock in home.glob(f"{STAGING}*.lock"):
+        with contextlib.suppress(FileNotFoundError), lock.open("r+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            folder = lock.with_suffix("")
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            removed.append(folder)
+    return removed
+
+
+def _fsync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _fsync(path)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,21 @@
+"""The one renderer and encoder of prompt, reasoning and answer, for training, perplexity and generation alike.
+
+Belongs here: the `<think>` format, segments and their tokens, the offline R1-distill tokenizer, splitting what a model wrote.
+Does not: which rows are encoded, or models.
+"""
+
+from medcot_pipeline.chat.encode import IGNORED_LABEL, EncodedRow, encode_prompt, encode_row, tokenizer_problems
+from medcot_pipeline.chat.render import Written, render_completion, render_output, render_prompt, split_written
+
+__all__ = [
+    "IGNORED_LABEL",
+    "EncodedRow",
+    "Written",
+    "encode_prompt",
+    "encode_row",
+    "render_completion",
+    "render_output",
+    "render_prompt",
+    "split_written",
+    "tokenizer_problems",
+]

@@ -1,0 +1,44 @@
+"""Settings: one pydantic section per stage, profiles in YAML, overrides from the environment.
+
+Belongs here: what can be set, its unit and range, and the errors for values that cannot be used.
+Does not: anything that acts on a setting.
+"""
+
+from medcot_pipeline.settings.load import data_dir, load_settings, profile_names, project_root
+from medcot_pipeline.settings.models import (
+    AnswerSettings,
+    BaseModelSettings,
+    DedupSettings,
+    JudgeSettings,
+    NormalizeSettings,
+    PerplexitySettings,
+    ReportSettings,
+    ReviewSettings,
+    Settings,
+    SftSettings,
+    SourceSettings,
+    SplitSettings,
+    TrackingSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "AnswerSettings",
+    "BaseModelSettings",
+    "DedupSettings",
+    "JudgeSettings",
+    "NormalizeSettings",
+    "PerplexitySettings",
+    "ReportSettings",
+    "ReviewSettings",
+    "Settings",
+    "SftSettings",
+    "SourceSettings",
+    "SplitSettings",
+    "TrackingSettings",
+    "TrainingSettings",
+    "data_dir",
+    "load_settings",
+    "profile_names",
+    "project_root",
+]

