@@ -51,11 +51,41 @@ class SourceSettings(Section):
         return self
 
 
-class NormalizeSettings(Section):
-    """Which rows normalisation drops."""
+Action = Literal["drop", "flag", "ignore"]
 
-    drop_image_questions: bool = Field(True, description="drop rows whose question needs a picture")
-    min_reasoning_chars: int = Field(10, ge=0, description="characters of reasoning below which a row is dropped")
+
+class NoiseActions(Section):
+    """What happens to a row with a defect: drop it, keep it with a flag, or do not look for the defect."""
+
+    empty_after_normalisation: Action = Field("drop", description="a field, or the question's key, has nothing left")
+    too_short: Action = Field("drop", description="a field has fewer characters than the least length set for it")
+    chat_tokens: Action = Field("drop", description="<think>, </think>, <|im_...|> or another marker of chat templates")
+    needs_image: Action = Field("drop", description="the question refers to a picture that is not there")
+    truncated: Action = Field("flag", description="reasoning or answer stops within a sentence")
+    wrong_language: Action = Field("flag", description="a field is not in the expected language")
+    shared_stem_remnant: Action = Field("flag", description="a piece of a stem shared by several questions")
+    has_options: Action = Field("flag", description="the question lists its options")
+    answer_letter_conflict: Action = Field("flag", description="reasoning and answer choose different options")
+    lost_exponent: Action = Field("flag", description="a power of ten without its exponent, such as 3.0×109/L")
+    ocr_digits: Action = Field("flag", description="O, I or l in the place of a digit, such as 11Ommhg")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_rules(cls, values: object) -> object:
+        unknown = sorted(set(values) - set(cls.model_fields)) if isinstance(values, dict) else []
+        if unknown:
+            raise ValueError(f"no noise rule {', '.join(map(str, unknown))}; known: {', '.join(cls.model_fields)}")
+        return values
+
+
+class NormalizeSettings(Section):
+    """What is done with defective rows once their text is normalised."""
+
+    actions: NoiseActions = NoiseActions()
+    language: Literal["zh", "en"] | None = Field(None, description="expected language (the question's by default)")
+    min_question_chars: int = Field(5, ge=0, description="least length of a question, characters")
+    min_reasoning_chars: int = Field(10, ge=0, description="least length of a reasoning, characters")
+    min_answer_chars: int = Field(1, ge=0, description="least length of an answer, characters")
 
 
 class DedupSettings(Section):
@@ -76,6 +106,8 @@ class SplitSettings(Section):
     test: Share = 0.05
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
+    benchmark_question_field: str = Field("question", description="field of the benchmark files that has the question")
+    drop_confirmed_from_train: bool = Field(True, description="rows confirmed to be in a benchmark leave the train split")
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> "SplitSettings":

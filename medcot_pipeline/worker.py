@@ -1,0 +1,134 @@
+"""The child process in which everything that loads a model runs: `python -m medcot_pipeline.worker`.
+
+It reads its task through Dagster Pipes, reports progress as log lines, and ends with either a result or one line that
+says what is wrong. It dies with its parent.
+
+Belongs here: the protocol and the table of tasks.
+Does not: what a task does, or anything of Dagster but `dagster_pipes`.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from medcot_pipeline.artifacts import FileHashes
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.progress import Say
+from medcot_pipeline.settings import (
+    AnswerSettings,
+    BaseModelSettings,
+    PerplexitySettings,
+    TrackingSettings,
+    TrainingSettings,
+)
+
+Task = Callable[[dict[str, Any], Say], dict[str, Any]]
+
+
+def base_model(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Get the base model and describe it."""
+    from medcot_pipeline.models.base import prepare_base_model
+    from medcot_pipeline.models.load import quiet
+
+    quiet()
+    settings = BaseModelSettings(**task["settings"])
+    return prepare_base_model(settings, Path(task["out"]), Path(task["cache"]), Path(task["root"]), say)
+
+
+def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Train the adapter."""
+    from medcot_pipeline.training.qlora import TrainingRun
+    from medcot_pipeline.training.qlora import train as train_adapter
+
+    run = TrainingRun(
+        base=_base(task),
+        sft=Path(task["sft"]),
+        splits=Path(task["splits"]),
+        out=Path(task["out"]),
+        work=Path(task["work"]),
+        wandb=Path(task["wandb"]),
+        name=task["name"],
+    )
+    settings, tracking = TrainingSettings(**task["settings"]), TrackingSettings(**task["tracking"])
+    return train_adapter(run, settings, task["max_row_tokens"], tracking, say)
+
+
+def perplexity(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Measure both arms on the held-out rows."""
+    import polars as pl
+
+    from medcot_pipeline.evaluation.perplexity import measure
+
+    held_out = pl.read_parquet(task["splits"]).filter(pl.col("split") == "test")
+    settings = PerplexitySettings(**task["settings"])
+    measured = measure(_base(task).folder, Path(task["adapter"]), held_out, settings, say)
+    measured.examples.write_parquet(Path(task["out"]) / "examples.parquet")
+    return {"left_out": measured.left_out, "max_logit_difference": measured.max_logit_difference}
+
+
+def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Generate both arms' answers."""
+    from medcot_pipeline.evaluation.generation import generate_answers
+    from medcot_pipeline.evaluation.records import Prompt, read_jsonl, write_jsonl
+
+    prompts = read_jsonl(Path(task["prompts"]), Prompt)
+    settings = AnswerSettings(**task["settings"])
+    written = generate_answers(
+        _base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say
+    )
+    write_jsonl(Path(task["out"]) / "answers.jsonl", written)
+    return {"answers": len(written)}
+
+
+TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers)}
+
+
+def _base(task: dict[str, Any]) -> Any:
+    from medcot_pipeline.models.base import open_base_model
+
+    return open_base_model(Path(task["base_model"]), FileHashes(Path(task["hashes"])))
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends, so that no orphan goes on training (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.getppid() == 1:
+            sys.exit("the parent process is gone")
+
+
+def run(pipes: PipesContext) -> int:
+    """Run the task that Pipes names; returns the exit status."""
+    task = pipes.extras["task"]
+    try:
+        result = TASKS[task](pipes.extras["arguments"], pipes.log.info)
+    except MedcotError as error:
+        pipes.report_custom_message({"problem": str(error)})
+        return 1
+    except Exception as error:
+        pipes.log.error(traceback.format_exc())
+        pipes.report_custom_message({"problem": f"{task} failed: {error.__class__.__name__}: {error}"})
+        return 1
+    pipes.report_custom_message({"result": result})
+    return 0
+
+
+def main() -> None:
+    """Entry point of the child process."""
+    die_with_parent()
+    warnings.filterwarnings("ignore")
+    with open_dagster_pipes() as pipes:
+        status = run(pipes)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
