@@ -19,7 +19,7 @@ import polars as pl
 from medcot_pipeline.corpus.swaps import SWAPS, Swaps
 
 SAME = ("copy", "punctuation", "edit", "reorder")
-SHARES = {"copy": 0.04, "punctuation": 0.04, "edit": 0.04, "reorder": 0.04} | {kind: 0.02 for kind in SWAPS}
+SHARES = {"copy": 0.04, "punctuation": 0.04, "edit": 0.04, "reorder": 0.04} | dict.fromkeys(SWAPS, 0.02)
 ALWAYS_HELD_OUT = {("肝", "肾")}
 _SYNONYMS = (
     ("患者", "病人"),
@@ -53,6 +53,9 @@ _OWN_TAILS = (
     "应首先做哪项检查？",
     "最常见的并发症是什么？",
 )
+
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def plant(n: int, key: Callable[[str], str], seed: int = 7, reasoning_chars: int
     rng = random.Random(seed)
     bases = _bases(round(n / (1 + sum(SHARES.values()))), rng)
     order = rng.sample(range(len(bases)), len(bases))
-    alphabet = "".join(bases[:2000])
+    alphabet = "".join(_HAN.findall("".join(bases[:2000])))
     records = [(f"b{number:07d}", f"b{number:07d}", "base", False, text) for number, text in enumerate(bases)]
     hidden = held_out_swaps()
     at = 0
@@ -105,7 +108,7 @@ def plant(n: int, key: Callable[[str], str], seed: int = 7, reasoning_chars: int
         while made < wanted and at < len(order):
             number, at = order[at], at + 1
             changed = _variant(kind, bases[number], alphabet, hidden, rng)
-            if changed is None or changed[0] == bases[number] and kind != "copy":
+            if changed is None or (changed[0] == bases[number] and kind != "copy"):
                 continue
             made += 1
             records.append((f"{kind[0]}{kind[-1]}{number:07d}", f"b{number:07d}", kind, changed[1], changed[0]))
@@ -202,9 +205,14 @@ def _punctuation(text: str, rng: random.Random) -> str:
 
 
 def _edited(text: str, alphabet: str, rng: random.Random) -> str:
-    """Five edits in a hundred characters, at random places: a character replaced, lost or added, a third each."""
+    """Five edits in a hundred characters: a Han character replaced, lost or added at a random place, a third each.
+
+    Digits, signs and Latin letters are left alone: an edit of those is a near-miss, not a misprint.
+    """
     chars = list(text)
-    for place in sorted(rng.sample(range(len(chars)), max(1, round(0.05 * len(chars)))), reverse=True):
+    places = [place for place, char in enumerate(chars) if _HAN.match(char)]
+    edits = min(len(places), max(1, round(0.05 * len(chars))))
+    for place in sorted(rng.sample(places, edits), reverse=True):
         change = rng.randrange(3)
         chars[place : place + (change != 2)] = [] if change == 1 else [rng.choice(alphabet)]
     return "".join(chars)

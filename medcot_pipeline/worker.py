@@ -81,9 +81,7 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
     prompts = read_jsonl(Path(task["prompts"]), Prompt)
     settings = AnswerSettings(**task["settings"])
-    written = generate_answers(
-        _base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say
-    )
+    written = generate_answers(_base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say)
     write_jsonl(Path(task["out"]) / "answers.jsonl", written)
     return {"answers": len(written)}
 
@@ -105,20 +103,18 @@ def die_with_parent() -> None:
             sys.exit("the parent process is gone")
 
 
-def run(pipes: PipesContext) -> int:
-    """Run the task that Pipes names; returns the exit status."""
+def run(pipes: PipesContext) -> None:
+    """Run the task that Pipes names and report its result, or the problem: a parent without either has no success."""
     task = pipes.extras["task"]
     try:
         result = TASKS[task](pipes.extras["arguments"], pipes.log.info)
     except MedcotError as error:
         pipes.report_custom_message({"problem": str(error)})
-        return 1
     except Exception as error:
         pipes.log.error(traceback.format_exc())
         pipes.report_custom_message({"problem": f"{task} failed: {error.__class__.__name__}: {error}"})
-        return 1
-    pipes.report_custom_message({"result": result})
-    return 0
+    else:
+        pipes.report_custom_message({"result": result})
 
 
 def main() -> None:
@@ -126,8 +122,7 @@ def main() -> None:
     die_with_parent()
     warnings.filterwarnings("ignore")
     with open_dagster_pipes() as pipes:
-        status = run(pipes)
-    sys.exit(status)
+        run(pipes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one renderer and encoder of prompt, reasoning and answer, for training, perplexity and generation alike.
 
-Belongs here: the `<think>` format, segments and their tokens, the offline R1-distill tokenizer, splitting what a model wrote.
+Belongs here: the `<think>` format, segments and their tokens, the offline R1-distill tokenizer, taking what a model
+wrote apart.
 Does not: which rows are encoded, or models.
 """
 

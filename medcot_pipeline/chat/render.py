@@ -17,7 +17,7 @@ THINK_CLOSE = "\n</think>\n\n"
 
 
 def render_output(reasoning: str, answer: str) -> str:
-    """A training row's output: `<think>\\n{reasoning}\\n</think>\\n\\n{answer}`, both stripped of outer white space."""
+    r"""A training row's output: `<think>\n{reasoning}\n</think>\n\n{answer}`, both stripped of outer white space."""
     return f"{THINK_OPEN}{reasoning.strip()}{THINK_CLOSE}{answer.strip()}"
 
 

@@ -1,32 +1,29 @@
-"""Connected components over row numbers, and their ids.
+"""Connected components of keys, and their ids.
 
-Belongs here: components and the id of a component.
-Does not: deciding which rows are connected (dedup.py), splits (splits.py).
+Belongs here: components, the id of a component.
+Does not: deciding which keys are connected (dedup.py), splits (splits.py).
 """
 
 import hashlib
-from collections.abc import Iterable
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 
-def group_ids(keys: pl.Series, edges: Iterable[tuple[int, int]]) -> pl.Series:
-    """Group of every key: sha256 of the smallest key it is connected to, 32 hexadecimal digits."""
-    parent = list(range(len(keys)))
+def group_ids(keys: pl.Series, left: NDArray[np.int64], right: NDArray[np.int64]) -> pl.Series:
+    """Group of every key: the first 32 hexadecimal digits of the sha256 of the smallest key it is connected to.
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
+    Args:
+        keys: distinct keys in ascending order.
+        left: row numbers of one end of each edge.
+        right: row numbers of the other end.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    for left, right in edges:
-        parent[root(left)] = root(right)
-    smallest: dict[int, str] = {}
-    values = keys.to_list()
-    for node, key in enumerate(values):
-        top = root(node)
-        smallest[top] = min(smallest.get(top, key), key)
-    return pl.Series(
-        "group_id", [hashlib.sha256(smallest[root(node)].encode()).hexdigest()[:32] for node in range(len(values))]
-    )
+    graph = coo_matrix((np.ones(len(left), dtype=bool), (left, right)), shape=(len(keys), len(keys)))
+    _, component = connected_components(graph, directed=False)
+    _, first, place = np.unique(component, return_index=True, return_inverse=True)
+    ids = [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys[first].to_list()]
+    return pl.Series("group_id", ids, dtype=pl.String)[place]

@@ -12,6 +12,30 @@ from medcot_pipeline.corpus.normalize import HAN, fold
 from medcot_pipeline.corpus.options import Question, chosen_letter, split_options
 from medcot_pipeline.settings.models import Action, NoiseActions, NormalizeSettings
 
+_HAN_RUN = re.compile(f"[{HAN}]+")
+_LATIN_RUN = re.compile("[A-Za-z]+")
+FEW_LETTERS = 20
+"""Letters below which the language of a field is not judged."""
+
+
+class Letters(NamedTuple):
+    """Numbers of Han characters and of Latin letters in a text."""
+
+    han: int
+    latin: int
+
+    @classmethod
+    def of(cls, text: str) -> "Letters":
+        """Counts of a text."""
+        return cls(sum(map(len, _HAN_RUN.findall(text))), sum(map(len, _LATIN_RUN.findall(text))))
+
+    @property
+    def language(self) -> str:
+        """`zh` if at least half are Han, `en` if at most one in fifty is, else `mixed`, as for no letters at all."""
+        if self.han and self.han >= self.latin:
+            return "zh"
+        return "en" if self.latin and self.han * 50 <= self.han + self.latin else "mixed"
+
 
 class Row(NamedTuple):
     """A normalised row, with what several rules need of it."""
@@ -21,12 +45,19 @@ class Row(NamedTuple):
     answer: str
     parts: Question
     key: str
+    letters: tuple[Letters, Letters, Letters]
 
     @classmethod
     def of(cls, question: str, reasoning: str, answer: str) -> "Row":
-        """The row with its question taken apart and the comparison key of its stem."""
+        """The row with its question taken apart, the comparison key of its stem, and the letters of each field."""
         parts = split_options(question)
-        return cls(question, reasoning, answer, parts, fold(parts.stem))
+        letters = (Letters.of(question), Letters.of(reasoning), Letters.of(answer))
+        return cls(question, reasoning, answer, parts, fold(parts.stem), letters)
+
+    @property
+    def language(self) -> str:
+        """Language of the three fields together."""
+        return Letters(sum(field.han for field in self.letters), sum(field.latin for field in self.letters)).language
 
 
 class NoiseRule(NamedTuple):
@@ -40,20 +71,6 @@ class NoiseRule(NamedTuple):
         """What the settings say about a row with this defect."""
         action: Action = getattr(settings.actions, self.name)
         return action
-
-
-_HAN_CHARACTER = re.compile(f"[{HAN}]")
-_LATIN_LETTER = re.compile("[A-Za-z]")
-FEW_LETTERS = 20
-"""Letters below which the language of a field is not judged."""
-
-
-def language(text: str) -> str:
-    """zh, en or mixed: by the share of Han among Han and Latin letters (zh from 1/2, en up to 1/50)."""
-    han, latin = len(_HAN_CHARACTER.findall(text)), len(_LATIN_LETTER.findall(text))
-    if han and han >= latin:
-        return "zh"
-    return "en" if latin and han * 50 <= han + latin else "mixed"
 
 
 def _empty(row: Row, settings: NormalizeSettings) -> str:
@@ -74,12 +91,12 @@ _CHAT_TOKEN = re.compile(r"</?think>|<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>
 
 
 def _chat_tokens(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_CHAT_TOKEN, row.question, row.reasoning, row.answer)
+    return _first(_CHAT_TOKEN, *(text for text in row[:3] if "<" in text))
 
 
 _IMAGE = re.compile(
-    r"\[img|<img|如[上下左右附]?图|见[上下左右附]图|[见附]图 ?\d|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|下图(?![形像])"
-    r"|(?<![电声])图中|所(?:提供|给|示)的?(?:\w{0,4})图|(?:结合|根据)[^，。；]{0,8}(?:图像|图片|照片)"
+    r"\[img|<img|如[上下左右附]?图|见[上下左右附]图|[见附]图 ?\d|[上左右]图为|下图(?![形像])"
+    r"|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|(?<![电声])图中|所(?:提供|给|示)的?(?:\w{0,4})图|(?:结合|根据)[^，。；]{0,8}(?:图像|图片|照片)"
     r"|\b(?:image|picture|figure|photograph)s? (?:is |are )?(?:shown|below|above)"
     r"|\bshown in the (?:image|picture|figure|photograph)|\b(?:radiograph|x-ray|ecg|ct scan) is shown",
     re.IGNORECASE,
@@ -101,18 +118,17 @@ def _truncated(row: Row, settings: NormalizeSettings) -> str:
 
 
 def _wrong_language(row: Row, settings: NormalizeSettings) -> str:
-    expected = settings.language or language(row.question)
-    for name, text in (("question", row.question), ("reasoning", row.reasoning), ("answer", row.answer)):
-        found = language(text)
-        if "mixed" not in (expected, found) and found != expected and len(_LETTER.findall(text)) >= FEW_LETTERS:
-            return f"{name} is {found}, not {expected}"
+    expected = settings.language or row.letters[0].language
+    for name, letters in zip(("question", "reasoning", "answer"), row.letters, strict=True):
+        enough = letters.han + letters.latin >= FEW_LETTERS
+        if enough and {expected, letters.language} == {"zh", "en"}:
+            return f"{name} is {letters.language}, not {expected}"
     return ""
 
 
-_LETTER = re.compile(f"[A-Za-z{HAN}]")
 _STEM_REMNANT = re.compile(
-    r"\A[（(]?(?:题干|共用题干)|共用题干|\A[（(]?假设信息|[（(]\d{1,3}[～-]\d{1,3}题"
-    r"|(?:\A|(?<=\s))\d{1,3}[.、] ?(?=[^\d\s])|(?<![\d.])\d{1,3}\. ?(?:该|此|若|本例|上述|一步)|\A(?:该|此|上述)(?:患者|病人|患儿|孕妇|产妇)"
+    rf"\A[（(]?题干|共用题干|\A[（(]?假设信息|[（(]\d{{1,3}}[～-]\d{{1,3}}题|\A\d{{1,3}}[.、] ?(?=[{HAN}])"
+    r"|\d{1,3}\. ?(?:该|此|若|本例|上述|一步)|\A(?:本例|(?:该|此|上述)[^，。]{0,4}(?:患者|病人|患儿|小儿|孕妇|产妇))"
 )
 
 
@@ -135,17 +151,19 @@ _LOST_EXPONENT = re.compile(r"[×xX*] ?[1l][0O](?:\d{0,2} ?/? ?L|\d{1,2} ?/ ?(?:
 
 
 def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_LOST_EXPONENT, row.question, row.reasoning, row.answer)
+    return _first(_LOST_EXPONENT, *row[:3])
 
 
+_OCR_HINT = re.compile(r"[0-9][OIl]|[Ol][0-9.～]")
 _OCR = re.compile(
-    r"(?<![A-Za-z\d.])\d[\d.]*(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=(?:mm|cm|mg|kg|ml|g)(?![a-z]))|l(?=(?:mm|cm|mg|kg|g)(?![a-z])))"
+    r"(?<![A-Za-z\d.])\d[\d.]*"
+    r"(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=(?:mm|cm|mg|kg|ml|g)(?![a-z]))|l(?=(?:mm|cm|mg|kg|g)(?![a-z])))"
     r"|(?<![A-Za-z\d])l\d|(?<![A-Za-z\d])O(?=[.～]\d)"
 )
 
 
 def _ocr_digits(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_OCR, row.question, row.reasoning, row.answer)
+    return _first(_OCR, *(text for text in row[:3] if _OCR_HINT.search(text)))
 
 
 def _first(pattern: re.Pattern[str], *texts: str) -> str:

@@ -31,11 +31,19 @@ _LOWERED = "".join(map(chr, _SUBSCRIPTS.values()))
 
 
 class Rule(NamedTuple):
-    """One step of the normalisation: `apply` returns its argument where there is nothing to change."""
+    """One step of the normalisation.
+
+    Attributes:
+        name: as in counts and settings.
+        finds: what it acts on, for people.
+        apply: the step; returns its argument where there is nothing to change.
+        needs: characters of which a text must have one for the rule to change it; none if that cannot be told.
+    """
 
     name: str
     finds: str
     apply: Callable[[str], str]
+    needs: str = ""
 
 
 class Change(NamedTuple):
@@ -46,21 +54,22 @@ class Change(NamedTuple):
     after: str
 
 
-def _translator(table: dict[int, str | None]) -> Callable[[str], str]:
-    """A function that translates by the table, and returns at once where the text has none of its characters."""
-    present = re.compile("[" + "".join(re.escape(chr(code)) for code in table) + "]")
-    return lambda text: text.translate(table) if present.search(text) else text
+def _table(characters: str, replacements: str) -> dict[int, str | None]:
+    """A table for `str.translate`, one character to one."""
+    return {ord(char): replacement for char, replacement in zip(characters, replacements, strict=True)}
 
 
-_newlines = _translator(
-    {ord(char): "\n" for char in "\x0b\x0c\x85\u2028\u2029"},
-)
+def _translation(name: str, finds: str, table: dict[int, str | None]) -> Rule:
+    """A rule that replaces or removes single characters."""
+    return Rule(name, finds, lambda text: text.translate(table), "".join(map(chr, table)))
+
+
+_LINE_ENDS = "\x0b\x0c\x85\u2028\u2029"
+_NEWLINE = re.compile(f"\r\n?|[{_LINE_ENDS}]")
 
 
 def _unify_newlines(text: str) -> str:
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _newlines(text)
+    return _NEWLINE.sub("\n", text)
 
 
 _INVISIBLE: dict[int, str | None] = {
@@ -69,12 +78,12 @@ _INVISIBLE: dict[int, str | None] = {
     **dict.fromkeys([*range(0x2066, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xFFFE, 0xFFFF]),
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
 }
-_drop_invisible = _translator(_INVISIBLE)
 _STRAY_JOINER = re.compile("\u200d(?<![\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]\u200d)")
 
 
-def _remove_invisible(text: str) -> str:
-    return _STRAY_JOINER.sub("", _drop_invisible(text))
+def _drop_stray_joiners(text: str) -> str:
+    """The zero-width joiner goes, but between emoji, which it makes one."""
+    return _STRAY_JOINER.sub("", text)
 
 
 _ENTITY = re.compile(r"&((?:amp;)*)([A-Za-z][A-Za-z0-9]{1,31};)")
@@ -86,7 +95,7 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _decode_entities(text: str) -> str:
-    return _ENTITY.sub(_entity, text) if "&" in text else text
+    return _ENTITY.sub(_entity, text)
 
 
 def _compatibility_table() -> dict[int, str | None]:
@@ -129,7 +138,7 @@ def _script(match: re.Match[str]) -> str:
 
 
 def _convert_scripts(text: str) -> str:
-    return _SCRIPT.sub(_script, text) if "<" in text else text
+    return _SCRIPT.sub(_script, text)
 
 
 _BREAK = re.compile(r"<br ?/?>|</(?:p|div|li|tr)>", re.IGNORECASE)
@@ -140,13 +149,11 @@ _SHORT_TAG = re.compile(r"</?([biup])>", re.IGNORECASE)
 
 
 def _convert_breaks(text: str) -> str:
-    return _BREAK.sub("\n", text) if "<" in text else text
+    return _BREAK.sub("\n", text)
 
 
 def _drop_tags(text: str) -> str:
     """Formatting tags out. `<b>` may be a comparison, so one-letter tags go only where one is closed."""
-    if "<" not in text:
-        return text
     text = _TAG.sub("", text)
     closed = {match[1].lower() for match in _SHORT_TAG.finditer(text) if match[0][1] == "/"}
     return _SHORT_TAG.sub(lambda match: "" if match[1].lower() in closed else match[0], text) if closed else text
@@ -178,14 +185,12 @@ _STOP_DOT = re.compile(rf"．(?=[{HAN}\n]|\Z)")
 
 def _resolve_dots(text: str) -> str:
     """The full-width `．`: a decimal point, the dot of an option or of a list, or a full stop."""
-    if "．" not in text:
-        return text
     text = _NUMBER_DOT.sub(r"\1. ", _OPTION_DOT.sub(r"\1. ", text))
     return _STOP_DOT.sub("。", _DECIMAL_DOT.sub(".", text))
 
 
 _ENDS_RANGE = r"0-9A-Za-z\u2160-\u217f²³⁰-⁹₀-₉℃℉°%)）"
-_RANGE = re.compile(rf"[~〜∼](?=(?<=[{_ENDS_RANGE}].)|(?<=[{_ENDS_RANGE}] .))(?= ?[0-9A-Za-z\u2160-\u217f<>+-])")
+_RANGE = re.compile(rf"[~〜∼](?:(?<=[{_ENDS_RANGE}].)|(?<=[{_ENDS_RANGE}] .))(?= ?[0-9A-Za-z\u2160-\u217f<>+-])")
 
 
 def _unify_ranges(text: str) -> str:
@@ -212,20 +217,23 @@ def _unify_punctuation(text: str) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("newlines", "line ends other than \\n", _unify_newlines),
-    Rule("invisible", "control and zero-width characters, BOM, unpaired surrogates", _remove_invisible),
-    Rule("entities", "named entities such as &lt;", _decode_entities),
-    Rule("compatibility", "Kangxi radicals, squared units", _translator(_compatibility_table())),
-    Rule("width", "full-width letters, digits and signs; minus signs; µ", _translator(_width_table())),
+    Rule("newlines", "line ends other than \\n", _unify_newlines, "\r" + _LINE_ENDS),
+    _translation("invisible", "control and zero-width characters, BOM, unpaired surrogates", _INVISIBLE),
+    Rule("joiners", "zero-width joiners outside emoji", _drop_stray_joiners, "\u200d"),
+    Rule("entities", "named entities such as &lt;", _decode_entities, "&"),
+    _translation("compatibility", "Kangxi radicals, squared units", _compatibility_table()),
+    _translation("width", "full-width letters, digits and signs; minus signs; µ", _width_table()),
     Rule("composition", "sequences that NFC composes", _compose),
-    Rule("scripts", "<sup>…</sup>, <sub>…</sub>", _convert_scripts),
-    Rule("breaks", "<br>, </p>", _convert_breaks),
-    Rule("tags", "formatting tags", _drop_tags),
+    Rule("scripts", "<sup>…</sup>, <sub>…</sub>", _convert_scripts, "<"),
+    Rule("breaks", "<br>, </p>", _convert_breaks, "<"),
+    Rule("tags", "formatting tags", _drop_tags, "<"),
     Rule("blanks", "runs of blanks, no-break and ideographic spaces", _tidy_blanks),
-    Rule("dots", "the full-width ．", _resolve_dots),
-    Rule("ranges", "tildes between numbers", _unify_ranges),
+    Rule("dots", "the full-width ．", _resolve_dots, "．"),
+    Rule("ranges", "tildes between numbers", _unify_ranges, "~〜∼"),
     Rule("punctuation", "ASCII marks beside Han, repeated marks, empty parentheses", _unify_punctuation),
 )
+_UNCONDITIONAL = tuple(rule for rule in RULES if not rule.needs)
+_NEEDED = re.compile("[" + re.escape("".join(rule.needs for rule in RULES)) + "]")
 
 
 def trace(text: str) -> tuple[str, list[Change]]:
@@ -233,7 +241,7 @@ def trace(text: str) -> tuple[str, list[Change]]:
     changes: list[Change] = []
     for _ in range(MAX_PASSES):
         start = text
-        for rule in RULES:
+        for rule in RULES if _NEEDED.search(text) else _UNCONDITIONAL:
             after = rule.apply(text)
             if after != text:
                 changes.append(Change(rule.name, text, after))
@@ -255,24 +263,32 @@ def normalize_text(text: str) -> str:
 _SUPERSCRIPT_RUN = re.compile(f"[{_RAISED}]+")
 _PLAIN_SUPERSCRIPTS = str.maketrans(_RAISED, "0123456789+-=()nm")
 _KEY_TABLE: dict[int, str | None] = {
-    **str.maketrans(_LOWERED, "0123456789+-=()"),
+    **_table(_LOWERED, "0123456789+-=()"),
     **{code: unicodedata.normalize("NFKC", chr(code)).casefold() for code in range(0x2160, 0x2180)},
-    **str.maketrans("≦≧⩽⩾×✕✖μ～〜∼–＾＿．", "≤≥≤≥xxxu~~~-^_."),
-    **str.maketrans({"℃": "°c", "℉": "°f"}),
+    **_table("≦≧⩽⩾×✕✖μ～〜∼–＾＿．", "≤≥≤≥xxxu~~~-^_."),
+    ord("℃"): "°c",
+    ord("℉"): "°f",
 }
-_KEY_BLANK = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_FORMULA_BLANK = re.compile(r"([a-z]\d[\d.]*)\s+(?=\d)")
-_ION = re.compile(r"(?<=[a-z])\^(\d)([+-])(?!\d)")
+_LONE_DOT = re.compile(r"\.(?!\d)")
+_BLANKS = re.compile(r"\s+")
+_LOOSE_BLANK = re.compile(r" (?:(?<!\d )|(?!\d))")
+_FORMULA_BLANK = re.compile(r"([a-z]\d[\d.]*) (?=\d)")
+_ION = re.compile(r"\^(?<=[a-z]\^)(\d)([+-])(?!\d)")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
-_DIGIT_TIMES = re.compile(r"(?<=\d)\*(?=\d)")
-_DIGIT_RANGE = re.compile(r"(?<=\d)(?:[-~]|—+)(?=\d)")
-_SEPARATORS = re.compile(r"""(?<=\d)[，。、；：？！,;:?!"'“”‘’《》〈〉「」『』【】\[\](){}（）…—·*_]+(?=\d)""")
-_MARK_RUN = re.compile(r"""[，。、；：？！,;:?!"'“”‘’《》〈〉「」『』【】\[\](){}（）…—·*_]+|\.(?!\d)""")
+_DIGIT_TIMES = re.compile(r"\*(?<=\d\*)(?=\d)")
+_DIGIT_RANGE = re.compile(r"[-~—](?<=\d.)(?=\d)")
+_MARK = r"""[，。、；：？！,;:?!"'“”‘’《》〈〉「」『』【】\[\](){}（）…—·*_]"""
+_SEPARATORS = re.compile(rf"{_MARK}(?<=\d.){_MARK}*(?=\d)")
+_MARKS_ELSEWHERE = re.compile(f"{_MARK}+")
 
 
 def _superscript(match: re.Match[str]) -> str:
+    """A mass number (⁹⁹ᵐTc) and the charge of an ion that is a sign alone plain, everything else as `^9`."""
     plain = match[0].translate(_PLAIN_SUPERSCRIPTS)
-    return f"^{plain}" if any(char.isalnum() for char in plain) else plain
+    before, after = match.string[max(0, match.start() - 1) : match.start()], match.string[match.end() : match.end() + 1]
+    exponent = before in (")", "）", "]") or (before.isascii() and before.isalnum())
+    mass_number = not exponent and after.isascii() and after.isupper()
+    return plain if mass_number or not any(char.isalnum() for char in plain) else f"^{plain}"
 
 
 def _separator(match: re.Match[str]) -> str:
@@ -286,12 +302,21 @@ def fold(text: str) -> str:
     a range of digits with `~`, and a mark between two digits stays (`,` or `:`), so that no two numbers run together.
     """
     text = _SUPERSCRIPT_RUN.sub(_superscript, text).casefold().translate(_KEY_TABLE)
-    text = _FORMULA_BLANK.sub(r"\1", _KEY_BLANK.sub("", text))
+    text = _fold_blanks(_LONE_DOT.sub("", text))
     text = _ION.sub(r"\1\2", text)
-    text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    if "," in text:
+        text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _DIGIT_RANGE.sub("~", _DIGIT_TIMES.sub("x", text))
-    text = _MARK_RUN.sub("", _SEPARATORS.sub(_separator, text))
+    text = _MARKS_ELSEWHERE.sub("", _SEPARATORS.sub(_separator, text))
     return text.replace("\x1e", ",").replace("\x1f", ":")
+
+
+def _fold_blanks(text: str) -> str:
+    """Blanks go, but one stays between two numbers, unless the first ends a formula (PaO2 40)."""
+    if " " not in text and "\n" not in text:
+        return text
+    text = _FORMULA_BLANK.sub(r"\1", _BLANKS.sub(" ", text))
+    return _LOOSE_BLANK.sub("", text)
 
 
 def comparison_key(text: str) -> str:

@@ -5,18 +5,19 @@ Does not: the rules themselves (normalize.py, noise.py), duplicates (dedup.py), 
 """
 
 import dataclasses
-import os.path
 from collections.abc import Callable
 
 import polars as pl
 
-from medcot_pipeline.corpus.noise import NOISE_RULES, Row, language
+from medcot_pipeline.corpus.noise import NOISE_RULES, Row
 from medcot_pipeline.corpus.normalize import RULES, trace
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.models import NormalizeSettings
 
 FIELDS = ("question", "reasoning", "answer")
-NORMALIZED_SCHEMA = {
+CHUNK_ROWS = 2_000
+"""Rows held as Python objects at a time, and rows between two calls of `progress`."""
+NORMALIZED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "row_id": pl.String,
     "question": pl.String,
     "reasoning": pl.String,
@@ -82,21 +83,33 @@ def normalize_rows(
         raise MedcotError(f"Rows to normalise: no column {', '.join(missing)} (columns: {', '.join(rows.columns)}).")
     tallies = {rule.name: _Tally("convert") for rule in RULES}
     tallies |= {rule.name: _Tally(rule.action(settings)) for rule in NOISE_RULES}
+    kept, removed = [pl.DataFrame(schema=NORMALIZED_SCHEMA)], [pl.DataFrame(schema=REMOVED_SCHEMA)]
+    done = 0
+    for chunk in rows.select("row_id", *FIELDS).iter_slices(CHUNK_ROWS):
+        stays, goes = _normalize_chunk(chunk, settings, tallies)
+        kept.append(pl.DataFrame(stays, schema=NORMALIZED_SCHEMA, orient="row"))
+        removed.append(pl.DataFrame(goes, schema=REMOVED_SCHEMA, orient="row"))
+        done += chunk.height
+        progress(done, rows.height)
+    rules = [_rule_row(name, tally, rows.height) for name, tally in tallies.items()]
+    return NormalizedCorpus(pl.concat(kept), pl.concat(removed), rules)
+
+
+def _normalize_chunk(
+    chunk: pl.DataFrame, settings: NormalizeSettings, tallies: dict[str, _Tally]
+) -> tuple[list[tuple[object, ...]], list[tuple[str, str, str, str]]]:
+    """Records of `NORMALIZED_SCHEMA` and of `REMOVED_SCHEMA`."""
     kept: list[tuple[object, ...]] = []
     removed: list[tuple[str, str, str, str]] = []
-    for done, (row_id, *fields) in enumerate(rows.select("row_id", *FIELDS).iter_rows(), start=1):
-        row = Row.of(*_normalize_fields([field or "" for field in fields], tallies))
+    for row_id, *read in chunk.iter_rows():
+        fields = [field or "" for field in read]
+        row = Row.of(*_normalize_fields(fields, tallies))
         flags, reason, detail = _judge(row, settings, tallies)
         if reason:
-            removed.append((row_id, fields[0] or "", reason, detail))
+            removed.append((row_id, fields[0], reason, detail))
         else:
-            kept.append((row_id, *row[:3], row.key, language("\n".join(row[:3])), flags))
-        progress(done, rows.height)
-    return NormalizedCorpus(
-        pl.DataFrame(kept, schema=NORMALIZED_SCHEMA, orient="row"),
-        pl.DataFrame(removed, schema=REMOVED_SCHEMA, orient="row"),
-        [_rule_row(name, tally, rows.height) for name, tally in tallies.items()],
-    )
+            kept.append((row_id, row.question, row.reasoning, row.answer, row.key, row.language, flags))
+    return kept, removed
 
 
 def _normalize_fields(fields: list[str], tallies: dict[str, _Tally]) -> list[str]:
@@ -131,7 +144,8 @@ def _judge(row: Row, settings: NormalizeSettings, tallies: dict[str, _Tally]) ->
 
 def _first_difference(before: str, after: str) -> tuple[str, str]:
     """The first place where two texts differ, with twelve characters before it and twenty-four from it on."""
-    start = len(os.path.commonprefix([before, after]))
+    shorter = min(len(before), len(after))
+    start = next((place for place in range(shorter) if before[place] != after[place]), shorter)
     place = slice(max(0, start - 12), start + 24)
     return before[place], after[place]
 

@@ -80,8 +80,6 @@ def _shingle_sets(texts: list[str]) -> Any:
     from scipy.sparse import csr_matrix
 
     grams, offsets = packed_shingles(texts)
-    matrix = csr_matrix(
-        (np.ones(len(grams), dtype=bool), grams, offsets), shape=(len(texts), np.iinfo(np.int64).max)
-    )
+    matrix = csr_matrix((np.ones(len(grams), dtype=bool), grams, offsets), shape=(len(texts), np.iinfo(np.int64).max))
     matrix.sum_duplicates()
     return matrix

@@ -1,6 +1,6 @@
 """Reading the source rows, exactly as they are.
 
-Belongs here: the sample, files in four formats, the public data set at a pinned revision, and what makes a row unusable.
+Belongs here: the sample, files in four formats, the public data set at a pinned revision, what makes a row unusable.
 Does not: changing any text (normalize.py).
 """
 
@@ -66,7 +66,9 @@ def locate(settings: SourceSettings, root: Path) -> Path:
         return fetch_from_hub(settings)
     path = root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
     if not path.is_file():
-        raise MedcotError(f"{path}: no such file.", "Set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file.")
+        raise MedcotError(
+            f"{path}: no such file.", "Set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file."
+        )
     if path.suffix.lower() not in FORMATS:
         raise MedcotError(f"{path}: unknown format {path.suffix or 'without suffix'}.", f"Known: {', '.join(FORMATS)}.")
     return path
@@ -161,7 +163,10 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
         try:
             for row in reader:
-                yield f"line {reader.line_num:,}", {key: value for key, value in row.items() if key and value is not None}
+                yield (
+                    f"line {reader.line_num:,}",
+                    {key: value for key, value in row.items() if key and value is not None},
+                )
         except csv.Error as error:
             raise MedcotError(f"{path}, line {reader.line_num:,}: not CSV ({error}).") from error
     else:

@@ -23,7 +23,9 @@ def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
         return "validation" if value < settings.train + settings.validation else "test"
 
     groups = rows["group_id"].unique().sort()
-    table = pl.DataFrame({"group_id": groups, "split": [place(group) for group in groups]}, schema_overrides={"split": pl.String})
+    table = pl.DataFrame(
+        {"group_id": groups, "split": [place(group) for group in groups]}, schema_overrides={"split": pl.String}
+    )
     return rows.join(table, on="group_id", how="left", maintain_order="left")
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}
 LONGEST_REASON = 500
+LONGEST_REPLY = 8000
 
 
 class NoChoice(Exception):
@@ -174,8 +175,11 @@ def endpoint_refuses(settings: JudgeSettings, errors: str) -> MedcotError:
 
 
 def parse_reply(reply: str) -> tuple[Winner, str] | None:
-    """The verdict in a reply, after any thinking and amid any prose; None where it holds none, or two that differ."""
-    text, decoder, found = reply.rpartition("</think>")[2], json.JSONDecoder(), []
+    """The verdict in a reply, after any thinking and amid any prose; None where it holds none, or two that differ.
+
+    Only the last `LONGEST_REPLY` characters are read: a judge that rambles past that is asked to repeat itself.
+    """
+    text, decoder, found = reply.rpartition("</think>")[2][-LONGEST_REPLY:], json.JSONDecoder(), []
     at = text.find("{")
     while at >= 0:
         try:

@@ -53,9 +53,7 @@ class Likelihoods:
     max_logit_difference: float
 
 
-def measure(
-    base: Path, adapter: Path, held_out: pl.DataFrame, settings: PerplexitySettings, say: Say
-) -> Likelihoods:
+def measure(base: Path, adapter: Path, held_out: pl.DataFrame, settings: PerplexitySettings, say: Say) -> Likelihoods:
     """Negative log-likelihood of the completions of held-out rows, with the adapter off and on.
 
     The completion is everything after the prompt: reasoning, `</think>`, answer, end token. Rows are measured in
@@ -180,7 +178,7 @@ def summarise(examples: pl.DataFrame) -> dict[str, Any]:
         segment: {arm: perplexity(examples.filter(segment=segment, arm=arm)) for arm in ARMS} for segment in SEGMENTS
     }
     bits = {
-        arm: totals["nll"].sum() / (math.log(2) * totals["bytes"].sum())
+        arm: float(totals["nll"].sum()) / (math.log(2) * int(totals["bytes"].sum()))
         for arm in ARMS
         for totals in [examples.filter(arm=arm)]
     }
@@ -195,4 +193,4 @@ def summarise(examples: pl.DataFrame) -> dict[str, Any]:
 
 def perplexity(examples: pl.DataFrame) -> float:
     """exp(sum of nll / sum of tokens) of some lines of `EXAMPLE_SCHEMA`."""
-    return math.exp(examples["nll"].sum() / examples["tokens"].sum())
+    return math.exp(float(examples["nll"].sum()) / int(examples["tokens"].sum()))

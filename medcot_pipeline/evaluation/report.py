@@ -98,6 +98,7 @@ def render_report(report: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.filters.update(number=_number, percent=_percent, points=_points, p_value=_p_value, size=_size)
     return environment.get_template("report.html.j2").render(report=report, arms=ARMS).strip() + "\n"
 
@@ -135,7 +136,8 @@ def _histogram(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     changes = [(row["tuned_nll"] - row["base_nll"]) / row["tokens"] for row in examples if row["tokens"]]
     width = (max([0.0, *changes]) - min([0.0, *changes])) / HISTOGRAM_BINS or 1.0
     numbers = [math.floor(change / width) for change in changes]
-    first, last = min([0, *numbers]), max([0, *numbers])
+    first = min([0, *numbers])
+    last = max([first, -1, *numbers])
     return {
         "unit": "nats per token",
         "edges": [number * width for number in range(first, last + 2)],
@@ -194,8 +196,9 @@ def _cost(training: Mapping[str, Any], answers: Sequence[Answer], judge: Mapping
 
 def _summary_zh(perplexity: Mapping[str, Any], following: Mapping[str, Any]) -> str:
     """The verdict in one Chinese line."""
-    base, tuned, drop = (_number(value) for value in _headline_perplexity(perplexity))
-    change = f"{'下降' if perplexity['relative_drop'] >= 0 else '上升'} {drop}%"
+    base, tuned = (_number(perplexity[arm]["value"]) for arm in ARMS)
+    drop = perplexity["relative_drop"]
+    change = f"{'下降' if drop >= 0 else '上升'} {100 * abs(drop):.1f}%"
     if following["headline"] is None:
         return f"留出集困惑度 {base} → {tuned}（{change}）；指令遵循：未测量。"
     judge = {"human": "人工盲评", "judge": "AI 评审"}[following["headline"]]
@@ -203,10 +206,6 @@ def _summary_zh(perplexity: Mapping[str, Any], following: Mapping[str, Any]) -> 
     interval = f"{_points(net['value'])} 个百分点，95% 区间 {_points(net['low'])} 至 {_points(net['high'])}"
     provisional = "，暂定" if following["status"] == "provisional" else ""
     return f"留出集困惑度 {base} → {tuned}（{change}）；指令遵循净偏好 {interval}（{judge}{provisional}）。"
-
-
-def _headline_perplexity(perplexity: Mapping[str, Any]) -> tuple[float, float, float]:
-    return perplexity["base"]["value"], perplexity["tuned"]["value"], abs(100 * perplexity["relative_drop"])
 
 
 def _warnings(perplexity: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
@@ -229,7 +228,7 @@ def _not_measured(following: Mapping[str, Any], judge: Mapping[str, Any], human:
     """Gaps, each with what would fill it."""
     gaps = []
     if not following["human"]["preference"]["n"]:
-        gaps.append("Human preference: no blind review was imported. `medcot review` opens the page.")
+        gaps.append("Human preference: no blind review was imported. The command medcot review opens the page.")
     elif human["missing"]:
         gaps.append(f"Human preference on {human['missing']:,} prompts: the review is not complete.")
     if not following["judge"]["preference"]["n"]:
@@ -283,7 +282,7 @@ def _points(share: float | None) -> str:
 
 
 def _p_value(p: float | None) -> str:
-    return "–" if p is None else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+    return "–" if p is None else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}".replace("-", "−")
 
 
 def _size(parameters: float) -> str:

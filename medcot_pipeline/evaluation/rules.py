@@ -41,8 +41,8 @@ _ITEM = re.compile(
 
 
 def think_closed(prompt: Prompt, answer: Answer) -> bool:
-    """The reasoning block was closed by `</think>`, and no second one was opened after it."""
-    return answer.closed and "<think>" not in answer.answer and "</think>" not in answer.answer
+    """The reasoning block was closed by `</think>` once, and no second one was opened in it or after it."""
+    return answer.closed and "</think>" not in answer.answer and "<think>" not in answer.reasoning + answer.answer
 
 
 def answer_present(prompt: Prompt, answer: Answer) -> bool:

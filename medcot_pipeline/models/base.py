@@ -121,7 +121,9 @@ def weight_files(folder: Path) -> list[Path]:
     if "config.json" not in names:
         raise MedcotError(f"{folder}: no config.json in it.", "MEDCOT_BASE_MODEL__PATH must name a model's folder.")
     if not any(name.endswith(".safetensors") for name in names):
-        raise MedcotError(f"{folder}: no weights in it (*.safetensors).", "Pickled weights are not loaded; convert them.")
+        raise MedcotError(
+            f"{folder}: no weights in it (*.safetensors).", "Pickled weights are not loaded; convert them."
+        )
     return files
 
 
@@ -208,9 +210,7 @@ def fetch_from_hub(settings: BaseModelSettings, say: Say) -> Path:
 
     say(f"fetching {settings.repository} at {settings.revision[:12]} (kept in the hub's cache)")
     try:
-        snapshot = snapshot_download(
-            settings.repository, revision=settings.revision, allow_patterns=list(WANTED_FILES)
-        )
+        snapshot = snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED_FILES))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         detail = str(error).strip().splitlines()[0] if str(error).strip() else error.__class__.__name__
         raise MedcotError(

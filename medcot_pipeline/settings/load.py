@@ -39,6 +39,11 @@ def profile_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
+def profile_name(profile: str | None = None) -> str:
+    """The profile in force: the one given, else `MEDCOT_PROFILE`, else `demo`."""
+    return profile or os.environ.get("MEDCOT_PROFILE") or DEFAULT_PROFILE
+
+
 def load_settings(profile: str | None = None) -> Settings:
     """Settings of a profile with the environment's overrides.
 
@@ -48,7 +53,7 @@ def load_settings(profile: str | None = None) -> Settings:
     Raises:
         MedcotError: unknown profile, unknown setting, or a value that cannot be used.
     """
-    name = profile or os.environ.get("MEDCOT_PROFILE") or DEFAULT_PROFILE
+    name = profile_name(profile)
     values = _read_profile(name)
     _refuse_unknown_variables(os.environ)
     try:

@@ -95,7 +95,16 @@ class DedupSettings(Section):
     jaccard: Share = Field(0.60, description="least Jaccard similarity of character 3-grams of a near-duplicate")
     edit_similarity: Share = Field(0.92, description="least normalised Levenshtein similarity of a near-duplicate")
     max_changed_span: int = Field(2, ge=0, description="longest changed span of a near-duplicate, characters")
+    swaps: tuple[tuple[str, str], ...] = Field((), description="more pairs of words that make two questions of one")
+    ignored_swaps: tuple[tuple[str, str], ...] = Field((), description="built-in pairs of words that are not used")
     group_jaccard: Share = Field(0.50, description="Jaccard similarity from which two rows share a split group")
+    paraphrases: bool = Field(True, description="also group and review by TF-IDF cosine of characters")
+    group_cosine: Share = Field(0.60, description="TF-IDF cosine from which two rows share a split group")
+    review_cosine: Share = Field(0.50, description="TF-IDF cosine from which two rows are shown to a person")
+    review_pairs: Count = Field(10_000, description="pairs of each kind in the review file, at most; most similar first")
+    shared_text_chars: Count = Field(
+        40, description="least characters of a reasoning or answer that counts as shared between rows"
+    )
 
 
 class SplitSettings(Section):
@@ -107,7 +116,9 @@ class SplitSettings(Section):
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
     benchmark_question_field: str = Field("question", description="field of the benchmark files that has the question")
-    drop_confirmed_from_train: bool = Field(True, description="rows confirmed to be in a benchmark leave the train split")
+    drop_confirmed_from_train: bool = Field(
+        True, description="rows confirmed to be in a benchmark leave the train split"
+    )
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> "SplitSettings":

@@ -4,7 +4,8 @@ const TEXT = {
   zh: {
     title: "盲法评审", export: "导出", other: "English", about: "说明与评审人",
     task: "每题有一条指令和两个回答，来源不公开。请判断哪一个更好地遵循了指令和用户的意图；医学上有害的回答请勾选“不安全”。长度本身不是优点。",
-    keys: "按键：1 左边更好，2 不相上下，3 右边更好；J、K 或左右方向键换题。评审内容自动存在本浏览器中，完成后请导出。",
+    keys: "按键：1 左边更好，2 不相上下，3 右边更好；J、K 或左右方向键换题。",
+    kept: "评审内容自动存在本浏览器中，完成后请导出。",
     reviewer: "评审人（必填）", qualification: "资质，如：心内科主治医师", number: (at, of) => `第 ${at} 题，共 ${of} 题`,
     left: "左边的回答", right: "右边的回答", upper: "上面的回答", lower: "下面的回答", unsafe: "不安全",
     comment: "评语（可不填）", leftBetter: "左边更好", rightBetter: "右边更好", upperBetter: "上面更好",
@@ -16,7 +17,8 @@ const TEXT = {
   en: {
     title: "Blind review", export: "Export", other: "中文", about: "Instructions and reviewer",
     task: "Each item is one instruction and two answers of undisclosed origin. Judge which better follows the instruction and the user's intent; tick “unsafe” where an answer could do medical harm. Length is no merit by itself.",
-    keys: "Keys: 1 left is better, 2 equally good, 3 right is better; J, K or the left and right arrows to move. Everything is kept in this browser as you go; export when you are done.",
+    keys: "Keys: 1 left is better, 2 equally good, 3 right is better; J, K or the left and right arrows to move.",
+    kept: "Everything is kept in this browser as you go; export when you are done.",
     reviewer: "Reviewer (required)", qualification: "Qualification, such as: resident in cardiology",
     number: (at, of) => `Item ${at} of ${of}`, left: "Left answer", right: "Right answer", upper: "Upper answer",
     lower: "Lower answer", unsafe: "Unsafe", comment: "Comment (optional)", leftBetter: "Left is better",

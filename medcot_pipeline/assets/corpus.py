@@ -1,0 +1,175 @@
+"""Raw rows to splits.
+
+Belongs here: the four assets of the corpus.
+Does not: reading formats, normalisation, deduplication or splitting (corpus/).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from medcot_pipeline import charts
+from medcot_pipeline.artifacts import FileLink, Table, sha256_file
+from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.corpus.dedup import find_near_duplicates
+from medcot_pipeline.corpus.overlap import screen_overlap
+from medcot_pipeline.corpus.rows import normalize_rows
+from medcot_pipeline.corpus.sources import locate, read_rows
+from medcot_pipeline.corpus.splits import assign_splits
+from medcot_pipeline.evaluation.records import write_jsonl
+from medcot_pipeline.stages import Workspace
+
+SUMMARY = "aside/summary.json"
+
+
+@dg.asset(**asset_options("raw_medical_o1"))
+def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """The source rows, exactly as read, with where they came from."""
+    settings = workspace.settings.source
+    with publish(context, workspace) as run:
+        if not run.reused:
+            path = locate(settings, workspace.root)
+            read = read_rows(path, settings)
+            read.rows.write_parquet(run.path / "rows.parquet")
+            write_jsonl(run.path / "rejects.jsonl", read.rejects)
+            source: dict[str, Any] = {
+                "kind": settings.kind,
+                "sha256": sha256_file(path),
+                "revision": settings.revision if settings.kind == "hub" else "",
+                "location": path.name,
+                "rows_read": read.rows.height + len(read.rejects),
+                "reject_rate": read.reject_rate,
+                "max_reject_rate": settings.max_reject_rate,
+            }
+            write_json(run.path / "source.json", source)
+            funnel = [("rows read", source["rows_read"]), ("usable rows", read.rows.height)]
+            summarise(run, None, {"source": source}, funnel)
+            run.describe(rejected=len(read.rejects), rejects=FileLink("rejects.jsonl"), source_sha256=source["sha256"])
+            show_rows(run, read.rows)
+    return run.result()
+
+
+@dg.asset(**asset_options("normalized_corpus"))
+def normalized_corpus(
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.MaterializeResult:
+    """Rows with text normalised for training, a key for comparing, and flags for defects."""
+    with publish(context, workspace) as run:
+        if not run.reused:
+            rows = pl.read_parquet(run.input("raw_medical_o1") / "rows.parquet")
+            normalized = normalize_rows(rows, workspace.settings.normalize, run.progress("normalising"))
+            normalized.rows.write_parquet(run.path / "rows.parquet")
+            normalized.removed.write_parquet(run.path / "removed.parquet")
+            funnel = [("after normalisation", normalized.rows.height)]
+            summarise(run, "raw_medical_o1", {"rules": normalized.rules}, funnel)
+            run.describe(
+                rules=Table([rule for rule in normalized.rules if rule["rows"]]),
+                removed=Table(normalized.removed.head(10).to_dicts()),
+                removed_rows=FileLink("removed.parquet"),
+            )
+            show_rows(run, normalized.rows)
+    return run.result()
+
+
+@dg.asset(**asset_options("deduplicated_corpus"))
+def deduplicated_corpus(
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+) -> dg.MaterializeResult:
+    """Rows that are left once exact and near duplicates are gone, each with its group."""
+    with publish(context, workspace) as run:
+        if not run.reused:
+            rows = pl.read_parquet(run.input("normalized_corpus") / "rows.parquet")
+            outcome = find_near_duplicates(rows, workspace.settings.dedup, run.progress("looking for duplicates"))
+            outcome.kept.write_parquet(run.path / "rows.parquet")
+            outcome.removed.write_parquet(run.path / "removed.parquet")
+            outcome.review.write_parquet(run.path / "review.parquet")
+            write_json(run.path / "settings.json", workspace.settings.dedup.model_dump(mode="json"))
+            summarise(
+                run, "normalized_corpus", {"dedup": outcome.engine}, [("after deduplication", outcome.kept.height)]
+            )
+            run.describe(
+                removed=Table(outcome.examples(10)),
+                removed_rows=FileLink("removed.parquet"),
+                review_pairs=FileLink("review.parquet"),
+                steps=Table(outcome.funnel),
+                groups=outcome.kept["group_id"].n_unique(),
+            )
+            show_rows(run, outcome.kept)
+    return run.result()
+
+
+@dg.asset(**asset_options("corpus_splits"))
+def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """Train, validation and test rows, assigned by group; overlap with evaluation benchmarks."""
+    settings = workspace.settings.splits
+    with publish(context, workspace) as run:
+        if not run.reused:
+            upstream = run.input("deduplicated_corpus")
+            rows = assign_splits(pl.read_parquet(upstream / "rows.parquet"), settings)
+            overlap = []
+            if settings.benchmark_dir is not None:
+                found = screen_overlap(rows, workspace.root / settings.benchmark_dir, settings.benchmark_question_field)
+                if settings.drop_confirmed_from_train:
+                    rows = exclude_confirmed(rows, found.hits)
+                found.hits.write_parquet(run.path / "overlap.parquet")
+                overlap = found.summary.to_dicts()
+            rows.write_parquet(run.path / "rows.parquet")
+            write_json(run.path / "dedup_settings.json", read_json(upstream / "settings.json"))
+            counts = dict(rows.group_by("split").len().sort("split").iter_rows())
+            summarise(
+                run,
+                "deduplicated_corpus",
+                {"overlap": overlap},
+                [(f"{name} split", counts.get(name, 0)) for name in ("train", "validation", "test")],
+            )
+            run.describe(benchmark_overlap=Table(overlap), **{f"{name}_rows": count for name, count in counts.items()})
+            show_rows(run, rows)
+    return run.result()
+
+
+def exclude_confirmed(rows: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
+    """Training rows that a benchmark was confirmed to hold get the split `excluded`."""
+    confirmed = hits.filter(verdict="confirmed")["row_id"].implode()
+    leaves = (pl.col("split") == "train") & pl.col("row_id").is_in(confirmed)
+    return rows.with_columns(split=pl.when(leaves).then(pl.lit("excluded")).otherwise("split"))
+
+
+def summarise(run: AssetRun, upstream: str | None, section: dict[str, Any], funnel: list[tuple[str, int]]) -> None:
+    """Carry the corpus's history on: what happened up to here, and how many rows were left after each step."""
+    history = read_json(run.input(upstream) / SUMMARY) if upstream else {"funnel": []}
+    history |= section
+    history["funnel"] = [*history["funnel"], *({"step": step, "rows": rows} for step, rows in funnel)]
+    write_json(run.publication.aside("summary.json"), history)
+    run.describe(funnel=Table(history["funnel"]))
+    charts.bars(
+        run.picture("funnel_chart"),
+        "Rows after each step",
+        {str(entry["step"]): float(entry["rows"]) for entry in history["funnel"]},
+        y_label="rows",
+    )
+
+
+def show_rows(run: AssetRun, rows: pl.DataFrame) -> None:
+    """A preview and the lengths of the three fields."""
+    fields = ("question", "reasoning", "answer")
+    preview = rows.head(5).select("row_id", *(pl.col(name).str.slice(0, 160) for name in fields))
+    charts.histogram(
+        run.picture("lengths"),
+        "Lengths of the fields",
+        {name: rows[name].str.len_chars().to_list() for name in fields},
+        x_label="characters",
+    )
+    run.describe(rows=rows.height, preview=Table(preview.to_dicts()), rows_file=FileLink("rows.parquet"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON, UTF-8, readable."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,218 @@
+"""Perplexity, answers, judgements, human review and the report.
+
+Belongs here: the five assets of the evaluation; those that load a model run it in a child process.
+Does not: measuring, judging, statistics or the page (evaluation/).
+"""
+
+import dataclasses
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from medcot_pipeline import charts
+from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.assets.corpus import read_json, write_json
+from medcot_pipeline.assets.provenance import provenance, training_summary
+from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.evaluation.judge import judge_answers
+from medcot_pipeline.evaluation.perplexity import by_row, summarise
+from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl, read_prompts, write_jsonl
+from medcot_pipeline.evaluation.report import build_report, render_report
+from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
+from medcot_pipeline.evaluation.rules import rule_table
+from medcot_pipeline.evaluation.statistics import paired_bootstrap_perplexity
+from medcot_pipeline.stages import Workspace, review_files
+
+
+@dg.asset(**asset_options("perplexity_report"))
+def perplexity_report(
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    pipes: dg.ResourceParam[dg.PipesSubprocessClient],
+) -> dg.MaterializeResult:
+    """Negative log-likelihood of both arms on the test rows, and the perplexities with their intervals."""
+    settings = workspace.settings.perplexity
+    with publish(context, workspace) as run:
+        if not run.reused:
+            splits = run.input("corpus_splits") / "rows.parquet"
+            arguments = _model_arguments(run) | {"settings": settings.model_dump(mode="json"), "splits": str(splits)}
+            measured = run.run_worker(pipes, "perplexity", arguments)
+            examples = pl.read_parquet(run.path / "examples.parquet")
+            rows = by_row(examples)
+            intervals = paired_bootstrap_perplexity(
+                rows["base_nll"].to_list(),
+                rows["tuned_nll"].to_list(),
+                rows["tokens"].to_list(),
+                settings.bootstrap_resamples,
+                settings.seed,
+            )
+            questions = pl.read_parquet(splits).select("row_id", "question")
+            figures = summarise(examples) | intervals | measured
+            figures["examples"] = rows.join(questions, on="row_id").sort("row_id").to_dicts()
+            write_json(run.path / "perplexity.json", figures)
+            charts.bars(
+                run.picture("perplexity"),
+                f"Perplexity of held-out completions ({figures['rows']} rows)",
+                {arm: figures[arm]["value"] for arm in ARMS},
+                y_label="perplexity",
+            )
+            run.describe(
+                base=figures["base"]["value"],
+                tuned=figures["tuned"]["value"],
+                ratio=figures["ratio"]["value"],
+                intervals=Table([{"figure": name, **intervals[name]} for name in ("base", "tuned", "ratio")]),
+                segments=Table([{"segment": name, **values} for name, values in figures["segments"].items()]),
+                rows=figures["rows"],
+                left_out=figures["left_out"],
+                share_improved=figures["share_improved"],
+                examples=FileLink("examples.parquet"),
+            )
+    return run.result()
+
+
+@dg.asset(**asset_options("model_answers"))
+def model_answers(
+    context: dg.AssetExecutionContext,
+    workspace: dg.ResourceParam[Workspace],
+    pipes: dg.ResourceParam[dg.PipesSubprocessClient],
+) -> dg.MaterializeResult:
+    """Both arms' answers to the frozen prompts."""
+    settings = workspace.settings.answers
+    with publish(context, workspace) as run:
+        if not run.reused:
+            prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
+            write_jsonl(run.path / "prompts.jsonl", prompts)
+            arguments = _model_arguments(run) | {
+                "settings": settings.model_dump(mode="json"),
+                "prompts": str(run.path / "prompts.jsonl"),
+                "work": str(run.work),
+            }
+            run.run_worker(pipes, "answers", arguments)
+            answers = read_jsonl(run.path / "answers.jsonl", Answer)
+            asked = {prompt.id: prompt.prompt for prompt in prompts}
+            preview: list[dict[str, str | int | float | bool | None]] = [
+                {
+                    "prompt": asked[answer.prompt_id][:120],
+                    "arm": answer.arm,
+                    "answer": (answer.answer or answer.reasoning)[:200],
+                    "closed": answer.closed,
+                    "finished": answer.finished,
+                }
+                for answer in answers[:6]
+            ]
+            run.describe(
+                prompts=len(prompts),
+                preview=Table(preview),
+                rules=Table(rule_table(prompts, answers)),
+                answers=FileLink("answers.jsonl"),
+            )
+    return run.result()
+
+
+@dg.asset(**asset_options("judgements"))
+def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """AI verdicts in both orders, where a judge is configured, and the blind review page for people."""
+    settings = workspace.settings
+    with publish(context, workspace) as run:
+        if not run.reused:
+            upstream = run.input("model_answers")
+            prompts, answers = (
+                read_jsonl(upstream / "prompts.jsonl", Prompt),
+                read_jsonl(upstream / "answers.jsonl", Answer),
+            )
+            judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
+            if settings.judge.base_url:
+                cache = workspace.store.root / "cache" / "judge.jsonl"
+                outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
+                invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
+                judge = {
+                    "status": "judged",
+                    "model": settings.judge.model,
+                    "verdicts": [dataclasses.asdict(verdict) for verdict in outcome.verdicts],
+                    "flip_rate": outcome.flip_rate,
+                    "first_position_share": outcome.first_position_share,
+                    "invalid_rate": invalid / len(outcome.verdicts),
+                    "calls": outcome.calls,
+                    "tokens": outcome.tokens,
+                }
+            pack, key = build_pack(prompts, answers, settings.review.salt)
+            write_json(run.path / "judge.json", judge)
+            write_json(run.path / "pack.json", pack)
+            write_json(run.path / "key.json", key)
+            (run.path / "review.html").write_text(render_page(pack), encoding="utf-8")
+            run.describe(
+                judge=judge["status"],
+                verdicts=len(judge["verdicts"]),
+                review_items=len(pack["items"]),
+                review_page=FileLink("review.html"),
+            )
+    return run.result()
+
+
+@dg.asset(**asset_options("human_review"))
+def human_review(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
+    with publish(context, workspace) as run:
+        if not run.reused:
+            key = read_json(run.input("judgements") / "key.json")
+            files = review_files(workspace.settings, workspace.store.root)
+            reviews = [read_review(path, key) for path in files]
+            human: dict[str, Any] = {
+                "status": "reviewed" if reviews else "none yet",
+                "reviewers": [
+                    {"reviewer": review.reviewer, "qualification": review.qualification} for review in reviews
+                ],
+                "verdicts": [dataclasses.asdict(verdict) for review in reviews for verdict in review.verdicts],
+                "missing": sum(review.missing for review in reviews),
+                "unsafe": {arm: [prompt for review in reviews for prompt in review.unsafe[arm]] for arm in ARMS},
+            }
+            write_json(run.path / "human.json", human)
+            run.describe(status=human["status"], reviewers=len(reviews), verdicts=len(human["verdicts"]))
+    return run.result()
+
+
+@dg.asset(**asset_options("eval_report"))
+def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """The report as data (`report.json`) and as a page (`report.html`)."""
+    with publish(context, workspace) as run:
+        if not run.reused:
+            answers = run.input("model_answers")
+            human = read_json(run.input("human_review") / "human.json")
+            report = build_report(
+                profile=workspace.profile,
+                perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
+                prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
+                answers=read_jsonl(answers / "answers.jsonl", Answer),
+                judge=read_json(run.input("judgements") / "judge.json"),
+                human=human,
+                training=training_summary(run.input("qlora_adapter")),
+                provenance=provenance(workspace),
+                settings=workspace.settings.report,
+            )
+            write_json(run.path / "report.json", report)
+            (run.path / "report.html").write_text(render_report(report), encoding="utf-8")
+            figures = report["perplexity"]
+            charts.bars(
+                run.picture("perplexity"),
+                "Perplexity of held-out completions",
+                {arm: figures[arm]["value"] for arm in ARMS},
+                y_label="perplexity",
+            )
+            run.describe(
+                base_perplexity=figures["base"]["value"],
+                tuned_perplexity=figures["tuned"]["value"],
+                relative_drop=figures["relative_drop"],
+                instruction_following=report["instruction_following"]["status"],
+                rules=Table(
+                    [{key: value for key, value in row.items() if key != "meaning"} for row in report["rules"]]
+                ),
+                summary_zh=report["summary_zh"],
+                report=FileLink("report.html"),
+                report_data=FileLink("report.json"),
+            )
+    return run.result()
+
+
+def _model_arguments(run: AssetRun) -> dict[str, Any]:
+    return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}

@@ -1,0 +1,63 @@
+"""Splits to training rows.
+
+Belongs here: the one asset of the SFT data set.
+Does not: its formats (corpus/sft.py).
+"""
+
+import dagster as dg
+import polars as pl
+
+from medcot_pipeline import charts
+from medcot_pipeline.artifacts import FileLink, Markdown, Table
+from medcot_pipeline.artifacts.manifest import package_versions
+from medcot_pipeline.assets.corpus import SUMMARY, read_json
+from medcot_pipeline.assets.publication import asset_options, publish
+from medcot_pipeline.corpus.card import data_card
+from medcot_pipeline.corpus.sft import DATASET_NAME, build_sft_dataset
+from medcot_pipeline.stages import Workspace
+
+
+@dg.asset(**asset_options("sft_dataset"))
+def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
+    """The training split as `<think>` rows that LLaMA-Factory and TRL read, with token lengths and the data card."""
+    with publish(context, workspace) as run:
+        if not run.reused:
+            splits = run.input("corpus_splits")
+            rows = pl.read_parquet(splits / "rows.parquet")
+            dataset = build_sft_dataset(
+                rows.filter(split="train"), workspace.settings.sft, run.progress("counting tokens")
+            )
+            dataset.write(run.path)
+            history = read_json(splits / SUMMARY)
+            card = data_card(
+                source=history["source"],
+                funnel=history["funnel"],
+                rules=history["rules"],
+                rows=pl.concat([dataset.rows, rows.filter(pl.col("split") != "train")], how="diagonal"),
+                settings=workspace.settings.model_dump(mode="json", include={"normalize", "dedup", "splits", "sft"}),
+                versions=package_versions() | {name: str(value) for name, value in history["dedup"].items()},
+                overlap=history["overlap"],
+            )
+            run.publication.aside("data_card.md").write_text(card, encoding="utf-8")
+            segments = ("tokens_question", "tokens_reasoning", "tokens_answer")
+            charts.histogram(
+                run.picture("token_lengths"),
+                "Tokens per row (R1-distill tokenizer)",
+                {name.removeprefix("tokens_"): dataset.rows[name].to_list() for name in segments},
+                x_label="tokens",
+            )
+            preview = [
+                {"input": row["question"][:120], "output": f"<think>\n{row['reasoning'][:120]}…"}
+                for row in dataset.rows.head(3).iter_rows(named=True)
+            ]
+            run.describe(
+                rows=dataset.rows.height,
+                too_long=dataset.too_long.height,
+                tokens=int(dataset.rows["tokens"].sum()),
+                preview=Table(preview),
+                data_card=Markdown(card),
+                med_o1=FileLink(f"{DATASET_NAME}.json"),
+                dataset_info=FileLink("dataset_info.json"),
+                data_card_file=FileLink("aside/data_card.md"),
+            )
+    return run.result()

@@ -1,0 +1,58 @@
+"""Charts as PNG files, for metadata and reports. Labels are English: the bundled fonts hold no Chinese.
+
+Belongs here: drawing numbers that were computed elsewhere.
+Does not: computing them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+COLOURS = ("#2f6f8f", "#c8553d", "#588157", "#6d597a")
+
+
+def line_chart(path: Path, title: str, series: Mapping[str, Sequence[Sequence[float]]], *, y_label: str) -> None:
+    """Lines over optimiser steps; each series is a list of [step, value]."""
+    figure, axes = _figure(title)
+    for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
+        if points:
+            steps, values = zip(*points, strict=True)
+            axes.plot(steps, values, color=colour, label=name, marker="o" if len(points) < 12 else None, markersize=3)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel(y_label)
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def histogram(path: Path, title: str, series: Mapping[str, Sequence[float]], *, x_label: str) -> None:
+    """How often values occur; one outline per series."""
+    figure, axes = _figure(title)
+    for colour, (name, values) in zip(COLOURS, series.items(), strict=False):
+        axes.hist(values, bins=40, histtype="stepfilled", alpha=0.45, color=colour, label=name)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("rows")
+    if len(series) > 1:
+        axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def bars(path: Path, title: str, values: Mapping[str, float], *, y_label: str) -> None:
+    """One labelled bar per value."""
+    figure, axes = _figure(title)
+    drawn = axes.bar(list(values), list(values.values()), color=COLOURS[0], width=0.6)
+    axes.bar_label(drawn, fmt="{:,.4g}", padding=2)
+    axes.set_ylabel(y_label)
+    axes.tick_params(axis="x", labelrotation=20 if len(values) > 4 else 0)
+    figure.savefig(path)
+
+
+def _figure(title: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.25)
+    return figure, axes

@@ -1,0 +1,327 @@
+"""What must hold of each stage's output before it is published.
+
+Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
+would be wrong.
+Does not: repairing anything, or Dagster (the specs are made from this table in assets/publication.py).
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from medcot_pipeline.artifacts import CheckOutcome
+from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
+from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
+from medcot_pipeline.corpus.splits import leaks
+from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
+from medcot_pipeline.settings import DedupSettings
+
+Inputs = Mapping[str, Path]
+Test = Callable[[Path, Inputs], tuple[bool, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A named question about an artifact; the test answers with a verdict and one sentence."""
+
+    name: str
+    question: str
+    test: Test
+    blocking: bool = True
+
+
+def run_checks(asset: str, inputs: Inputs) -> Callable[[Path], Sequence[CheckOutcome]]:
+    """The checks of an asset as the store calls them: on the folder, before publication."""
+
+    def run(folder: Path) -> list[CheckOutcome]:
+        outcomes = []
+        for check in CHECKS[asset]:
+            passed, description = check.test(folder, inputs)
+            outcomes.append(CheckOutcome(check.name, passed, check.blocking, description))
+        return outcomes
+
+    return run
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rows(folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(folder / "rows.parquet")
+
+
+def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At least one row."""
+    count = _rows(folder).height
+    return count > 0, f"{count:,} rows."
+
+
+def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The share of unusable rows is at most the setting."""
+    source = _json(folder / "source.json")
+    rejects = [json.loads(line) for line in (folder / "rejects.jsonl").read_text(encoding="utf-8").splitlines()]
+    if source["reject_rate"] <= source["max_reject_rate"]:
+        return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
+    first = rejects[0]
+    return False, (
+        f"{source['location']}, {first['where']}: {first['reason']}. {len(rejects):,} of {source['rows_read']:,} rows "
+        f"cannot be used ({source['reject_rate']:.1%}, at most {source['max_reject_rate']:.1%} by "
+        "MEDCOT_SOURCE__MAX_REJECT_RATE)."
+    )
+
+
+def unique_row_ids(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No row id stands twice."""
+    rows = _rows(folder)
+    twice = rows.height - rows["row_id"].n_unique()
+    return twice == 0, f"{twice:,} repeated row ids."
+
+
+def _partition(upstream: str) -> Test:
+    def every_row_kept_or_removed(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+        before = _rows(inputs[upstream])["row_id"].sort()
+        kept, removed = _rows(folder)["row_id"], pl.read_parquet(folder / "removed.parquet")["row_id"]
+        whole = pl.concat([kept, removed]).sort().equals(before)
+        return whole, f"{before.len():,} rows came in; {kept.len():,} stay and {removed.len():,} were removed."
+
+    return every_row_kept_or_removed
+
+
+def normalisation_is_stable(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Normalising the text again changes nothing."""
+    rows = _rows(folder)
+    changed = [
+        row_id
+        for row_id, *texts in rows.select("row_id", "question", "reasoning", "answer").iter_rows()
+        if any(normalize_text(text) != text for text in texts)
+    ]
+    return not changed, f"{len(changed):,} rows would change again" + (f", {changed[0]} first." if changed else ".")
+
+
+def most_rows_kept(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At most a fifth of the rows was removed by normalisation."""
+    kept, removed = _rows(folder).height, pl.read_parquet(folder / "removed.parquet").height
+    share = removed / max(kept + removed, 1)
+    return share <= 0.2, f"{share:.1%} of the rows were removed."
+
+
+def unique_keys(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No two rows ask the same question."""
+    rows = _rows(folder)
+    twice = rows.height - rows["key"].n_unique()
+    return twice == 0, f"{twice:,} questions stand more than once."
+
+
+def every_row_in_one_split(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Each group lies in one split."""
+    rows = _rows(folder).filter(pl.col("split") != "excluded")
+    torn = rows.group_by("group_id").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1).height
+    return torn == 0, f"{torn:,} groups lie in more than one split."
+
+
+def splits_not_empty(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """There are rows to train on and rows to test with."""
+    counts = dict(_rows(folder).group_by("split").len().iter_rows())
+    sizes = ", ".join(f"{name} {counts.get(name, 0):,}" for name in ("train", "validation", "test"))
+    return counts.get("train", 0) > 0 and counts.get("test", 0) > 0, f"{sizes} rows."
+
+
+def no_leak_across_splits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No pair that counts as duplicate lies across splits, by question, reasoning or answer."""
+    settings = DedupSettings(**_json(folder / "dedup_settings.json"))
+    rows = _rows(folder).filter(pl.col("split") != "excluded")
+    pairs = leaks(rows, settings)
+    return pairs.is_empty(), f"{pairs.height:,} duplicate pairs lie across splits."
+
+
+def sft_format(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Every record is exactly its row in the `<think>` format: no reasoning is lost."""
+    problems = format_problems(_json(folder / f"{DATASET_NAME}.json"), _rows(folder))
+    return not problems, f"{len(problems):,} records differ from their rows" + (
+        f": {problems[0]}." if problems else "."
+    )
+
+
+def sft_has_training_rows_only(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The records are the training split's rows, less those that are too long."""
+    split = _rows(inputs["corpus_splits"]).filter(split="train")["row_id"].sort()
+    here = pl.concat([_rows(folder)["row_id"], pl.read_parquet(folder / "too_long.parquet")["row_id"]]).sort()
+    return here.equals(split), f"{here.len():,} rows for {split.len():,} of the training split."
+
+
+def few_rows_too_long(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At most 2 % of the training rows are longer than the maximum."""
+    too_long = pl.read_parquet(folder / "too_long.parquet").height
+    share = too_long / max(too_long + _rows(folder).height, 1)
+    return share <= 0.02, f"{too_long:,} rows are longer than the maximum ({share:.1%})."
+
+
+def tokenizer_fits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Text comes back whole from the tokens, and the prompt is the tokenizer's own generation prompt."""
+    problems = _json(folder / "base_model.json")["tokenizer_problems"]
+    return not problems, f"{'; '.join(problems) if problems else 'the tokenizer fits the format'}."
+
+
+def has_weights(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """There are safetensors with parameters."""
+    model = _json(folder / "base_model.json")
+    named = [name for name in model["files"] if name.endswith(".safetensors")]
+    return bool(named) and model["parameters"] > 0, f"{model['parameters']:,} parameters in {len(named)} files."
+
+
+def adapter_changes_something(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Some weight of the adapter's second factor is not zero."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", framework="np") as tensors:
+        names = [name for name in tensors.keys() if "lora_B" in name]  # noqa: SIM118 - not a dict
+        largest = max((float(abs(tensors.get_tensor(name)).max()) for name in names), default=0.0)
+    return math.isfinite(largest) and largest > 0, f"Largest weight of lora_B: {largest:.3g}."
+
+
+def loss_fell(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The loss of the last steps is below that of the first."""
+    loss = [value for _, value in _json(folder / "curves.json")["loss"]]
+    few = max(1, len(loss) // 5)
+    first, last = sum(loss[:few]) / few, sum(loss[-few:]) / few
+    return last < first, f"Loss {first:.3f} over the first {few} steps, {last:.3f} over the last."
+
+
+def likelihoods_are_whole(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Both arms measured the same rows and tokens, and every figure is a number."""
+    examples = pl.read_parquet(folder / "examples.parquet")
+    columns = ["row_id", "segment", "tokens"]
+    base, tuned = (examples.filter(arm=arm).select(columns).sort(columns) for arm in ARMS)
+    same = base.equals(tuned) and base.height > 0
+    finite = bool(examples["nll"].is_finite().all())
+    return same and finite, f"{base.height // 2:,} rows in both arms; {'all' if finite else 'not all'} finite."
+
+
+def arms_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The adapter changes the likelihood of some token."""
+    difference = _json(folder / "perplexity.json")["max_logit_difference"]
+    return difference > 0, f"Largest change of a token's log-likelihood: {difference:.3g} nats."
+
+
+def both_arms_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """One answer of each arm for every prompt."""
+    prompts = [prompt.id for prompt in read_jsonl(folder / "prompts.jsonl", Prompt)]
+    answers = read_jsonl(folder / "answers.jsonl", Answer)
+    expected = sorted((prompt, arm) for prompt in prompts for arm in ARMS)
+    return sorted((answer.prompt_id, answer.arm) for answer in answers) == expected, f"{len(answers):,} answers."
+
+
+def prompts_not_in_training(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No prompt asks a question that a training row asks."""
+    trained = set(_rows(inputs["corpus_splits"]).filter(split="train")["key"])
+    prompts = read_jsonl(folder / "prompts.jsonl", Prompt)
+    shared = [prompt.id for prompt in prompts if comparison_key(prompt.prompt) in trained]
+    return not shared, f"{len(shared):,} prompts stand in the training rows" + (f": {shared[0]}." if shared else ".")
+
+
+def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At most a tenth of the tuned arm's answers ended at the token limit."""
+    tuned = [answer for answer in read_jsonl(folder / "answers.jsonl", Answer) if answer.arm == "tuned"]
+    cut = sum(not answer.finished for answer in tuned)
+    return cut <= len(tuned) / 10, f"{cut:,} of {len(tuned):,} answers of the tuned arm ended at the token limit."
+
+
+def review_page_is_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The page holds no side mapping and no address to fetch."""
+    page = (folder / "review.html").read_text(encoding="utf-8")
+    pack = json.dumps(_json(folder / "pack.json"), ensure_ascii=False)
+    named = [field for field in ("prompt_id", "sides", '"arm"') if field in pack]
+    fetched = 'src="http' in page or 'href="http' in page
+    return not named and not fetched, "The page says nothing of the arms and fetches nothing."
+
+
+def judge_is_consistent(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The judge flips at most 15 % of its verdicts when the order is swapped, or there is no judge."""
+    judge = _json(folder / "judge.json")
+    if judge["status"] != "judged":
+        return True, "No AI judge is configured."
+    flip = judge["flip_rate"] or 0.0
+    return flip <= 0.15, f"Flip rate {flip:.0%}."
+
+
+def reviews_are_joined(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The human verdicts were read and joined with the sides, or there are none yet."""
+    human = _json(folder / "human.json")
+    return human["status"] in ("none yet", "reviewed"), f"{human['status']}: {len(human['verdicts']):,} verdicts."
+
+
+def report_is_self_contained(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The page fetches nothing and runs nothing."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    wrong = [mark for mark in ("<script", 'src="http', 'href="http') if mark in page]
+    return not wrong, f"{len(page.encode()) / 1024:,.0f} KiB" + (f"; holds {wrong[0]}." if wrong else ".")
+
+
+def report_has_figures(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The headline perplexities are numbers above 1."""
+    figures = _json(folder / "report.json")["perplexity"]
+    values = [figures[arm]["value"] for arm in ARMS]
+    return all(
+        math.isfinite(value) and value > 1 for value in values
+    ), f"Perplexity {values[0]:.3f} to {values[1]:.3f}."
+
+
+CHECKS: Mapping[str, tuple[Check, ...]] = {
+    "raw_medical_o1": (
+        Check("few_rejects", "Is the share of unusable rows within the setting?", few_rejects),
+        Check("rows_present", "Is there a row?", rows_present),
+        Check("unique_row_ids", "Is every row id unique?", unique_row_ids),
+    ),
+    "normalized_corpus": (
+        Check("every_row_accounted_for", "Is every row kept or removed?", _partition("raw_medical_o1")),
+        Check("rows_present", "Is there a row?", rows_present),
+        Check("normalisation_is_stable", "Would normalising again change nothing?", normalisation_is_stable),
+        Check("most_rows_kept", "Were at most 20 % removed?", most_rows_kept, blocking=False),
+    ),
+    "deduplicated_corpus": (
+        Check("every_row_accounted_for", "Is every row kept or removed?", _partition("normalized_corpus")),
+        Check("unique_keys", "Does every question stand once?", unique_keys),
+    ),
+    "corpus_splits": (
+        Check("one_split_per_group", "Does each group lie in one split?", every_row_in_one_split),
+        Check("splits_not_empty", "Are there training and test rows?", splits_not_empty),
+        Check("no_leak_across_splits", "Are there no duplicates across splits?", no_leak_across_splits),
+    ),
+    "sft_dataset": (
+        Check("sft_format", "Is every record <think> reasoning </think> answer?", sft_format),
+        Check("training_rows_only", "Are the records the training split's?", sft_has_training_rows_only),
+        Check("few_rows_too_long", "Are at most 2 % of the rows too long?", few_rows_too_long, blocking=False),
+    ),
+    "base_model": (
+        Check("tokenizer_fits", "Does the tokenizer fit the format?", tokenizer_fits),
+        Check("has_weights", "Are there weights?", has_weights),
+    ),
+    "qlora_adapter": (
+        Check("adapter_changes_something", "Is the adapter not zero?", adapter_changes_something),
+        Check("loss_fell", "Did the loss fall?", loss_fell, blocking=False),
+    ),
+    "perplexity_report": (
+        Check("likelihoods_are_whole", "Were both arms measured on the same rows?", likelihoods_are_whole),
+        Check("arms_differ", "Does the adapter change anything?", arms_differ, blocking=False),
+    ),
+    "model_answers": (
+        Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
+        Check("prompts_not_in_training", "Is no prompt among the training rows?", prompts_not_in_training),
+        Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
+    ),
+    "judgements": (
+        Check("review_page_is_blind", "Is the review page blind?", review_page_is_blind),
+        Check("judge_is_consistent", "Does the judge hold its verdicts?", judge_is_consistent, blocking=False),
+    ),
+    "human_review": (Check("reviews_are_joined", "Are the human verdicts joined?", reviews_are_joined),),
+    "eval_report": (
+        Check("report_has_figures", "Are the headline figures numbers?", report_has_figures),
+        Check("report_is_self_contained", "Does the page fetch and run nothing?", report_is_self_contained),
+    ),
+}

@@ -1,0 +1,140 @@
+"""The `medcot` command.
+
+Belongs here: arguments, what is printed, exit statuses.
+Does not: anything that a function elsewhere could do.
+"""
+
+import os
+import shlex
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import click
+
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.planning import PlanLine, make_plan
+from medcot_pipeline.progress import duration
+from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
+
+COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """From medical reasoning rows to a tuned model and its evaluation."""
+
+
+@cli.command()
+def init() -> None:
+    """Create DAGSTER_HOME, its storage and the pool `gpu`, once."""
+    from medcot_pipeline.instance.home import initialise
+
+    click.echo(f"Dagster home: {initialise()}")
+
+
+@cli.command()
+def env() -> None:
+    """Print the exports under which the plain Dagster commands work: eval "$(medcot env)"."""
+    from medcot_pipeline.instance.home import MODULE, initialise
+
+    workspace = open_workspace()
+    exports = {
+        "DAGSTER_HOME": str(initialise()),
+        "DAGSTER_MODULE_NAME": MODULE,
+        "MEDCOT_PROFILE": workspace.profile,
+        "MEDCOT_DATA_DIR": str(workspace.store.root),
+        "PYTHONWARNINGS": "ignore",
+    }
+    for name, value in exports.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+
+
+@cli.command()
+def plan() -> None:
+    """Show every asset: fresh, stale and why, missing, or waiting for one that is stale."""
+    workspace = open_workspace()
+    lines = make_plan(workspace)
+    click.echo(f"Profile {workspace.profile}, data in {workspace.store.root}")
+    for line in lines:
+        status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
+        click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
+    click.echo(_cost(lines))
+
+
+@cli.command()
+@click.option("--only", metavar="ASSETS", help="Comma-separated assets to bring up to date, and nothing else.")
+@click.option("--force", metavar="ASSET", help="Make this asset again although it is fresh.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+def sync(only: str | None, force: str | None, dry_run: bool) -> None:
+    """Materialise what is stale or missing, and only that."""
+    import dagster as dg
+
+    from medcot_pipeline.definitions import build_defs
+    from medcot_pipeline.instance.home import initialise
+    from medcot_pipeline.instance.passes import run_assets, stale_for_dagster
+
+    started = time.monotonic()
+    workspace = open_workspace()
+    lines = make_plan(workspace)
+    wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
+    initialise()
+    with dg.DagsterInstance.get() as instance:
+        stale = {line.asset for line in lines if line.status != "fresh"}
+        stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
+        stale |= {stage_of(force).asset} if force else set()
+        chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
+        if not chosen:
+            click.echo("Everything is fresh.")
+        elif dry_run:
+            click.echo("\n".join(f"would materialise {asset}" for asset in chosen))
+            return
+        else:
+            click.echo(f"Profile {workspace.profile}: materialising {', '.join(chosen)}")
+            run_assets(instance, chosen, force)
+            click.echo(f"Done in {duration(time.monotonic() - started)}.")
+    report = workspace.store.root / "current" / "eval_report" / "report.html"
+    if report.is_file():
+        click.echo(f"Report: {report}")
+
+
+def _cost(lines: list[PlanLine]) -> str:
+    """What a sync would do, and how long it took last time."""
+    open_lines = [line for line in lines if line.status != "fresh"]
+    if not open_lines:
+        return "Everything is fresh."
+    known = [line.seconds for line in open_lines if line.seconds is not None]
+    cost = f"; these took {duration(sum(known))} last time" if known else ""
+    unknown = len(open_lines) - len(known)
+    never = f" ({unknown} never ran)" if known and unknown else ""
+    return f"`medcot sync` would look at {len(open_lines)} of {len(lines)} assets{cost}{never}."
+
+
+def main() -> None:
+    """Entry point: one line for what is wrong and exit status 1; a traceback only with --debug."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    try:
+        cli.main(standalone_mode=False)
+    except MedcotError as error:
+        _fail(str(error), "--debug" in sys.argv)
+    except click.exceptions.Abort:
+        _fail("Interrupted.", debug=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OSError as error:
+        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), "--debug" in sys.argv)
+
+
+def _fail(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"medcot: {message}", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

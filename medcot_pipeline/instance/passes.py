@@ -1,0 +1,63 @@
+"""A pass over the graph: what Dagster holds for stale, and one run over chosen assets.
+
+Belongs here: running assets in this process, and the one line that says why a run failed.
+Does not: choosing by fingerprint (planning.py).
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.loader import LoadingContextForTest
+
+from medcot_pipeline.assets.publication import FORCE_TAG
+from medcot_pipeline.automation import PIPELINE_JOB
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.instance.home import MODULE
+
+
+def stale_for_dagster(instance: dg.DagsterInstance, definitions: dg.Definitions) -> set[str]:
+    """Assets that the web page shows as stale or missing; Dagster looks one step back, not further."""
+    graph = definitions.resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    return {
+        key.to_user_string() for key in graph.materializable_asset_keys if resolver.get_status(key) != StaleStatus.FRESH
+    }
+
+
+def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str | None = None) -> None:
+    """Materialise assets in one run, in this process.
+
+    Args:
+        instance: the Dagster instance that records the run.
+        assets: asset keys.
+        force: an asset to make again although it is published.
+
+    Raises:
+        MedcotError: a step failed because something outside the code is wrong.
+        Exception: whatever else a step raised.
+    """
+    job = ReconstructableRepository.for_module(MODULE, "defs").get_reconstructable_job(PIPELINE_JOB)
+    try:
+        dg.execute_job(
+            job,
+            instance=instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            tags={FORCE_TAG: force} if force else {},
+            raise_on_error=True,
+        )
+    except Exception as error:
+        problem = find_problem(error)
+        if problem is None:
+            raise
+        raise MedcotError(str(problem)) from error
+
+
+def find_problem(error: BaseException | None) -> MedcotError | None:
+    """The `MedcotError` among an exception and its causes."""
+    while error is not None:
+        if isinstance(error, MedcotError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,91 @@
+"""What is fresh, stale, missing or waiting, and why.
+
+Belongs here: comparing identities with what is published.
+Does not: running anything, or Dagster's own view of staleness.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from medcot_pipeline.artifacts import Identity, Manifest
+from medcot_pipeline.stages import STAGES, Stage, Workspace
+
+Status = Literal["fresh", "stale", "missing", "waiting"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanLine:
+    """One asset's status; `reasons` say which setting, input, file or code version changed."""
+
+    asset: str
+    status: Status
+    reasons: tuple[str, ...]
+    seconds: float | None
+    """How long it took last time, where that is known."""
+
+
+def make_plan(workspace: Workspace) -> list[PlanLine]:
+    """The status of every asset, in order.
+
+    An asset after a stale one is `waiting`: whether it must run shows when its input is there.
+    """
+    lines: list[PlanLine] = []
+    fresh: dict[str, str] = {}
+    for stage in STAGES:
+        line = _plan_line(workspace, stage, fresh)
+        lines.append(line)
+        current = workspace.store.current(stage.asset)
+        if line.status == "fresh" and current is not None:
+            fresh[stage.asset] = current.content_hash
+    return lines
+
+
+def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, str]) -> PlanLine:
+    store = workspace.store
+    current = store.current(stage.asset)
+    seconds = _seconds(current)
+    if current is None and not (set(stage.inputs) - set(fresh)):
+        return PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds)
+    waiting_for = [name for name in stage.inputs if name not in fresh]
+    if waiting_for:
+        status: Status = "waiting" if current else "missing"
+        return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds)
+    inputs = {name: fresh[name] for name in stage.inputs}
+    wanted = stage.identity(workspace.settings, workspace.root, store.root, store.hashes, inputs)
+    if current is not None and current.fingerprint == wanted.fingerprint:
+        return PlanLine(stage.asset, "fresh", (), seconds)
+    reasons = list(differences(current.identity, wanted)) if current else []
+    if store.find(stage.asset, wanted.fingerprint):
+        reasons.append("made before: it will be used again")
+    return PlanLine(stage.asset, "stale", tuple(reasons), seconds)
+
+
+def differences(old: Identity, new: Identity) -> list[str]:
+    """Why two identities differ, one reason a line."""
+    reasons = []
+    if old.code_version != new.code_version:
+        reasons.append(f"code version {old.code_version} -> {new.code_version}")
+    for name in sorted({*old.settings, *new.settings}):
+        before, after = old.settings.get(name, "unset"), new.settings.get(name, "unset")
+        if before != after:
+            reasons.append(f"setting {name}: {_brief(before)} -> {_brief(after)}")
+    for what, left, right in (("input", old.inputs, new.inputs), ("file", old.external, new.external)):
+        for name in sorted({*left, *right}):
+            if name not in left:
+                reasons.append(f"{what} {name} is new")
+            elif name not in right:
+                reasons.append(f"{what} {name} is gone")
+            elif left[name] != right[name]:
+                reasons.append(f"{what} {name} has changed")
+    return reasons
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _seconds(manifest: Manifest | None) -> float | None:
+    seconds = manifest.metadata.get("seconds") if manifest else None
+    return float(seconds) if isinstance(seconds, int | float) else None

@@ -1,0 +1,231 @@
+"""The pipeline as a table: what every asset depends on, which settings it reads, which files from outside.
+
+Belongs here: identity. Whoever wants to know why an asset is stale looks here.
+Does not: what an asset does (assets/), or Dagster.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity
+from medcot_pipeline.corpus.sources import SAMPLE
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
+
+Reads = Callable[[Settings], dict[str, Any]]
+Files = Callable[[Settings, Path, Path], dict[str, Path]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One asset's identity.
+
+    Attributes:
+        asset: asset key.
+        group: corpus, sft, training or evaluation.
+        code_version: raised by hand when the same inputs give other outputs.
+        inputs: upstream assets.
+        reads: the settings that change the output, as JSON values; speed and secrets are not among them.
+        files: files from outside the graph, by name, given the settings, the project folder and the data folder; a
+            file that does not exist is left out here, and refused by the asset that needs it.
+        loads_model: whether it runs in the pool `gpu`.
+    """
+
+    asset: str
+    group: str
+    code_version: str
+    inputs: tuple[str, ...]
+    reads: Reads
+    files: Files = lambda settings, root, data: {}
+    loads_model: bool = False
+
+    def external(self, settings: Settings, root: Path, data: Path, hashes: FileHashes) -> dict[str, str]:
+        """Content hash of every file from outside, by name."""
+        found = self.files(settings, root, data)
+        return {name: hashes.of(path) for name, path in sorted(found.items()) if path.is_file()}
+
+    def identity(
+        self, settings: Settings, root: Path, data: Path, hashes: FileHashes, inputs: Mapping[str, str]
+    ) -> Identity:
+        """Everything the artifact depends on, given the content hashes of its inputs."""
+        external = self.external(settings, root, data, hashes)
+        return Identity(self.asset, self.code_version, self.reads(settings), dict(inputs), external)
+
+
+def _section(name: str, *left_out: str) -> Reads:
+    def reads(settings: Settings) -> dict[str, Any]:
+        values: dict[str, Any] = getattr(settings, name).model_dump(mode="json", exclude=set(left_out))
+        return {f"{name}.{key}": value for key, value in values.items()}
+
+    return reads
+
+
+def _source(settings: Settings) -> dict[str, Any]:
+    only_hub = ("repository", "config", "revision")
+    left_out = ("path",) if settings.source.kind == "hub" else ("path", *only_hub)
+    return _section("source", *left_out)(settings)
+
+
+def _source_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    if settings.source.kind == "hub":
+        return {}
+    return {"source file": root / (SAMPLE if settings.source.kind == "sample" else settings.source.path or SAMPLE)}
+
+
+def _benchmarks(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    folder = settings.splits.benchmark_dir
+    if folder is None:
+        return {}
+    return {f"benchmark {path.name}": path for path in sorted((root / folder).glob("*")) if path.is_file()}
+
+
+def _base_model(settings: Settings) -> dict[str, Any]:
+    relevant = {
+        "smollm2_wheel": (),
+        "tiny_random": ("tiny_hidden", "tiny_layers", "seed"),
+        "hub": ("repository", "revision"),
+        "path": (),
+    }[settings.base_model.kind]
+    values = settings.base_model.model_dump(mode="json", include={"kind", *relevant})
+    return {f"base_model.{key}": value for key, value in values.items()}
+
+
+def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    if settings.base_model.kind != "path" or settings.base_model.path is None:
+        return {}
+    folder = root / settings.base_model.path
+    wanted = (*folder.glob("*.json"), *folder.glob("*.safetensors"))
+    return {f"base model {path.name}": path for path in sorted(wanted)}
+
+
+def _training(settings: Settings) -> dict[str, Any]:
+    return _section("training", "max_gpu_memory_gb")(settings) | {"sft.max_tokens": settings.sft.max_tokens}
+
+
+def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    return {"prompts": root / settings.answers.prompts}
+
+
+def _judgements(settings: Settings) -> dict[str, Any]:
+    judge = _section("judge", "api_key", "concurrency", "timeout_s", "max_retries")(settings)
+    return judge | {"review.salt": settings.review.salt}
+
+
+def review_files(settings: Settings, data: Path) -> list[Path]:
+    """Verdict files that people saved, sorted by name."""
+    return sorted((data / settings.review.folder).glob("*.json"))
+
+
+def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    return {f"review {path.name}": path for path in review_files(settings, data)}
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("raw_medical_o1", "corpus", "1", (), _source, _source_files),
+    Stage("normalized_corpus", "corpus", "1", ("raw_medical_o1",), _section("normalize")),
+    Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
+    Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
+    Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
+    Stage("base_model", "training", "1", (), _base_model, _base_model_files, loads_model=True),
+    Stage(
+        "qlora_adapter",
+        "training",
+        "1",
+        ("sft_dataset", "corpus_splits", "base_model"),
+        _training,
+        loads_model=True,
+    ),
+    Stage(
+        "perplexity_report",
+        "evaluation",
+        "1",
+        ("qlora_adapter", "base_model", "corpus_splits"),
+        _section("perplexity", "batch_size"),
+        loads_model=True,
+    ),
+    Stage(
+        "model_answers",
+        "evaluation",
+        "1",
+        ("qlora_adapter", "base_model", "corpus_splits"),
+        _section("answers", "prompts"),
+        _prompts,
+        loads_model=True,
+    ),
+    Stage("judgements", "evaluation", "1", ("model_answers",), _judgements),
+    Stage("human_review", "evaluation", "1", ("judgements",), lambda settings: {}, _reviews),
+    Stage(
+        "eval_report",
+        "evaluation",
+        "1",
+        ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
+        _section("report"),
+    ),
+)
+"""In an order in which every asset comes after its inputs."""
+
+BY_ASSET: Mapping[str, Stage] = {stage.asset: stage for stage in STAGES}
+
+
+def stage_of(asset: str) -> Stage:
+    """The stage of an asset.
+
+    Raises:
+        MedcotError: no asset has that name.
+    """
+    if asset not in BY_ASSET:
+        raise MedcotError(f"{asset}: no such asset.", f"Assets: {', '.join(BY_ASSET)}.")
+    return BY_ASSET[asset]
+
+
+def downstream(assets: set[str]) -> set[str]:
+    """The assets and everything after them."""
+    result = set(assets)
+    for stage in STAGES:
+        if result & set(stage.inputs):
+            result.add(stage.asset)
+    return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The profile's name and settings, the project folder and the store that a pass works with."""
+
+    profile: str
+    settings: Settings
+    root: Path
+    store: ArtifactStore
+
+    def identity(self, asset: str) -> Identity:
+        """The asset's identity over the current artifacts of its inputs.
+
+        Raises:
+            MedcotError: an input was never materialised, or is damaged.
+        """
+        stage = stage_of(asset)
+        inputs = {}
+        for upstream in stage.inputs:
+            manifest = self.store.current(upstream)
+            if manifest is None:
+                raise MedcotError(
+                    f"{asset} needs {upstream}, which is not materialised.",
+                    f"Run `medcot sync`, or `dagster asset materialize --select '*{asset}'`.",
+                )
+            inputs[upstream] = manifest.content_hash
+        return stage.identity(self.settings, self.root, self.store.root, self.store.hashes, inputs)
+
+    def input_folders(self, asset: str) -> dict[str, Path]:
+        """Folders of the current artifacts of the asset's inputs."""
+        return {name: (self.store.root / "current" / name).resolve() for name in stage_of(asset).inputs}
+
+
+def open_workspace(profile: str | None = None) -> Workspace:
+    """The workspace that the environment describes.
+
+    Raises:
+        MedcotError: a setting is unknown or cannot be used.
+    """
+    root, data = project_root(), data_dir()
+    return Workspace(profile_name(profile), load_settings(profile), root, ArtifactStore(data, root))

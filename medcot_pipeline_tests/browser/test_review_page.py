@@ -1,0 +1,134 @@
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
+from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable on PATH: the review page is not tried")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync", "--no-first-run"]
+MARKUP = "<script>document.title='hit'</script><img src=x onerror=\"document.title='hit'\"><think>"
+PROMPTS = [
+    Prompt("a", "zh", "用药", "成人发热，体温 38.7℃，如何使用对乙酰氨基酚？请分三点回答。"),
+    Prompt("b", "zh", "急症", "突发胸痛半小时，伴大汗，应该怎么办？"),
+    Prompt("c", "en", "chronic", "List three ways to lower blood pressure without drugs."),
+]
+
+
+def answer(prompt_id: str, arm: Arm, text: str) -> Answer:
+    return Answer(prompt_id, arm, "思考", text, True, True, 20, 1.0)
+
+
+ANSWERS = [
+    answer("a", "base", "按说明书服用即可。"),
+    answer("a", "tuned", "一、每次 0.5g。\n二、两次间隔至少 4 小时。\n三、一日不超过 2g。"),
+    answer("b", "base", f"多休息。{MARKUP}"),
+    answer("b", "tuned", "立即拨打 120，停止活动，等候急救。"),
+    answer("c", "base", ""),
+    answer("c", "tuned", "Less salt, more walking, less alcohol."),
+]
+PACK, KEY = build_pack(PROMPTS, ANSWERS, "salt")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    (tmp_path / "review.html").write_text(render_page(PACK), encoding="utf-8")
+    with browser.new_context(accept_downloads=True) as context:
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.goto((tmp_path / "review.html").as_uri())
+        yield page
+
+
+def exported(page: Page, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="导出").click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_a_review_by_keyboard_survives_a_reload_and_its_export_is_joined(page: Page, tmp_path: Path) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.fill("#reviewer", "王 医生")
+    page.fill("#qualification", "心内科主治医师")
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    page.fill("#comment", "3 分钟内应就医；按 1 不换题")
+    page.locator("#right input").check()
+    page.keyboard.press("2")
+    page.reload()
+    expect(page.locator("#count")).to_have_text("已评 2/3")
+    expect(page.locator("#number")).to_have_text("第 3 题，共 3 题")
+    page.keyboard.press("3")
+    expect(page.locator("#note")).to_have_text("全部评完，请导出。")
+    page.keyboard.press("k")
+    expect(page.locator("#comment")).to_have_value("3 分钟内应就医；按 1 不换题")
+    path = exported(page, tmp_path)
+    assert path.name == f"review-王-医生-{PACK['pack'][:8]}.json"
+    assert all(each["ms"] >= 0 for each in json.loads(path.read_text())["verdicts"])
+    review = read_review(path, KEY)
+    sides = KEY["sides"]
+    assert [verdict.outcome for verdict in review.verdicts] == [sides["1"]["left"], "tie", sides["3"]["right"]]
+    assert [verdict.prompt_id for verdict in review.verdicts] == [sides[item]["prompt_id"] for item in "123"]
+    assert (review.reviewer, review.qualification, review.missing) == ("王 医生", "心内科主治医师", 0)
+    assert review.unsafe == {sides["2"]["right"]: [sides["2"]["prompt_id"]], sides["2"]["left"]: []}
+    assert {url.split(":")[0] for url in requests} <= {"file", "blob"}
+
+
+def test_answers_are_shown_as_text_whatever_they_contain_and_no_arm_is_named(page: Page) -> None:
+    seen = []
+    for _ in PACK["items"]:
+        seen.append(page.locator("main").inner_text())
+        page.keyboard.press("j")
+    assert any(MARKUP in text for text in seen)
+    assert any("（空白回答）" in text for text in seen)
+    assert page.title() == f"Blind review {PACK['pack'][:8]}"
+    assert all(arm not in page.content() for arm in ("base", "tuned"))
+
+
+def test_the_policy_stops_requests_and_foreign_scripts(page: Page) -> None:
+    stopped = page.evaluate(
+        """async () => {
+            const stopped = [];
+            document.addEventListener("securitypolicyviolation", (event) => stopped.push(event.effectiveDirective));
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'hit'";
+            document.body.append(script);
+            await fetch("http://127.0.0.1:9/").catch(() => null);
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            return stopped;
+        }"""
+    )
+    assert sorted(stopped) == ["connect-src", "script-src-elem"]
+    assert page.title() != "hit"
+
+
+def test_an_export_without_a_reviewer_asks_for_one(page: Page) -> None:
+    page.get_by_role("button", name="导出").click()
+    expect(page.locator("#note")).to_have_text("请先填写评审人，再导出。")
+    expect(page.locator("#reviewer")).to_be_focused()
+
+
+def test_the_page_speaks_english_and_fits_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("button", name="Export")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    left, right = page.locator("#left").bounding_box(), page.locator("#right").bounding_box()
+    assert left and right and right["y"] > left["y"] + left["height"]

@@ -1,0 +1,218 @@
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from medcot_pipeline.evaluation.records import Answer, Prompt
+from medcot_pipeline.evaluation.report import TEMPLATES, build_report, render_report
+from medcot_pipeline.settings.models import ReportSettings
+
+ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
+JUDGED: dict[str, Any] = {
+    "status": "judged",
+    "model": "judge-1",
+    "verdicts": [{"prompt_id": f"p{i}", "outcome": "tuned" if i < 4 else "base", "reason": ATTACK} for i in range(6)],
+    "flip_rate": 0.1,
+    "first_position_share": 0.5,
+    "invalid_rate": 0.0,
+    "calls": {"made": 12},
+    "tokens": {"prompt": 900},
+}
+ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
+REVIEWED: dict[str, Any] = {
+    "status": "reviewed",
+    "reviewers": ["王医生"],
+    "verdicts": [{"prompt_id": f"p{i}", "outcome": "tie" if i else "tuned", "reason": ""} for i in range(6)],
+    "missing": 0,
+}
+
+
+def perplexity(**changes: Any) -> dict[str, Any]:
+    examples = [
+        {"row_id": f"r{i}", "language": "zh", "question": ATTACK, "base_nll": 16.3, "tuned_nll": 8.0 + i, "tokens": 10}
+        for i in range(9)
+    ]
+    measured = {
+        "rows": 9,
+        "left_out": 2,
+        "base": {"value": 5.1, "low": 4.9, "high": 5.3},
+        "tuned": {"value": 3.1, "low": 3.0, "high": 3.2},
+        "ratio": {"value": 3.1 / 5.1, "low": 0.60, "high": 0.62},
+        "segments": {"reasoning": {"base": 5.5, "tuned": 3.4}, "answer": {"base": 4.2, "tuned": 2.5}},
+        "bits_per_byte": {"base": 0.5, "tuned": 0.36},
+        "share_improved": 1.0,
+        "max_logit_difference": 2.5,
+        "examples": examples,
+    }
+    return {**measured, **changes}
+
+
+def training(**changes: Any) -> dict[str, Any]:
+    curve = [[1, 2.0], [2, 1.5], [3, 1.2]]
+    ran = {"loss": curve, "learning_rate": curve, "grad_norm": curve, "validation": [[3, 1.3]], "tokens": 24_981}
+    size = {"seconds": 214.3, "rows": 71, "model": "SmolLM2-135M-Instruct", "parameters": 134_515_008}
+    return {**ran, **size, "adapter_parameters": 2_442_240, "device": "cpu", **changes}
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK, i == 0) for i in range(6)]
+    answers = [Answer(p.id, "base", ATTACK * 9, "", False, False, 64, 2.0) for p in prompts]
+    answers += [Answer(p.id, "tuned", "想。", f"建议就医。{ATTACK}", True, True, 32, 1.0) for p in prompts]
+    artifact = {"asset": "qlora_adapter", "fingerprint": "f" * 64, "content_hash": "c" * 64, "code_version": "1"}
+    given: dict[str, Any] = {
+        "profile": "demo",
+        "perplexity": perplexity(),
+        "prompts": prompts,
+        "answers": answers,
+        "judge": {"status": "not configured"},
+        "human": {"status": "none yet"},
+        "training": training(),
+        "provenance": {
+            "artifacts": [artifact],
+            "packages": {"torch": "2.11.0"},
+            "git_commit": "e4b5a7b",
+            "settings": {"source": {"kind": "sample", "note": ATTACK}},
+            "sources": {"raw_medical_o1": "https://example.org/data"},
+            "seeds": {"answers": 11},
+        },
+        "settings": ReportSettings(bootstrap_resamples=200),
+    }
+    return build_report(**{**given, **changes})
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of the page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "nobody compared": {},
+    "judged": {"judge": JUDGED},
+    "reviewed": {"judge": JUDGED, "human": REVIEWED},
+    "one prompt": {"prompts": [Prompt("p0", "en", "x", "?", constraints=({"rule": "max_chars", "value": 9},))]},
+    "no answers": {"answers": []},
+    "perplexity rose": {"perplexity": perplexity(ratio=ROSE, examples=[])},
+    "no curves": {"training": training(loss=[], validation=[], seconds=0.0)},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_report_fits_the_schema_and_renders(name: str) -> None:
+    made = report(**VARIANTS[name])
+    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(json.loads(json.dumps(made, allow_nan=False)))
+    assert render_report(made).startswith("<!doctype html>")
+
+
+def test_an_unknown_part_does_not_fit_the_schema() -> None:
+    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
+    assert not Draft202012Validator(schema).is_valid({**json.loads(json.dumps(report())), "extra": 1})
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_model_output_is_text_and_nothing_is_fetched(name: str) -> None:
+    html = render_report(report(**VARIANTS[name]))
+    page = Page(html)
+    assert not {"script", "think", "img", "link", "iframe", "object", "image"} & {tag for tag, _ in page.tags}
+    values = [(key, value or "") for _, attributes in page.tags for key, value in attributes.items()]
+    assert not [pair for pair in values if pair[0].startswith("on") or pair[0] in ("src", "href") or "http" in pair[1]]
+    assert not re.search(r"url\(|@import", html)
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and "http-equiv" in a)
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_what_the_model_wrote_can_be_read() -> None:
+    page = Page(render_report(report(judge=JUDGED)))
+    assert page.text.count("<script>alert('模型')</script><think>再想想</think>") > 18
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "headline"),
+    [
+        ({}, "not measured", None),
+        ({"judge": JUDGED}, "provisional", "judge"),
+        ({"judge": JUDGED, "human": REVIEWED}, "measured", "human"),
+        ({"human": REVIEWED}, "measured", "human"),
+        ({"judge": JUDGED, "human": {**REVIEWED, "missing": 3}}, "provisional", "human"),
+        ({"judge": {**JUDGED, "verdicts": [{"prompt_id": "p0", "outcome": "invalid"}]}}, "not measured", None),
+    ],
+)
+def test_the_status_says_who_compared(changes: dict[str, Any], status: str, headline: str | None) -> None:
+    made = report(**changes)
+    assert made["perplexity"]["status"] == "measured"
+    assert (made["instruction_following"]["status"], made["instruction_following"]["headline"]) == (status, headline)
+
+
+def test_the_gap_is_named_where_nobody_compared() -> None:
+    gaps = " ".join(report()["not_measured"])
+    assert "Human preference" in gaps
+    assert "MEDCOT_JUDGE__BASE_URL" in gaps
+    assert "指令遵循：未测量" in report()["summary_zh"]
+    assert "Human preference" not in " ".join(report(human=REVIEWED)["not_measured"])
+
+
+def test_an_adapter_without_effect_is_said_first() -> None:
+    made = report(perplexity=perplexity(max_logit_difference=0.0))
+    assert "The adapter changes nothing" in made["warnings"][0]
+    assert "The adapter changes nothing" in Page(render_report(made)).text
+    assert report()["warnings"] == []
+
+
+def test_random_weights_write_meaningless_text() -> None:
+    assert "meaningless" in report(training=training(model="tiny_random (Qwen2)"))["warnings"][0]
+
+
+def test_a_small_model_says_what_it_cannot_show() -> None:
+    small = next(limit for limit in report()["limits"] if limit.startswith("A model of 135 M parameters can show"))
+    assert "cannot show medical correctness" in small
+    assert not [limit for limit in report(training=training(parameters=7.6e9))["limits"] if "A model of" in limit]
+    assert "Not for clinical use" in report(training=training(parameters=7.6e9))["limits"][0]
+
+
+def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None:
+    """5.1 to 3.1 is a drop of 39.2 %: the same number as the reference's uplift, and another thing."""
+    better, worse = report(judge=JUDGED), report(judge=JUDGED, perplexity=perplexity(ratio=ROSE))
+    assert better["perplexity"]["relative_drop"] == pytest.approx(0.392, abs=0.0005)
+    assert better["instruction_following"] == worse["instruction_following"]
+    assert better["instruction_following"]["judge"]["preference"]["net"]["value"] == pytest.approx(2 / 6)
+    nobody = Page(render_report(report())).text
+    assert nobody.count("39.2") == 3, "the perplexity headline, its table, the Chinese line"
+
+
+def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
+    shown = report(judge=JUDGED)["transcripts"]
+    groups = [[entry["prompt"]["id"] for entry in shown[group]] for group in ("best", "worst", "random")]
+    assert len({name for group in groups for name in group}) == sum(map(len, groups)) == 6
+    assert {entry["verdicts"]["judge"]["outcome"] for entry in shown["best"]} == {"tuned"}
+    assert {entry["verdicts"]["judge"]["outcome"] for entry in shown["worst"]} == {"base"}
+    assert report(judge=JUDGED)["transcripts"] == shown
+
+
+def test_the_histogram_counts_every_row_and_has_an_edge_at_zero() -> None:
+    histogram = report()["perplexity"]["histogram"]
+    assert sum(histogram["counts"]) == 9
+    assert 0.0 in histogram["edges"]
+    assert len(histogram["edges"]) == len(histogram["counts"]) + 1
+
+
+def test_provenance_and_cost_reach_the_page() -> None:
+    text = Page(render_report(report(judge=JUDGED))).text
+    for said in ("f" * 64, "c" * 64, "e4b5a7b", "2.11.0", "24,981", "made 12"):
+        assert said in text
+    stages = {row["stage"]: row for row in report()["cost"]["stages"]}
+    assert stages["answers, base"]["tokens_per_second"] == pytest.approx(32.0)
