@@ -196,10 +196,12 @@ def _variant(
 
 
 def _punctuation(text: str, rng: random.Random) -> str:
-    text = text.translate(str.maketrans({"，": ",", "。": ".", "；": ";"})) if rng.random() < 0.5 else text
+    """Marks, widths and blanks changed; a full stop before a digit stays, as `.5` would be another number."""
+    if rng.random() < 0.5:
+        text = re.sub("。(?![0-9０-９])", ".", text.replace("，", ",").replace("；", ";"))
     text = text.rstrip("？?。.") + rng.choice(["？", "?", "。", "", " ？"])
-    wide = {code: code + 0xFEE0 for code in range(ord("0"), ord("9") + 1)}
-    text = text.translate(wide) if rng.random() < 0.3 else text
+    if rng.random() < 0.3:
+        text = re.sub(r"[0-9]", lambda match: chr(ord(match[0]) + 0xFEE0), text)
     gaps = [m.end() for m in re.finditer(r"[，。；,;]", text)]
     return text if not gaps else text[: gaps[0]] + " " + text[gaps[0] :]
 

@@ -4,11 +4,11 @@ Belongs here: arguments, what is printed, exit statuses.
 Does not: anything that a function elsewhere could do.
 """
 
-import os
 import shlex
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 import click
@@ -115,7 +115,7 @@ def _cost(lines: list[PlanLine]) -> str:
 
 def main() -> None:
     """Entry point: one line for what is wrong and exit status 1; a traceback only with --debug."""
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    warnings.filterwarnings("ignore")
     try:
         cli.main(standalone_mode=False)
     except MedcotError as error:

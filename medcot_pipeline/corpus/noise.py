@@ -108,7 +108,9 @@ def _needs_image(row: Row, settings: NormalizeSettings) -> str:
 
 
 _SENTENCE_END = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」*`|$}\U0001f000-\U0001faff]\Z")
-_OPEN_END = re.compile(r"(?:[，、；,;（(“‘《—]|\b(?:and|or|the|a|of|to|with|because)|[和与及或但且])\Z")
+_OPEN_END = re.compile(
+    r"(?:[，、；,;（(“‘《—]|\b(?:and|or|the|a|of|to|with|because)|[和与及或但且]|因为|由于|例如|比如)\Z"
+)
 
 
 def _truncated(row: Row, settings: NormalizeSettings) -> str:
@@ -157,7 +159,7 @@ def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
 _OCR_HINT = re.compile(r"[0-9][OIl]|[Ol][0-9.～]")
 _OCR = re.compile(
     r"(?<![A-Za-z\d.])\d[\d.]*"
-    r"(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=(?:mm|cm|mg|kg|ml|g)(?![a-z]))|l(?=(?:mm|cm|mg|kg|g)(?![a-z])))"
+    r"(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=mm|cm|mg|kg|ml|g)|l(?=mm|cm|mg|kg|g))"
     r"|(?<![A-Za-z\d])l\d|(?<![A-Za-z\d])O(?=[.～]\d)"
 )
 

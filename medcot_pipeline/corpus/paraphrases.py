@@ -119,8 +119,7 @@ def _rank_within(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Place of each element within its run of equal values."""
     starts = np.flatnonzero(np.diff(groups, prepend=-1))
     sizes = np.diff(np.append(starts, len(groups)))
-    first: NDArray[np.int64] = np.repeat(starts, sizes)
-    return np.arange(len(groups), dtype=np.int64) - first
+    return np.asarray(np.arange(len(groups)) - np.repeat(starts, sizes), dtype=np.int64)
 
 
 def _cosines(

@@ -44,6 +44,7 @@ def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str |
             job,
             instance=instance,
             asset_selection=[dg.AssetKey(asset) for asset in assets],
+            run_config={"loggers": {"console": {}}},
             tags={FORCE_TAG: force} if force else {},
             raise_on_error=True,
         )
