@@ -32,17 +32,17 @@ _SYNONYMS = (
     ("主要", "首要"),
 )
 _OWN_BODIES = (
-    "患者主诉反复咳嗽{n}周",
-    "体温{n}℃",
-    "左侧胸痛{n}天",
+    "患者主诉反复咳嗽3周",
+    "体温3℃",
+    "左侧胸痛3天",
     "查体见右下肢水肿",
-    "血压升高{n}年",
+    "血压升高3年",
     "服用青霉素后出现皮疹",
     "肝功能检查正常",
-    "心率每分钟{n}次",
-    "女性{n}岁",
+    "心率每分钟3次",
+    "女性3岁",
     "尿蛋白阳性",
-    "近{n}个月体重下降",
+    "近3个月体重下降",
     "夜间出汗明显",
     "颈部可触及肿块",
     "既往有胃溃疡病史",
@@ -144,6 +144,7 @@ def genuine_questions() -> list[str]:
 
 
 def _bases(n: int, rng: random.Random) -> list[str]:
+    """Genuine questions as they are, then clauses of them recombined, with other digits."""
     genuine = genuine_questions()
     bodies, tails = _clauses(genuine) if genuine else (list(_OWN_BODIES), list(_OWN_TAILS))
     bases = rng.sample(genuine, min(n, len(genuine)))
@@ -151,13 +152,14 @@ def _bases(n: int, rng: random.Random) -> list[str]:
         wanted = max(18.0, rng.gauss(36, 16))
         parts: list[str] = []
         while sum(map(len, parts)) < wanted:
-            parts.append(rng.choice(bodies).replace("{n}", str(rng.randint(2, 90))))
+            parts.append(re.sub(r"[1-9]", lambda _: rng.choice("123456789"), rng.choice(bodies)))
         bases.append("，".join(parts) + "，" + rng.choice(tails))
     return bases
 
 
 def _clauses(questions: list[str]) -> tuple[list[str], list[str]]:
-    bodies, tails = set(), set()
+    bodies: set[str] = set()
+    tails: set[str] = set()
     for question in questions:
         *some, last = [part for part in re.split(r"[，。；,;]", question) if part.strip()] or [""]
         bodies.update(part.strip() for part in some if 4 <= len(part) <= 40)

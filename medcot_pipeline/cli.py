@@ -20,6 +20,11 @@ from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 
+DAGSTER_DEV = (
+    'dagster() { if [ "$1" = dev ]; then env -u DAGSTER_MODULE_NAME dagster "$@"; else command dagster "$@"; fi; }'
+)
+"""`dagster asset materialize` needs DAGSTER_MODULE_NAME; the servers that `dagster dev` starts hang if they see it."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -51,6 +56,7 @@ def env() -> None:
     for name, value in exports.items():
         click.echo(f"export {name}={shlex.quote(value)}")
     click.echo(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+    click.echo(DAGSTER_DEV)
 
 
 @cli.command()

@@ -21,22 +21,28 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Say how far a piece of work is, at most every `every` seconds; silent for work that is over sooner."""
+    """Say how far a piece of work is, at most every `every` seconds; silent for work that is over sooner.
+
+    The clock starts with the first piece done, so that loading and compiling before it do not count as speed.
+    """
 
     def __init__(self, what: str, say: Say, *, every: float = 5.0) -> None:
         """Args: what: the work's name; say: where a line goes; every: seconds between lines."""
         self._what = what
         self._say = say
         self._every = every
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._first: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int, detail: str = "") -> None:
         """Note that `done` of `total` pieces are finished; `detail` is put behind the line."""
         now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
         if now - self._last < self._every:
             return
         self._last = now
-        elapsed = now - self._start
-        left = duration(elapsed / done * (total - done)) if done else "unknown"
+        start, before = self._first
+        left = f", {duration((now - start) / (done - before) * (total - done))} left" if done > before else ""
         suffix = f", {detail}" if detail else ""
-        self._say(f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {left} left{suffix}")
+        self._say(f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}){left}{suffix}")

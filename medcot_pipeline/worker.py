@@ -105,9 +105,9 @@ def die_with_parent() -> None:
 
 def run(pipes: PipesContext) -> None:
     """Run the task that Pipes names and report its result, or the problem: a parent without either has no success."""
-    task = pipes.extras["task"]
+    task, place = pipes.extras["task"], pipes.extras["place"]
     try:
-        result = TASKS[task](pipes.extras["arguments"], pipes.log.info)
+        result = TASKS[task](pipes.extras["arguments"], lambda line: pipes.log.info(f"{place} {line}"))
     except MedcotError as error:
         pipes.report_custom_message({"problem": str(error)})
     except Exception as error:
@@ -121,6 +121,7 @@ def main() -> None:
     """Entry point of the child process."""
     die_with_parent()
     warnings.filterwarnings("ignore")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries would run through the progress lines
     with open_dagster_pipes() as pipes:
         run(pipes)
 

@@ -105,6 +105,7 @@ class AssetRun:
         store = self.workspace.store
         extras = {
             "task": task,
+            "place": place(self.stage),
             "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
         }
         command = [sys.executable, "-m", "medcot_pipeline.worker"]

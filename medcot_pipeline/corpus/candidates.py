@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medcot_pipeline.corpus.arrays import distinct
 from medcot_pipeline.corpus.shingles import chunks_of_texts, packed_shingles
 
 SEED = 42
@@ -48,10 +49,10 @@ def candidate_pairs(texts: pl.Series, progress: Callable[[int, int], None] | Non
         order = reversed_order if number % 2 else np.arange(len(texts), dtype=np.int64)
         found.append(_meetings(bands[number], order))
         if sum(map(len, found)) > _PAIRS_AT_ONCE:
-            found = [np.unique(np.concatenate(found))]
+            found = [distinct(np.concatenate(found))]
         if progress:
             progress(number + 1, BANDS)
-    pairs = np.unique(np.concatenate(found))
+    pairs = distinct(np.concatenate(found))
     return pairs >> 32, pairs & 0xFFFFFFFF
 
 

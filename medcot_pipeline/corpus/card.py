@@ -4,12 +4,14 @@ Belongs here: the sections of the card and the figures that follow from the rows
 Does not: figures that other stages measured (funnel, rules, overlap), the form of a table (markdown.py).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.corpus.markdown import bar, flatten, table
+from medcot_pipeline.corpus.markdown import bar, flatten, plain, table
+from medcot_pipeline.corpus.options import split_options
 
 FIELDS = ("question", "reasoning", "answer")
 SPLITS = ("train", "validation", "test")
@@ -22,15 +24,18 @@ TRADITIONAL_MEDICINE = "中医|辨证|证属|治宜|舌[质淡红紫苔]|苔[薄
 """Words by which a question is counted as traditional Chinese medicine."""
 
 LICENCES = """\
+Rows of `FreedomIntelligence/medical-o1-reasoning-SFT`:
+
 1. The questions come from exams: CMB-Exam (Chinese), MedQA-USMLE and MedMCQA (English), each under its own terms.
-2. `FreedomIntelligence/medical-o1-reasoning-SFT` adds reasoning and responses by GPT-4o; its card says Apache-2.0.
-   OpenAI's terms of use also apply to output of GPT-4o.
-3. This corpus is a filtered and normalised copy and passes all of these terms on. Rows from other sources keep theirs."""
+2. GPT-4o wrote reasoning and responses: see OpenAI's terms of use.
+3. The data set's card says Apache-2.0.
+
+Rows of any other source keep that source's licence. This corpus is a filtered and normalised copy and changes none."""
 
 LIMITS = """\
-- The reasoning was written by GPT-4o and no clinician reviewed it. The authors checked their verifier on 200 rows
-  (96.5 % right), so wrong answers and wrong arithmetic in the reasoning must be expected.
-- The questions are exam questions: one best answer, complete vignettes, rare diseases too often, follow-up missing.
+- In the published data set GPT-4o wrote the reasoning and no clinician reviewed it; the authors found their verifier
+  right on 96.5 % of 200 rows. Expect wrong answers, and wrong arithmetic in long reasoning.
+- The questions are exam questions: a complete vignette and one best answer, which practice rarely offers.
 - Lost exponents and misread digits are flagged, never repaired: what stood there cannot be known.
 - Near-duplicates are told by their characters: a paraphrase in other words may remain, also across splits.
 - A benchmark row that is flagged shares text with a training row; only a confirmed one is the same question.
@@ -41,7 +46,7 @@ REPRODUCE = """\
 medcot sync
 ```
 
-The settings, versions and checksums of this card decide the result: the same ones give the same rows, splits and card."""
+The source's checksum, the settings and the versions above decide the rows, the splits and this card."""
 
 
 def data_card(
@@ -66,6 +71,9 @@ def data_card(
         versions: version by library or algorithm.
         overlap: counts per benchmark, empty if none was screened.
     """
+    rows = rows.with_columns(
+        options=pl.Series([bool(split_options(text).options) for text in rows["question"]], dtype=pl.Boolean)
+    )
     sections = {
         "Source": table(flatten(source)),
         "From raw to kept": f"{_or_none(funnel)}\n\n`removed.parquet` has every removed row, with the reason.",
@@ -104,26 +112,20 @@ def _share(rows: pl.DataFrame, condition: pl.Expr) -> float | None:
     return rows.filter(condition).height / rows.height if rows.height else None
 
 
-def _flagged(flag: str) -> pl.Expr:
-    return pl.col("flags").list.contains(flag)
-
-
 def _split_row(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     languages = {f"{code}_share": _share(rows, pl.col("language") == code) for code in ("zh", "en", "mixed")}
     return {
         "split": name,
         "rows": rows.height,
         "groups": rows["group_id"].n_unique(),
-        "with_options_share": _share(rows, _flagged("has_options")),
+        "mcq_share": _share(rows, pl.col("options")),
         "traditional_medicine_share": _share(rows, pl.col("question").str.contains(TRADITIONAL_MEDICINE)),
         **languages,
     }
 
 
 def _mix(rows: pl.DataFrame) -> str:
-    counts = rows.group_by("split").len().sort("split").rows()
-    order = sorted(counts, key=lambda count: SPLITS.index(count[0]) if count[0] in SPLITS else 9)
-    return ", ".join(f"{count:,} in {cell_name}" for cell_name, count in order) or "none"
+    return ", ".join(f"{part.height:,} in {plain(name)}" for name, part in _parts(rows)[:-1]) or "none"
 
 
 def _length_rows(rows: pl.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -142,38 +144,41 @@ def _quantile(values: pl.Series, share: float) -> int | None:
     return None if value is None else int(value)
 
 
-def _tokens(rows: pl.DataFrame) -> pl.Series | None:
-    """Tokens of whole rows, if every row's are known."""
+def _with_tokens(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose tokens are known, with their sum in `tokens`."""
     columns = [f"tokens_{field}" for field in FIELDS]
-    known = all(column in rows.columns and rows[column].null_count() == 0 for column in columns)
-    return rows.select(pl.sum_horizontal(columns)).to_series() if known else None
+    if not set(columns) <= set(rows.columns):
+        return rows.clear()
+    return rows.drop_nulls(columns).with_columns(tokens=pl.sum_horizontal(columns))
 
 
 def _token_lengths(rows: pl.DataFrame, settings: Mapping[str, Any]) -> str:
-    tokens = _tokens(rows)
-    if tokens is None:
+    counted = _with_tokens(rows)
+    if counted.is_empty():
         return "Not counted yet."
-    lengths = table(_length_rows(rows, [f"tokens_{field}" for field in FIELDS]))
+    lengths = table(_length_rows(counted, [f"tokens_{field}" for field in FIELDS]))
+    note = f"Counted in {counted.height:,} of {rows.height:,} rows."
     cutoff = settings.get("sft", {}).get("max_tokens")
-    if cutoff is None or not rows.height:
-        return lengths
-    over = int((tokens > cutoff).sum())
-    return f"{lengths}\n\n{over:,} rows ({over / rows.height:.2%}) are longer than the cutoff of {cutoff:,} tokens."
+    if cutoff is not None:
+        over = counted.filter(pl.col("tokens") > cutoff).height
+        note += f" {over:,} of them ({over / counted.height:.2%}) are longer than the cutoff of {cutoff:,} tokens."
+    return f"{lengths}\n\n{note}"
 
 
 def _histogram(rows: pl.DataFrame) -> str:
-    """Rows by length: in tokens where they are known, else in characters."""
-    tokens = _tokens(rows)
-    lengths = (
-        tokens if tokens is not None else rows.select(pl.sum_horizontal(pl.col(*FIELDS).str.len_chars())).to_series()
-    )
-    if not rows.height:
+    """Rows by length: in tokens where all are known, else in characters."""
+    if rows.is_empty():
         return "None."
-    width = max(1, -(-(int(lengths.max()) + 1) // HISTOGRAM_BINS))  # type: ignore[arg-type]
-    counts = dict((lengths // width).value_counts().rows())
-    unit = "characters" if tokens is None else "tokens"
+    counted = _with_tokens(rows)
+    in_tokens = counted.height == rows.height
+    lengths = (
+        counted["tokens"] if in_tokens else rows.select(pl.sum_horizontal(pl.col(*FIELDS).str.len_chars())).to_series()
+    )
+    width = max(lengths.to_list()) // HISTOGRAM_BINS + 1
+    counts = Counter((lengths // width).to_list())
     largest = max(counts.values())
-    bins = [(number * width, counts.get(number, 0)) for number in range(max(counts) + 1)]
+    bins = [(number * width, counts[number]) for number in range(max(counts) + 1)]
+    unit = "tokens" if in_tokens else "characters"
     return table(
         [{unit: f"{start:,}–{start + width - 1:,}", "rows": count, "": bar(count, largest)} for start, count in bins]
     )
@@ -182,13 +187,17 @@ def _histogram(rows: pl.DataFrame) -> str:
 def _clusters(rows: pl.DataFrame) -> str:
     """Groups by their size; rows of one group are always in one split."""
     sizes = rows.group_by("group_id").len()["len"]
-    found = []
+    classes = []
     for least, most in CLUSTER_SIZES:
-        within = sizes.filter((sizes >= least) & (sizes <= (most or rows.height)))
         name = f"{least}" if least == most else f"{least}–{most}" if most else f"{least} and more"
-        found.append({"rows_in_group": name, "groups": within.len(), "rows": int(within.sum())})
-    largest = max(row["groups"] for row in found)
-    return table([{**row, "": bar(row["groups"], largest)} for row in found])
+        classes.append((name, sizes.filter((sizes >= least) & (sizes <= (most or rows.height)))))
+    largest = max(within.len() for _, within in classes)
+    return table(
+        [
+            {"rows_in_group": name, "groups": within.len(), "rows": int(within.sum()), "": bar(within.len(), largest)}
+            for name, within in classes
+        ]
+    )
 
 
 def _flag_rows(rows: pl.DataFrame) -> list[dict[str, Any]]:

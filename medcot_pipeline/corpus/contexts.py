@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medcot_pipeline.corpus.arrays import distinct
 from medcot_pipeline.corpus.shingles import chunks_of_texts
 
 EDGE = "\n"  # stands before the first and after the last character of a text
@@ -30,14 +31,14 @@ class Contexts:
         slots: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         for _, chunk in chunks_of_texts(texts):
             codes, rows = _with_edges(chunk)
-            once = np.unique(rows[:-1] << 2 * _BITS | codes[:-1] << _BITS | codes[1:])
+            once = distinct(rows[:-1] << 2 * _BITS | codes[:-1] << _BITS | codes[1:])
             found, count = np.unique(once & _PAIR, return_counts=True)
             pairs.append(found)
             counts.append(count)
-            slots.append(np.unique(codes[1:-1] << 2 * _BITS | codes[:-2] << _BITS | codes[2:]))
+            slots.append(distinct(codes[1:-1] << 2 * _BITS | codes[:-2] << _BITS | codes[2:]))
         self._pairs, place = np.unique(np.concatenate(pairs), return_inverse=True)
         self._counts = np.bincount(place, weights=np.concatenate(counts), minlength=len(self._pairs)).astype(np.int64)
-        self._slots = np.unique(np.concatenate(slots))
+        self._slots = distinct(np.concatenate(slots))
         self._seen: dict[str, int] = {}
         self._alike: dict[str, tuple[NDArray[np.int64], float]] = {}
 

@@ -40,6 +40,7 @@ _EXACT = re.compile(
 )
 _NEGATION = frozenset("不未无非没否勿莫毋")
 _REACH = 3  # characters beside a change in which a listed word may begin or end
+_LONGEST_SHOWN = 40
 _CASED = ("M", "Mg", "mM", "nM", "uM", "μM", "µM")
 
 
@@ -107,11 +108,17 @@ def longest_span(found: list[Change]) -> int:
 def difference(one: str, other: str, most: int = 5) -> str:
     """The changed spans for a reader: `患者[左→右]肺 · …`, the first `most` of them."""
     found = changes(one, other)
-    shown = [
-        f"{change.around_before[:_REACH] if change.left != EDGE else ''}[{change.before}→{change.after}]"
-        for change in found[:most]
-    ]
+    shown = [f"{_lead(change)}[{_shortened(change.before)}→{_shortened(change.after)}]" for change in found[:most]]
     return " · ".join(shown) + (f" · and {len(found) - most} more" if len(found) > most else "")
+
+
+def _lead(change: Change) -> str:
+    """The characters just before a change."""
+    return change.around_before[: change.around_before.find(change.before)] if change.left != EDGE else ""
+
+
+def _shortened(span: str) -> str:
+    return span if len(span) <= _LONGEST_SHOWN else f"{span[: _LONGEST_SHOWN - 1]}…"
 
 
 def refusal(found: list[Change], contexts: Contexts, words: Lexicon) -> str:

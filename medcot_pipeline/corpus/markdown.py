@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-_ACTIVE = re.compile(r"[\\`*_\[\]|~$#!@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_ACTIVE = re.compile(r"[\\`*\[\]|~$#!@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 _LINE_END = re.compile(r"\s*[\n\r\x0b\x0c\x85\u2028\u2029]\s*")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 LONGEST = 160
@@ -25,8 +25,8 @@ def plain(text: str) -> str:
 
 
 def cell(value: object, *, share: bool = False) -> str:
-    """A value in a table: numbers with thousands separators, shares (0 to 1) in per cent, nothing as a dash."""
-    if value is None or value == "":
+    """A value in a table: numbers with thousands separators, shares (0 to 1) in per cent, None as a dash."""
+    if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"

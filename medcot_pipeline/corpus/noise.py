@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from medcot_pipeline.corpus.normalize import HAN, fold
+from medcot_pipeline.corpus.normalize import fold
 from medcot_pipeline.corpus.options import Question, chosen_letter, split_options
+from medcot_pipeline.corpus.text_rules import HAN
 from medcot_pipeline.settings.models import Action, NoiseActions, NormalizeSettings
 
 _HAN_RUN = re.compile(f"[{HAN}]+")
@@ -96,7 +97,8 @@ def _chat_tokens(row: Row, settings: NormalizeSettings) -> str:
 
 _IMAGE = re.compile(
     r"\[img|<img|如[上下左右附]?图|见[上下左右附]图|[见附]图 ?\d|[上左右]图为|下图(?![形像])"
-    r"|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|(?<![电声])图中|所(?:提供|给|示)的?(?:\w{0,4})图|(?:结合|根据)[^，。；]{0,8}(?:图像|图片|照片)"
+    r"|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|(?<![电声])图中"
+    r"|所(?:提供|给|示)的?(?:\w{0,4})图|(?:结合|根据)[^，。；]{0,8}(?:图像|图片|照片)"
     r"|\b(?:image|picture|figure|photograph)s? (?:is |are )?(?:shown|below|above)"
     r"|\bshown in the (?:image|picture|figure|photograph)|\b(?:radiograph|x-ray|ecg|ct scan) is shown",
     re.IGNORECASE,
@@ -130,7 +132,8 @@ def _wrong_language(row: Row, settings: NormalizeSettings) -> str:
 
 _STEM_REMNANT = re.compile(
     rf"\A[（(]?题干|共用题干|\A[（(]?假设信息|[（(]\d{{1,3}}[～-]\d{{1,3}}题|\A\d{{1,3}}[.、] ?(?=[{HAN}])"
-    r"|\d{1,3}\. ?(?:该|此|若|本例|上述|一步)|\A(?:本例|(?:该|此|上述)[^，。]{0,4}(?:患者|病人|患儿|小儿|孕妇|产妇))"
+    r"|(?<![\d./～-])\d{1,3}\. ?(?:该|此|若|本例|上述)"
+    r"|\A(?:本例|(?:该|此|上述)[^，。]{0,4}(?:患者|病人|患儿|小儿|孕妇|产妇))"
 )
 
 
@@ -156,7 +159,7 @@ def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
     return _first(_LOST_EXPONENT, *row[:3])
 
 
-_OCR_HINT = re.compile(r"[0-9][OIl]|[Ol][0-9.～]")
+_OCR_HINT = re.compile(r"[0-9.][OIl]|[Ol][0-9.～]")
 _OCR = re.compile(
     r"(?<![A-Za-z\d.])\d[\d.]*"
     r"(?:[OIl](?=\d)|O(?![A-Za-z])|O(?=mm|cm|mg|kg|ml|g)|l(?=mm|cm|mg|kg|g))"

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from medcot_pipeline.corpus.arrays import distinct, place_in_run
 from medcot_pipeline.corpus.shingles import chunks_of_texts
 
 MOST_POSTINGS = 200  # texts a term may be in to serve the search; commoner terms count in the exact cosine only
-CANDIDATES = 20  # per text, by the part of the cosine that rare terms give
+CANDIDATES = 10  # per text, by the part of the cosine that rare terms give
 NEAREST = 5  # per text, by the exact cosine
 _LEAST_PARTIAL = 0.10
 _ROWS_AT_ONCE = 2_000
@@ -43,7 +44,7 @@ def paraphrase_pairs(texts: pl.Series, least: float) -> Triples:
     transposed = index.T.tocsr()
     for start in range(0, len(texts), _ROWS_AT_ONCE):
         codes.append(_best_candidates(index[start : start + _ROWS_AT_ONCE] @ transposed, start))
-    pairs = np.unique(np.concatenate(codes))
+    pairs = distinct(np.concatenate(codes))
     left, right = pairs >> 32, pairs & 0xFFFFFFFF
     cosines = np.concatenate(
         [np.empty(0)]
@@ -73,10 +74,8 @@ def _vocabulary(texts: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.float64
     found, counts = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     for _, chunk in chunks_of_texts(texts):
         values, owner = _terms(chunk)
-        order = np.lexsort((owner, values))
-        values, owner = values[order], owner[order]
-        first = np.concatenate([[True], (values[1:] != values[:-1]) | (owner[1:] != owner[:-1])])[: len(values)]
-        some, count = np.unique(values[first], return_counts=True)
+        once = distinct(owner << 2 * _BITS | values) & ((1 << 2 * _BITS) - 1)
+        some, count = np.unique(once, return_counts=True)
         found.append(some)
         counts.append(count)
     terms, place = np.unique(np.concatenate(found), return_inverse=True)
@@ -110,16 +109,9 @@ def _best_candidates(products: Any, start: int) -> NDArray[np.int64]:
     row, column, value = row[keep], column[keep], value[keep]
     order = np.lexsort((column, -value, row))
     row, column = row[order], column[order]
-    within = _rank_within(row) < CANDIDATES
+    within = place_in_run(row) < CANDIDATES
     row, column = row[within], column[within]
     return np.minimum(row, column) << 32 | np.maximum(row, column)
-
-
-def _rank_within(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of each element within its run of equal values."""
-    starts = np.flatnonzero(np.diff(groups, prepend=-1))
-    sizes = np.diff(np.append(starts, len(groups)))
-    return np.asarray(np.arange(len(groups)) - np.repeat(starts, sizes), dtype=np.int64)
 
 
 def _cosines(
@@ -132,7 +124,8 @@ def _cosines(
     used, places = np.unique(np.concatenate([left, right]), return_inverse=True)
     matrix = _weights(texts[used].to_list(), terms, idf)
     products = matrix[places[: len(left)]].multiply(matrix[places[len(left) :]])
-    return np.round(np.asarray(products.sum(axis=1)).ravel(), 6)
+    cosines: NDArray[np.float64] = np.round(np.asarray(products.sum(axis=1), dtype=np.float64).ravel(), 6)
+    return cosines
 
 
 def _nearest(left: NDArray[np.int64], right: NDArray[np.int64], cosines: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -140,4 +133,4 @@ def _nearest(left: NDArray[np.int64], right: NDArray[np.int64], cosines: NDArray
     pair = np.concatenate([np.arange(len(left))] * 2)
     row, other = np.concatenate([left, right]), np.concatenate([right, left])
     order = np.lexsort((other, -np.concatenate([cosines, cosines]), row))
-    return np.unique(pair[order][_rank_within(row[order]) < NEAREST])
+    return distinct(pair[order][place_in_run(row[order]) < NEAREST])

@@ -6,11 +6,13 @@ Does not: the rules themselves (normalize.py, noise.py), duplicates (dedup.py), 
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import polars as pl
 
 from medcot_pipeline.corpus.noise import NOISE_RULES, Row
-from medcot_pipeline.corpus.normalize import RULES, trace
+from medcot_pipeline.corpus.normalize import trace
+from medcot_pipeline.corpus.text_rules import RULES
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.models import NormalizeSettings
 
@@ -47,16 +49,17 @@ class NormalizedCorpus:
 
 @dataclasses.dataclass
 class _Tally:
-    """Rows a rule met, and the first place it did."""
+    """Rows a rule met, and the place in the one with the smallest row_id, so that row order does not show."""
 
     action: str
     rows: int = 0
+    example_id: str = ""
     before: str = ""
     after: str = ""
 
-    def count(self, before: str, after: str) -> None:
-        if not self.rows:
-            self.before, self.after = before, after
+    def count(self, row_id: str, example: Callable[[], tuple[str, str]]) -> None:
+        if not self.rows or row_id < self.example_id:
+            self.example_id, (self.before, self.after) = row_id, example()
         self.rows += 1
 
 
@@ -103,8 +106,8 @@ def _normalize_chunk(
     removed: list[tuple[str, str, str, str]] = []
     for row_id, *read in chunk.iter_rows():
         fields = [field or "" for field in read]
-        row = Row.of(*_normalize_fields(fields, tallies))
-        flags, reason, detail = _judge(row, settings, tallies)
+        row = Row.of(*_normalize_fields(row_id, fields, tallies))
+        flags, reason, detail = _judge(row_id, row, settings, tallies)
         if reason:
             removed.append((row_id, fields[0], reason, detail))
         else:
@@ -112,7 +115,7 @@ def _normalize_chunk(
     return kept, removed
 
 
-def _normalize_fields(fields: list[str], tallies: dict[str, _Tally]) -> list[str]:
+def _normalize_fields(row_id: str, fields: list[str], tallies: dict[str, _Tally]) -> list[str]:
     """The fields normalised; a rule counts once for a row however many fields it changed."""
     texts, met = [], set()
     for field in fields:
@@ -121,12 +124,13 @@ def _normalize_fields(fields: list[str], tallies: dict[str, _Tally]) -> list[str
         for change in changes:
             if change.rule not in met:
                 met.add(change.rule)
-                tally = tallies[change.rule]
-                tally.count(*(("", "") if tally.rows else _first_difference(change.before, change.after)))
+                tallies[change.rule].count(row_id, partial(_first_difference, change.before, change.after))
     return texts
 
 
-def _judge(row: Row, settings: NormalizeSettings, tallies: dict[str, _Tally]) -> tuple[list[str], str, str]:
+def _judge(
+    row_id: str, row: Row, settings: NormalizeSettings, tallies: dict[str, _Tally]
+) -> tuple[list[str], str, str]:
     """Flags of a row, or the rule that drops it and what that found; every rule that is not ignored counts."""
     flags, reason, detail = [], "", ""
     for rule in NOISE_RULES:
@@ -134,7 +138,7 @@ def _judge(row: Row, settings: NormalizeSettings, tallies: dict[str, _Tally]) ->
         found = "" if tally.action == "ignore" else rule.find(row, settings)
         if not found:
             continue
-        tally.count(found, "")
+        tally.count(row_id, partial(lambda shown: (shown, ""), found))
         if tally.action == "flag":
             flags.append(rule.name)
         elif not reason:

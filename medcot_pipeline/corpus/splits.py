@@ -1,36 +1,61 @@
 """Train, validation and test by group, so that adding rows does not move old ones.
 
-Belongs here: the assignment, what moved since last time, and what leaks across splits.
-Does not: groups (dedup.py), benchmarks (overlap.py).
+Belongs here: the assignment, and what moved since last time.
+Does not: groups (dedup.py), leaks across splits (leaks.py), benchmarks (overlap.py).
 """
 
 import hashlib
 
 import polars as pl
 
-from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline.corpus.leaks import leaks
+from medcot_pipeline.settings.models import SplitSettings
+
+__all__ = ["SPLITS", "assign_splits", "leaks", "moved_rows"]
 
 SPLITS = ("train", "validation", "test")
+_ENOUGH_GROUPS = 3
 
 
 def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
-    """Add `split`: the place of sha256(salt|group_id) among the cumulative shares."""
+    """Add `split`: where sha256(salt|group_id), read as a number in [0, 1), falls among the cumulative shares.
 
-    def place(group: str) -> str:
-        value = int.from_bytes(hashlib.sha256(f"{settings.salt}|{group}".encode()).digest()[:8]) / 2**64
-        if value < settings.train:
-            return "train"
-        return "validation" if value < settings.train + settings.validation else "test"
+    A row's split depends on its group alone, with two exceptions for the sake of small and of lopsided inputs:
 
-    groups = rows["group_id"].unique().sort()
+    1. A group of several rows that has more rows than its split is meant to have (share x rows) goes to train, or
+       where train's share is 0 stays; a split is never one group.
+    2. With three groups or more, each split of a share above 0 that got none takes one: the group of the fewest rows,
+       ties by its number, out of the split that has the most groups.
+
+    Neither happens once every split has many groups, so rows added later do not move old ones. A group that grows
+    together with another does move, with all its rows; `moved_rows` lists them.
+
+    Args:
+        rows: `group_id`: str, and any other columns.
+        settings: shares and salt.
+
+    Returns:
+        The rows in their order, with `split`.
+    """
+    groups = rows.group_by("group_id").len("size").sort("group_id")
+    places = {group: _place(settings.salt, group) for group in groups["group_id"].to_list()}
+    sizes = dict(groups.iter_rows())
+    shares = dict(zip(SPLITS, (settings.train, settings.validation, settings.test), strict=True))
+    chosen = {group: _split(place, shares, sizes[group], rows.height) for group, place in places.items()}
+    _fill_empty_splits(chosen, shares, sizes, places)
     table = pl.DataFrame(
-        {"group_id": groups, "split": [place(group) for group in groups]}, schema_overrides={"split": pl.String}
+        {"group_id": list(chosen), "split": list(chosen.values())}, schema={"group_id": pl.String, "split": pl.String}
     )
     return rows.join(table, on="group_id", how="left", maintain_order="left")
 
 
 def moved_rows(previous: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """Rows of both frames whose split changed: row_id, split_before, split_now."""
+    """Rows of both frames whose split changed, by row_id: `row_id`, `split_before`, `split_now`.
+
+    Args:
+        previous: `row_id`, `split` of the last assignment.
+        now: the same of this one.
+    """
     return (
         previous.select("row_id", pl.col("split").alias("split_before"))
         .join(now.select("row_id", pl.col("split").alias("split_now")), on="row_id")
@@ -39,15 +64,34 @@ def moved_rows(previous: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
-    """Pairs of the delete tier whose rows are in different splits."""
-    return pl.DataFrame(
-        schema={
-            "left_id": pl.String,
-            "right_id": pl.String,
-            "left_split": pl.String,
-            "right_split": pl.String,
-            "field": pl.String,
-            "similarity": pl.Float64,
-        }
-    )
+def _place(salt: str, group: str) -> float:
+    """The first 53 bits of sha256(salt|group) as a number in [0, 1): as many as a float holds exactly."""
+    return (int.from_bytes(hashlib.sha256(f"{salt}|{group}".encode()).digest()[:8]) >> 11) / 2**53
+
+
+def _split(place: float, shares: dict[str, float], size: int, rows: int) -> str:
+    edge = 0.0
+    last = [name for name, share in shares.items() if share > 0][-1]
+    for name, share in shares.items():
+        edge += share
+        if share > 0 and (place < edge or name == last):
+            too_large = size > 1 and size > share * rows
+            return "train" if too_large and shares["train"] > 0 else name
+    raise AssertionError("shares sum to 1")
+
+
+def _fill_empty_splits(
+    chosen: dict[str, str], shares: dict[str, float], sizes: dict[str, int], places: dict[str, float]
+) -> None:
+    """Give every split of a share above 0 a group, in place, where there are enough groups."""
+    if len(chosen) < _ENOUGH_GROUPS:
+        return
+    members: dict[str, list[str]] = {name: [] for name in shares}
+    for group, name in chosen.items():
+        members[name].append(group)
+    for name in [name for name, share in shares.items() if share > 0 and not members[name]]:
+        donor = max(members, key=lambda other: len(members[other]))
+        group = min(members[donor], key=lambda group: (sizes[group], places[group], group))
+        members[donor].remove(group)
+        members[name].append(group)
+        chosen[group] = name

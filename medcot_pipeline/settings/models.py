@@ -101,7 +101,7 @@ class DedupSettings(Section):
     paraphrases: bool = Field(True, description="also group and review by TF-IDF cosine of characters")
     group_cosine: Share = Field(0.60, description="TF-IDF cosine from which two rows share a split group")
     review_cosine: Share = Field(0.50, description="TF-IDF cosine from which two rows are shown to a person")
-    review_pairs: Count = Field(10_000, description="pairs of each kind in the review file, at most; most similar first")
+    review_pairs: Count = Field(10_000, description="pairs of each kind in the review file, at most")
     shared_text_chars: Count = Field(
         40, description="least characters of a reasoning or answer that counts as shared between rows"
     )
@@ -115,7 +115,8 @@ class SplitSettings(Section):
     test: Share = 0.05
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
-    benchmark_question_field: str = Field("question", description="field of the benchmark files that has the question")
+    benchmark_question_field: str = Field("question", description="field of the question in the benchmark files")
+    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name")
     drop_confirmed_from_train: bool = Field(
         True, description="rows confirmed to be in a benchmark leave the train split"
     )

@@ -7,9 +7,10 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from medcot_pipeline.corpus.noise import NOISE_RULES, Letters, Row
-from medcot_pipeline.corpus.normalize import RULES, comparison_key, normalize_text
+from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
 from medcot_pipeline.corpus.options import chosen_letter, split_options
 from medcot_pipeline.corpus.rows import CHUNK_ROWS, NormalizedCorpus, normalize_rows
+from medcot_pipeline.corpus.text_rules import RULES
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.settings.models import NoiseActions, NormalizeSettings
@@ -18,6 +19,7 @@ QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解�
 REASONING = "夜间痛、进食后缓解，这更像十二指肠的问题。再看病程，也符合。"
 ANSWER = "最可能是十二指肠溃疡。"
 OPTIONS = "\nA. 胃溃疡\nB. 十二指肠溃疡\nC. 胃癌\nD. 胆囊炎"
+DEFAULTS = NormalizeSettings()
 ENGLISH = "The pain at night that is relieved by food points to the duodenum, and the course fits that as well."
 
 
@@ -26,8 +28,8 @@ def table(*rows: Mapping[str, str]) -> pl.DataFrame:
     return pl.DataFrame([{"row_id": f"row-{number}", **usual, **row} for number, row in enumerate(rows)])
 
 
-def outcome(settings: NormalizeSettings | None = None, **row: str) -> NormalizedCorpus:
-    return normalize_rows(table(row), settings or NormalizeSettings())
+def outcome(settings: NormalizeSettings = DEFAULTS, /, **row: str) -> NormalizedCorpus:
+    return normalize_rows(table(row), settings)
 
 
 def found(rule: str, **fields: str) -> str:
@@ -48,7 +50,7 @@ HITS = [
     ("chat_tokens", {"reasoning": f"&lt;think&gt;{REASONING}"}),
     ("needs_image", {"question": "女，30岁，胸片如图，最可能的诊断是什么？"}),
     ("needs_image", {"question": "女，30岁，胸痛。<br />[img=~/x.jpg] 诊断是？"}),
-    ("needs_image", {"question": "请结合所提供的图像，选择最佳选项（  ）"}),
+    ("needs_image", {"question": "请根据所给的照片，指出最可能的病变"}),
     ("needs_image", {"question": "女，30岁，心电图如下图所示，应首先考虑什么？"}),
     ("needs_image", {"question": "A 30-year-old woman has a rash. A photograph is shown. What is it?"}),
     ("truncated", {"reasoning": "夜间痛、进食后缓解，这更像十二指肠的问题，但是"}),
@@ -66,13 +68,13 @@ HITS = [
         {"question": QUESTION + OPTIONS, "reasoning": "所以选A。", "answer": "答案是B. 十二指肠溃疡。"},
     ),
     ("answer_letter_conflict", {"question": QUESTION + OPTIONS, "reasoning": "看来是C选项。", "answer": "选项B。"}),
-    ("lost_exponent", {"question": "白细胞15.8×109/L，发热2天，最可能的诊断是什么？"}),
-    ("lost_exponent", {"question": "白细胞18×10／L，发热2天，最可能的诊断是什么？"}),
-    ("lost_exponent", {"reasoning": "血小板25×10L，太低了，要先看骨髓。"}),
+    ("lost_exponent", {"question": "白细胞16.3×109/L，发热2天，最可能的诊断是什么？"}),
+    ("lost_exponent", {"question": "白细胞19×10／L，发热2天，最可能的诊断是什么？"}),
+    ("lost_exponent", {"reasoning": "血小板31×10L，太低了，要先看骨髓。"}),
     ("ocr_digits", {"question": "血压170/11Ommhg，最可能的诊断是什么？"}),
-    ("ocr_digits", {"question": "血压168/l00mmHg，最可能的诊断是什么？"}),
-    ("ocr_digits", {"question": "女，l3岁，血红蛋白9Og／L，最可能的诊断是什么？"}),
-    ("ocr_digits", {"question": "尿红细胞O～2个/HP，最可能的诊断是什么？"}),
+    ("ocr_digits", {"question": "血压152/l02mmHg，最可能的诊断是什么？"}),
+    ("ocr_digits", {"question": "女，l3岁，血红蛋白8Og／L，最可能的诊断是什么？"}),
+    ("ocr_digits", {"question": "尿白细胞O～3个/HP，最可能的诊断是什么？"}),
 ]
 MISSES = [
     ("empty_after_normalisation", {}),
@@ -84,13 +86,14 @@ MISSES = [
     ("wrong_language", {"reasoning": "PaCO2、HbA1c、CK-MB、NT-proBNP都正常，所以不像心梗。"}),
     ("wrong_language", {"answer": "Helicobacter"}),
     ("shared_stem_remnant", {"question": "男，30岁，脉搏100.次/分，孕3.产0，诊断是什么？"}),
+    ("shared_stem_remnant", {"question": "男，30岁，血压为180/120.该患者的诊断是什么？"}),
     ("shared_stem_remnant", {"question": "1.5mg的地高辛相当于多少微克？"}),
     ("has_options", {"question": "现有A、B、C三组病人，组间差异用哪种检验？"}),
     ("has_options", {"question": "维生素A. 缺乏会怎样？"}),
     ("answer_letter_conflict", {"question": QUESTION + OPTIONS, "reasoning": "A不像，所以选B。", "answer": "答案：B"}),
     ("answer_letter_conflict", {"question": QUESTION + OPTIONS, "answer": "答案是B。"}),
-    ("lost_exponent", {"question": "白细胞15.8×10⁹/L，另给予注射液2×10ml，诊断是什么？"}),
-    ("lost_exponent", {"question": "白细胞15.8×10^9/L，诊断是什么？"}),
+    ("lost_exponent", {"question": "白细胞16.3×10⁹/L，另给予注射液2×10ml，诊断是什么？"}),
+    ("lost_exponent", {"question": "白细胞16.3×10^9/L，诊断是什么？"}),
     ("ocr_digits", {"question": "FiO2 0.3，PaO2 60mmHg，ASO500U，CO2CP 15，20cmH2O，C12H12N2O3，5l液体，诊断是什么？"}),
 ]
 
@@ -136,8 +139,8 @@ def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_lost_exponent_is_flagged_and_never_guessed() -> None:
-    rows = outcome(question="白细胞15.8×109/L，发热2天，最可能的诊断是什么？").rows
-    assert "15.8×109/L" in rows["question"][0] and rows["flags"].to_list() == [["lost_exponent"]]
+    rows = outcome(question="白细胞16.3×109/L，发热2天，最可能的诊断是什么？").rows
+    assert "16.3×109/L" in rows["question"][0] and rows["flags"].to_list() == [["lost_exponent"]]
 
 
 def test_the_key_is_that_of_the_stem_without_options() -> None:
@@ -176,9 +179,16 @@ def test_every_row_is_kept_or_removed_once_and_in_order() -> None:
 def test_rules_are_counted_once_a_row_with_an_example() -> None:
     rows = table({"question": "体温38．5℃，脉搏90．5，诊断是什么？", "answer": "3．5片。"}, {})
     rules = {rule["rule"]: rule for rule in normalize_rows(rows, NormalizeSettings()).rules}
-    assert list(rules) == [rule.name for rule in (*RULES, *NOISE_RULES)]
+    assert list(rules) == [*(rule.name for rule in RULES), *(rule.name for rule in NOISE_RULES)]
     assert (rules["dots"]["action"], rules["dots"]["rows"], rules["dots"]["share"]) == ("convert", 1, 0.5)
     assert "38．5" in str(rules["dots"]["example_before"]) and "38.5" in str(rules["dots"]["example_after"])
+
+
+def test_the_order_of_rows_shows_only_in_the_order_of_rows() -> None:
+    rows = table(*({"question": f"体温38．{n}℃，女，l{n}岁，诊断是什么？"} for n in range(20)))
+    forwards, backwards = (normalize_rows(frame, NormalizeSettings()) for frame in (rows, rows.reverse()))
+    assert forwards.rules == backwards.rules
+    assert_frame_equal(forwards.rows, backwards.rows.reverse())
 
 
 def test_cutting_the_table_into_chunks_changes_nothing_and_reports_progress() -> None:
@@ -205,7 +215,7 @@ def test_a_missing_column_is_named() -> None:
         normalize_rows(table({}).drop("reasoning"), NormalizeSettings())
 
 
-@pytest.mark.parametrize("unit", ["a", "中", "1", "\n", "答案是A", "A. x B. y C. z ", "1l", "如", "<｜a"])
+@pytest.mark.parametrize("unit", ["中", "1", "A. x B. y C. z ", "1l", "如", "<｜a"])
 def test_a_question_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
     start = time.process_time()
     outcome(question=unit * (1_000_000 // len(unit)))
@@ -255,6 +265,7 @@ def test_stem_and_options_are_told_apart(question: str, stem: str, letters: str)
         ("选项A和选项B都可以考虑。", ""),
         ("答案是H。", ""),
         ("The answer is B.", "B"),
+        ("It is no easy answer a doctor would give (a pity).", ""),
     ],
 )
 def test_the_letter_a_text_settles_on(text: str, letter: str) -> None:

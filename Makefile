@@ -1,0 +1,55 @@
+# Every common task. `make demo` and `make test` start from a clone on a machine with Python >= 3.11 and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint types unit integration browser constraints clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "Installing into $(VENV): a few minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED)  ## make .venv and install everything
+
+demo: $(INSTALLED)  ## the whole chain in the profile demo; ends with where the report is
+	@MEDCOT_PROFILE=demo $(BIN)/medcot init
+	@MEDCOT_PROFILE=demo $(BIN)/medcot sync
+
+test: lint types  ## lint, types and every test
+	@$(BIN)/pytest medcot_pipeline_tests
+
+lint: $(INSTALLED)  ## ruff, rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy
+	@$(BIN)/mypy
+
+unit: $(INSTALLED)  ## the fast tests alone
+	@$(BIN)/pytest medcot_pipeline_tests/unit
+
+integration: $(INSTALLED)  ## the chain in the profile tiny
+	@$(BIN)/pytest medcot_pipeline_tests/integration
+
+browser: $(INSTALLED)  ## the pages in headless Chromium
+	@$(BIN)/pytest medcot_pipeline_tests/browser
+
+format: $(INSTALLED)  ## write the format that lint wants
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+constraints:  ## write constraints.txt anew from the newest versions that pyproject.toml allows
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --editable '.[dev]'
+	build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+	rm -rf build/constraints
+
+clean:  ## remove the environment and the caches, not the data
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

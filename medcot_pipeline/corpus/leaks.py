@@ -1,0 +1,97 @@
+"""Pairs of one text in two splits.
+
+Belongs here: the search by question, reasoning and answer.
+Does not: assigning splits (splits.py), the delete tier itself (nearness.py, guards.py).
+"""
+
+import numpy as np
+import polars as pl
+
+from medcot_pipeline.corpus.contexts import Contexts
+from medcot_pipeline.corpus.identity import with_identity
+from medcot_pipeline.corpus.nearness import Alike, alike, verdicts
+from medcot_pipeline.corpus.shared_texts import FIELDS, long_texts
+from medcot_pipeline.settings.models import DedupSettings
+
+LEAKS_SCHEMA = {
+    "left_id": pl.String,
+    "right_id": pl.String,
+    "left_split": pl.String,
+    "right_split": pl.String,
+    "field": pl.String,
+    "similarity": pl.Float64,
+}
+
+
+def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
+    """Pairs of the delete tier whose rows are in different splits.
+
+    Questions are compared by key (rows of other options or other case-bearing letters are other questions), reasoning
+    and answers by their folded text where it has `shared_text_chars` characters or more. Of rows that share a text
+    within a split, the one of the smallest row_id stands for all.
+
+    Args:
+        rows: `row_id`, `question`, `reasoning`, `answer`, `key`, `split`: str.
+        settings: what the delete tier is.
+
+    Returns:
+        LEAKS_SCHEMA, by field and ids; `similarity` is the Jaccard similarity, 1 for equal texts.
+    """
+    questions = with_identity(rows.filter(pl.col("key") != "").select("row_id", "split", "question", "key"))
+    found = [
+        _leaks_of(
+            questions.select("row_id", "split", text="key", like=pl.col("options") + "|" + pl.col("cased")),
+            "question",
+            settings,
+        )
+    ]
+    for field in FIELDS:
+        texts = long_texts(rows.select("row_id", "split", field), field, settings)
+        found.append(_leaks_of(texts.select("row_id", "split", "text", like=pl.lit("")), field, settings))
+    return pl.concat(found)
+
+
+def _leaks_of(texts: pl.DataFrame, field: str, settings: DedupSettings) -> pl.DataFrame:
+    """Leaks by one field. Args: texts: row_id, split, text, like; only rows of one `like` are compared."""
+    ends = texts.group_by("text", "like", "split").agg(pl.col("row_id").min())
+    distinct = ends["text"].unique().sort()
+    pairs = pl.DataFrame(
+        {"text": distinct, "other": distinct, "similarity": 1.0}, schema_overrides={"similarity": pl.Float64}
+    )
+    if settings.near_duplicates and len(distinct) > 1:
+        pairs = pl.concat([pairs, _same_text(distinct, ends, settings)])
+    left = ends.rename({"row_id": "left_id", "split": "left_split"})
+    right = ends.rename({"row_id": "right_id", "split": "right_split", "text": "other"})
+    joined = pairs.join(left, on="text").join(right, on=["other", "like"])
+    joined = joined.filter(pl.col("left_split") != pl.col("right_split"))
+    mirrored = (pl.col("text") == pl.col("other")) & (pl.col("left_id") > pl.col("right_id"))
+    return (
+        joined.filter(~mirrored)
+        .with_columns(pl.lit(field).alias("field"))
+        .select(list(LEAKS_SCHEMA))
+        .sort("left_id", "right_id")
+    )
+
+
+def _same_text(distinct: pl.Series, ends: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
+    """Pairs of different texts that the delete tier takes for one, where they are in different splits."""
+    found = alike(distinct, settings)
+    number = {name: place for place, name in enumerate(ends["split"].unique().sort().to_list())}
+    splits = ends.select("text", pl.col("split").replace_strict(number, return_dtype=pl.Int64).alias("number"))
+    masks = (
+        splits.unique().group_by("text").agg((2 ** pl.col("number")).sum().cast(pl.Int64).alias("mask")).sort("text")
+    )
+    mask = masks["mask"].to_numpy()
+    one, other = mask[found.left], mask[found.right]
+    apart = ((one != other) | (one & (one - 1) != 0)) & (found.edit > 0)
+    close = Alike(found.candidates, found.left[apart], found.right[apart], found.jaccard[apart], found.edit[apart])
+    same = []
+    if np.any(apart):
+        same = [pair for pair in verdicts(distinct, close, settings, Contexts(distinct)) if not pair.refusal]
+    return pl.DataFrame(
+        {
+            "text": distinct[[pair.left for pair in same]],
+            "other": distinct[[pair.right for pair in same]],
+            "similarity": pl.Series([pair.jaccard for pair in same], dtype=pl.Float64),
+        }
+    )

@@ -1,0 +1,88 @@
+"""The real Dagster web page, in headless Chromium."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from medcot_pipeline_tests.conftest import ROOT, Home
+
+CHROMIUM = shutil.which("chromium")
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the Dagster page is not tried")
+
+
+@pytest.fixture(scope="module")
+def dagster_page(chain: Home) -> Iterator[str]:
+    """Address of `dagster dev`, started as the README says."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        ["bash", "-c", f'eval "$(medcot env)" && dagster dev -p {port}'],
+        cwd=ROOT,
+        env=chain.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_served(f"{address}/server_info", server)
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(timeout=90)
+
+
+def wait_until_served(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while True:
+        assert server.poll() is None and time.monotonic() < deadline, "dagster dev did not come up"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        opened = browser.new_page(viewport={"width": 1500, "height": 1000})
+        opened.set_default_timeout(60_000)
+        yield opened
+        browser.close()
+
+
+def test_an_asset_materialised_by_its_button_shows_its_table_and_its_picture(dagster_page: str, page: Page) -> None:
+    page.goto(f"{dagster_page}/assets/raw_medical_o1")
+    page.get_by_role("button", name="Materialize", exact=True).click()
+    page.get_by_text("Launched", exact=False).first.wait_for()
+    page.goto(f"{dagster_page}/assets/raw_medical_o1?view=events")
+    expect(page.get_by_text("reused", exact=True).first).to_be_visible(timeout=120_000)
+    page.goto(f"{dagster_page}/assets/raw_medical_o1")
+    row = page.get_by_role("row").filter(has=page.get_by_text("preview", exact=True))
+    row.get_by_text("Show Table").click()
+    expect(page.get_by_role("dialog").get_by_text("question", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    row = page.get_by_role("row").filter(has=page.get_by_text("lengths", exact=True))
+    row.get_by_text("Show Markdown").click()
+    picture = page.get_by_role("dialog").locator("img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") > 300
+
+
+def test_the_graph_shows_every_group(dagster_page: str, page: Page) -> None:
+    page.goto(f"{dagster_page}/asset-groups")
+    for group in ("corpus", "sft", "training", "evaluation"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()

@@ -1,0 +1,65 @@
+"""Fixtures that several kinds of tests share.
+
+Belongs here: a whole chain in the profile `tiny`, made once for a test run, and running commands as a person would.
+Does not: anything that replaces a real part.
+"""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Home:
+    """A data folder and a Dagster home of their own, and the environment that names them."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def environment(self, **overrides: str) -> dict[str, str]:
+        """The environment of a command; nothing of the caller's settings is left in it."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MEDCOT_", "DAGSTER_", "WANDB_"))
+        }
+        own = {
+            "MEDCOT_PROFILE": "tiny",
+            "MEDCOT_DATA_DIR": str(self.data),
+            "DAGSTER_HOME": str(self.folder / "dagster"),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
+        return kept | own | overrides
+
+    def run(self, *command: str, timeout: float = 600, **overrides: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder and wait for it."""
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment(**overrides), capture_output=True, text=True, timeout=timeout
+        )
+
+    def current(self, asset: str) -> Path:
+        """Folder of an asset's current artifact."""
+        return (self.data / "current" / asset).resolve()
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The whole chain on the sample in the profile `tiny`, by `medcot sync`."""
+    home = Home(tmp_path_factory.mktemp("chain"))
+    done = home.run("medcot", "sync")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture
+def fresh_home(tmp_path: Path) -> Home:
+    """A home where nothing was made yet."""
+    return Home(tmp_path)

@@ -1,0 +1,161 @@
+"""The whole chain in the profile `tiny`, as a person runs it."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medcot_pipeline.stages import STAGES
+from medcot_pipeline_tests.conftest import ROOT, Home
+
+ASSETS = [stage.asset for stage in STAGES]
+
+
+def materialised(output: str) -> set[str]:
+    """Assets that a sync made anew, by its own words."""
+    return {asset for asset in ASSETS if f"{asset}: published in" in output}
+
+
+def test_every_asset_is_published_with_a_manifest_and_passed_checks(chain: Home) -> None:
+    for asset in ASSETS:
+        manifest = json.loads((chain.current(asset) / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["asset"] == asset
+        assert manifest["checks"]
+        assert all(check["passed"] for check in manifest["checks"] if check["blocking"])
+
+
+def test_the_tuned_arm_has_a_perplexity_at_least_5_percent_lower(chain: Home) -> None:
+    report = json.loads((chain.current("eval_report") / "report.json").read_text(encoding="utf-8"))
+    assert report["perplexity"]["tuned"]["value"] <= 0.95 * report["perplexity"]["base"]["value"]
+    assert (chain.current("eval_report") / "report.html").stat().st_size > 10_000
+
+
+def test_med_o1_holds_the_training_split_with_all_its_reasoning(chain: Home) -> None:
+    records = json.loads((chain.current("sft_dataset") / "med_o1.json").read_text(encoding="utf-8"))
+    rows = pl.read_parquet(chain.current("corpus_splits") / "rows.parquet").filter(split="train")
+    expected = sorted(
+        (question, f"<think>\n{reasoning.strip()}\n</think>\n\n{answer.strip()}")
+        for question, reasoning, answer in rows.select("question", "reasoning", "answer").iter_rows()
+    )
+    assert sorted((record["input"], record["output"]) for record in records) == expected
+
+
+def independent_perplexity(base: Path, adapter: Path | None, rows: list[dict[str, str]]) -> float:
+    """Perplexity by the library's own loss, a row at a time: no code of the project but the format, written out."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    model = AutoModelForCausalLM.from_pretrained(base, quantization_config=config, dtype=torch.float32)
+    model = (PeftModel.from_pretrained(model, adapter) if adapter else model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    nll, count = 0.0, 0
+    for row in rows:
+        prompt = f"<｜begin▁of▁sentence｜><｜User｜>{row['question']}<｜Assistant｜><think>\n"
+        completion = f"{row['reasoning'].strip()}\n</think>\n\n{row['answer'].strip()}<｜end▁of▁sentence｜>"
+        start = tokenizer(prompt, add_special_tokens=False).input_ids
+        end = tokenizer(completion, add_special_tokens=False).input_ids
+        labels = torch.tensor([[-100] * len(start) + end])
+        with torch.no_grad():
+            loss = model(input_ids=torch.tensor([start + end]), labels=labels, use_cache=False).loss
+        nll, count = nll + float(loss) * len(end), count + len(end)
+    return math.exp(nll / count)
+
+
+@pytest.mark.parametrize("arm", ["base", "tuned"])
+def test_an_independent_computation_gives_the_same_perplexity(chain: Home, arm: str) -> None:
+    figures = json.loads((chain.current("perplexity_report") / "perplexity.json").read_text(encoding="utf-8"))
+    measured = {example["row_id"] for example in figures["examples"]}
+    splits = pl.read_parquet(chain.current("corpus_splits") / "rows.parquet")
+    rows = splits.filter(pl.col("row_id").is_in(measured)).to_dicts()
+    adapter = chain.current("qlora_adapter") if arm == "tuned" else None
+    independent = independent_perplexity(chain.current("base_model") / "weights", adapter, rows)
+    assert figures[arm]["value"] == pytest.approx(independent, rel=0.005)
+
+
+def test_a_second_sync_does_no_work(chain: Home) -> None:
+    done = chain.run("medcot", "sync")
+    assert done.returncode == 0, done.stderr
+    assert "Everything is fresh." in done.stdout
+    assert not materialised(done.stderr)
+
+
+def test_a_setting_of_the_report_redoes_the_report_alone(chain: Home) -> None:
+    done = chain.run("medcot", "sync", MEDCOT_REPORT__TRANSCRIPTS="2")
+    assert materialised(done.stderr) == {"eval_report"}, done.stdout + done.stderr
+    restored = chain.run("medcot", "sync")
+    assert not materialised(restored.stderr), "a setting that was set back finds its artifact again"
+
+
+def test_a_change_that_gives_the_same_rows_stops_there(chain: Home) -> None:
+    done = chain.run("medcot", "sync", MEDCOT_NORMALIZE__MIN_QUESTION_CHARS="4")
+    assert materialised(done.stderr) == {"normalized_corpus"}, done.stdout + done.stderr
+    chain.run("medcot", "sync")
+
+
+def test_plan_names_the_setting_that_changed(chain: Home) -> None:
+    done = chain.run("medcot", "plan", MEDCOT_PERPLEXITY__SEED="99")
+    line = next(line for line in done.stdout.splitlines() if "perplexity_report" in line)
+    assert "stale" in line
+    assert "setting perplexity.seed: 7 -> 99" in line
+
+
+def test_the_plain_dagster_commands_work_after_medcot_env(chain: Home) -> None:
+    script = 'eval "$(medcot env)" && dagster asset materialize --select eval_report && dg launch --assets eval_report'
+    done = chain.run("bash", "-c", script)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_selecting_the_report_where_nothing_was_made_names_the_upstream_and_the_command(fresh_home: Home) -> None:
+    done = fresh_home.run("bash", "-c", 'eval "$(medcot env)" && dagster asset materialize --select eval_report')
+    assert done.returncode == 1
+    assert "eval_report needs perplexity_report, which is not materialised. Run `medcot sync`" in done.stderr
+
+
+def trainer_of(parent: int) -> int | None:
+    """Process id of the worker below a process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue  # it ended while we looked
+            if b"medcot_pipeline.worker" in command and int(status[1]) == parent:
+                return int(entry.name)
+    return None
+
+
+def test_a_killed_trainer_publishes_nothing_and_the_next_sync_resumes(chain: Home) -> None:
+    shorter = {"MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "9000", "MEDCOT_TRAINING__CHECKPOINT_SHARE": "0.2"}
+    before = chain.current("qlora_adapter")
+    sync = subprocess.Popen(
+        ["medcot", "sync", "--only", "qlora_adapter"],
+        cwd=ROOT,
+        env=chain.environment(**shorter),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    work = chain.data / "work" / "qlora_adapter"
+    deadline = time.monotonic() + 240
+    while not list(work.glob("*/checkpoint-*/trainer_state.json")):
+        assert sync.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.1)
+    trainer = trainer_of(sync.pid)
+    assert trainer is not None
+    os.kill(trainer, signal.SIGKILL)
+    _, errors = sync.communicate(timeout=60)
+    assert sync.returncode == 1
+    assert "the child process was killed or crashed" in errors.splitlines()[-1]
+    assert chain.current("qlora_adapter") == before, "nothing was published"
+    again = chain.run("medcot", "sync", "--only", "qlora_adapter", **shorter)
+    assert "resuming from checkpoint-" in again.stderr, again.stderr
+    assert materialised(again.stderr) == {"qlora_adapter"}
+    chain.run("medcot", "sync")
