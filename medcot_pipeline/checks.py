@@ -17,6 +17,7 @@ import polars as pl
 from medcot_pipeline.artifacts import CheckOutcome
 from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
 from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
+from medcot_pipeline.corpus.sources import Reject
 from medcot_pipeline.corpus.splits import leaks
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
 from medcot_pipeline.settings import DedupSettings
@@ -65,12 +66,12 @@ def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The share of unusable rows is at most the setting."""
     source = _json(folder / "source.json")
-    rejects = [json.loads(line) for line in (folder / "rejects.jsonl").read_text(encoding="utf-8").splitlines()]
+    rejects = read_jsonl(folder / "rejects.jsonl", Reject)
     if source["reject_rate"] <= source["max_reject_rate"]:
         return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
     first = rejects[0]
     return False, (
-        f"{source['location']}, {first['where']}: {first['reason']}. {len(rejects):,} of {source['rows_read']:,} rows "
+        f"{source['location']}, {first.where}: {first.reason}. {len(rejects):,} of {source['rows_read']:,} rows "
         f"cannot be used ({source['reject_rate']:.1%}, at most {source['max_reject_rate']:.1%} by "
         "MEDCOT_SOURCE__MAX_REJECT_RATE)."
     )

@@ -12,6 +12,7 @@ from typing import Any
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.models.base import WANTED_FILES
 from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
 
 Reads = Callable[[Settings], dict[str, Any]]
@@ -96,7 +97,7 @@ def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, P
     if settings.base_model.kind != "path" or settings.base_model.path is None:
         return {}
     folder = root / settings.base_model.path
-    wanted = (*folder.glob("*.json"), *folder.glob("*.safetensors"))
+    wanted = {path for pattern in WANTED_FILES for path in folder.glob(pattern)}
     return {f"base model {path.name}": path for path in sorted(wanted)}
 
 

@@ -81,9 +81,9 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
     prompts = read_jsonl(Path(task["prompts"]), Prompt)
     settings = AnswerSettings(**task["settings"])
-    written = generate_answers(_base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say)
-    write_jsonl(Path(task["out"]) / "answers.jsonl", written)
-    return {"answers": len(written)}
+    generated = generate_answers(_base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say)
+    write_jsonl(Path(task["out"]) / "answers.jsonl", generated.answers)
+    return {"seconds": generated.seconds}
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers)}

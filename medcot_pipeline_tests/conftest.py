@@ -39,10 +39,10 @@ class Home:
         }
         return kept | own | overrides
 
-    def run(self, *command: str, timeout: float = 600, **overrides: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, **overrides: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder and wait for it."""
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment(**overrides), capture_output=True, text=True, timeout=timeout
+            command, cwd=ROOT, env=self.environment(**overrides), capture_output=True, text=True, timeout=900
         )
 
     def current(self, asset: str) -> Path:

@@ -18,10 +18,24 @@ def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no white space; equal values give equal text.
 
     Raises:
-        TypeError: a value without one canonical form (a set, an object, a callable); nothing is hashed by `repr`.
+        TypeError: a value without one canonical form (a set, an object, a callable, a mapping by anything but text);
+            nothing is hashed by `repr`.
         ValueError: NaN or infinity.
     """
+    _refuse_other_keys(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _refuse_other_keys(value: Any) -> None:
+    """JSON would write the keys 1 and "1" alike."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a mapping with the key {key!r} has no canonical JSON: keys are text")
+            _refuse_other_keys(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_other_keys(item)
 
 
 def sha256_text(text: str) -> str:
@@ -62,7 +76,8 @@ class Identity:
 class FileHashes:
     """File hashes remembered by path, inode, size, and times of change, so that each file is read once.
 
-    The memory is a convenience: it can be deleted at any time.
+    The memory is a convenience: it can be deleted at any time, and a damaged one, or a disk without room for it, costs
+    only time.
     """
 
     def __init__(self, memory: Path) -> None:
@@ -91,13 +106,20 @@ class FileHashes:
         if self._known is None:
             try:
                 self._known = json.loads(self._memory.read_text(encoding="utf-8"))
-            except (FileNotFoundError, json.JSONDecodeError):
+            except (OSError, ValueError):
+                self._known = {}
+            if not (isinstance(self._known, dict) and all(isinstance(entry, list) for entry in self._known.values())):
                 self._known = {}
         return self._known
 
     def _save(self, known: dict[str, list[Any]]) -> None:
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._memory.parent, prefix=".hashes-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        Path(name).replace(self._memory)
+        name = None
+        try:
+            self._memory.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._memory.parent, prefix=".hashes-")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(known, file)
+            Path(name).replace(self._memory)
+        except OSError:
+            if name:
+                Path(name).unlink(missing_ok=True)

@@ -13,9 +13,10 @@ from importlib import metadata as package_metadata
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.fingerprints import Identity
+from medcot_pipeline.artifacts.fingerprints import Identity, canonical_json, sha256_text
 
 NAME = "manifest.json"
+ASIDE = "aside"
 RECORDED_PACKAGES = (
     "accelerate",
     "bitsandbytes",
@@ -73,6 +74,11 @@ class Manifest:
         """Whether checks were recorded and every blocking one passed."""
         return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
 
+    def consistent_with(self, fingerprint: str) -> bool:
+        """Whether the fingerprint and the content hash follow from what the manifest says."""
+        named = self.fingerprint == self.identity.fingerprint == fingerprint
+        return named and self.content_hash == content_hash(self.files)
+
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into the artifact's folder."""
         text = json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1, allow_nan=False)
@@ -87,6 +93,12 @@ class Manifest:
         """
         fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
         return cls(**{**fields, "checks": tuple(CheckOutcome(**check) for check in fields["checks"])})
+
+
+def content_hash(files: Mapping[str, str]) -> str:
+    """sha256 over the names and hashes of the files that carry meaning: all but those below `aside/`."""
+    meaning = {name: digest for name, digest in files.items() if not name.startswith(f"{ASIDE}/")}
+    return sha256_text(canonical_json(meaning))
 
 
 @functools.cache

@@ -17,13 +17,20 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, canonical_json, sha256_file, sha256_text
-from medcot_pipeline.artifacts.manifest import NAME, CheckOutcome, Manifest, git_commit, package_versions
+from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
+from medcot_pipeline.artifacts.manifest import (
+    ASIDE,
+    NAME,
+    CheckOutcome,
+    Manifest,
+    content_hash,
+    git_commit,
+    package_versions,
+)
 from medcot_pipeline.artifacts.metadata import Value, to_json
 from medcot_pipeline.errors import MedcotError
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
-ASIDE = "aside"
 STAGING = ".staging-"
 
 
@@ -122,6 +129,8 @@ class ArtifactStore:
             manifest = Manifest.read(folder)
         except (OSError, ValueError, TypeError, KeyError) as error:
             return f"{NAME} cannot be read ({error.__class__.__name__})"
+        if not manifest.consistent_with(folder.name):
+            return f"{NAME} has changed since it was published"
         if not manifest.passed:
             return "it has no passed checks"
         for name, expected in manifest.files.items():
@@ -161,8 +170,8 @@ class ArtifactStore:
                 final = self._move_into_place(identity, folder, force=force)
                 publication.settle(final, Manifest.read(final))
                 self.select(publication.manifest)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        except Exception as error:
+            if disk_is_full(error):
                 raise MedcotError(
                     f"No space left below {self.root} while writing {identity.asset}; nothing was published.",
                     "Free some space and run `medcot sync` again.",
@@ -177,11 +186,10 @@ class ArtifactStore:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
-        meaning = {name: digest for name, digest in files.items() if not name.startswith(f"{ASIDE}/")}
         return Manifest(
             asset=identity.asset,
             fingerprint=identity.fingerprint,
-            content_hash=sha256_text(canonical_json(meaning)),
+            content_hash=content_hash(files),
             code_version=identity.code_version,
             settings=identity.settings,
             inputs=identity.inputs,
@@ -257,6 +265,17 @@ def sweep(home: Path) -> list[Path]:
             lock.unlink(missing_ok=True)
             removed.append(folder)
     return removed
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that there is no space; libraries in Rust say so by their text alone."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _fsync_tree(folder: Path) -> None:

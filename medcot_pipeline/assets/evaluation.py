@@ -88,7 +88,8 @@ def model_answers(
                 "prompts": str(run.path / "prompts.jsonl"),
                 "work": str(run.work),
             }
-            run.run_worker(pipes, "answers", arguments)
+            generated = run.run_worker(pipes, "answers", arguments)
+            write_json(run.publication.aside("timings.json"), generated["seconds"])
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
             asked = {prompt.id: prompt.prompt for prompt in prompts}
             preview: list[dict[str, str | int | float | bool | None]] = [
@@ -184,6 +185,7 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
                 prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
                 answers=read_jsonl(answers / "answers.jsonl", Answer),
+                answer_seconds=read_json(answers / "aside" / "timings.json"),
                 judge=read_json(run.input("judgements") / "judge.json"),
                 human=human,
                 training=training_summary(run.input("qlora_adapter")),

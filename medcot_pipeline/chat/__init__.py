@@ -6,10 +6,18 @@ Does not: which rows are encoded, or models.
 """
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL, EncodedRow, encode_prompt, encode_row, tokenizer_problems
-from medcot_pipeline.chat.render import Written, render_completion, render_output, render_prompt, split_written
+from medcot_pipeline.chat.render import (
+    THINK_OPEN,
+    Written,
+    render_completion,
+    render_output,
+    render_prompt,
+    split_written,
+)
 
 __all__ = [
     "IGNORED_LABEL",
+    "THINK_OPEN",
     "EncodedRow",
     "Written",
     "encode_prompt",

@@ -80,6 +80,10 @@ def tokenizer_problems(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     Looks at: the end token, one begin token at most, text that comes back whole (Chinese, exponents, double spaces),
     and, for the R1-distill family, that the template's prompt is the exact one and the thinking marks are one token.
     """
+    if tokenizer.eos_token_id is None:
+        return ["there is no end token: set eos_token in tokenizer_config.json"]
+    if not tokenizer.chat_template:
+        return ["there is no chat template: set chat_template in tokenizer_config.json"]
     problems = []
     row = encode_row(tokenizer, PROBE_QUESTION, PROBE_REASONING, PROBE_ANSWER)
     prompt = render_prompt(tokenizer, PROBE_QUESTION)

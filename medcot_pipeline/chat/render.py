@@ -49,8 +49,14 @@ class Written:
     closed: bool
 
 
-def split_written(text: str) -> Written:
-    """Take a generated completion apart; text without `</think>` is all reasoning, and has no answer."""
+def split_written(text: str, *, opened_by_prompt: bool = True) -> Written:
+    """Take a generated completion apart.
+
+    Text without `</think>` is all reasoning and has no answer, unless neither the prompt nor the text opened a
+    thinking block: then it is all answer, and `closed` is False all the same.
+    """
+    if not opened_by_prompt and "think>" not in text:
+        return Written("", text.strip(), closed=False)
     body = text.strip().removeprefix("<think>").lstrip("\n")
     reasoning, mark, answer = body.partition("</think>")
     closed = bool(mark) and "</think>" not in answer and "<think>" not in reasoning + answer

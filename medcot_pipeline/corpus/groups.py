@@ -25,5 +25,10 @@ def group_ids(keys: pl.Series, left: NDArray[np.int64], right: NDArray[np.int64]
     graph = coo_matrix((np.ones(len(left), dtype=bool), (left, right)), shape=(len(keys), len(keys)))
     _, component = connected_components(graph, directed=False)
     _, first, place = np.unique(component, return_index=True, return_inverse=True)
-    ids = [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys[first].to_list()]
+    ids = [group_of_key(key) for key in keys[first].to_list()]
     return pl.Series("group_id", ids, dtype=pl.String)[place]
+
+
+def group_of_key(smallest: str) -> str:
+    """Id of the group whose smallest key this is."""
+    return hashlib.sha256(smallest.encode()).hexdigest()[:32]

@@ -1,58 +1,32 @@
 """The rules that tell a duplicate from a near-miss by the characters that differ.
 
-Belongs here: finding the changes between two keys, and the reasons for which a change makes another question.
-Does not: similarities and thresholds (dedup.py), the pairs of words (swaps.py), counting (contexts.py).
+Belongs here: the reasons for which a change makes another question.
+Does not: finding the changes (edits.py), similarities (nearness.py), pairs of words (swaps.py), counts (contexts.py).
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
 
 import polars as pl
 
-from medcot_pipeline.corpus.contexts import EDGE, Contexts
+from medcot_pipeline.corpus.contexts import Contexts
+from medcot_pipeline.corpus.edits import Change
 from medcot_pipeline.corpus.swaps import SWAPS
 
-INTENTS = (
-    "诊断",
-    "治疗",
-    "检查",
-    "病因",
-    "原因",
-    "药物",
-    "手术",
-    "并发症",
-    "机制",
-    "部位",
-    "预后",
-    "证型",
-    "方剂",
-    "首选",
-)
+INTENTS = tuple("诊断 治疗 检查 病因 原因 药物 手术 并发症 机制 部位 预后 证型 方剂 首选".split())
+"""Words that say what is asked."""
 NEUTRAL = frozenset("的地得了着之其该此这那为是在于和与及者也且则即就还并而由对使位名例请问吗呢")
+"""Characters that come and go without changing a question."""
 EXCHANGEABLE = 0.03
 """Cosine of contexts from which two characters count as words of one kind. Among 25,000 questions random
 substitutions stay below 0.013 in 95 of 100 cases, and exchanges of organs, drugs, sides and units are above 0.05."""
 _EXACT = re.compile(
-    r"[^\W\d_\u3005\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]|[\d⅐-↉①-⓿²³¹⁰-₎<>≤≥=≠±+\-/%‰^~:×°*.]"
+    r"[^\W\d_\u3005\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]|[\d⅐-↉①-⓿²³¹⁰-₎<>≤≥=≠±+\-/%‰^~:×°*.,]"
 )
 _NEGATION = frozenset("不未无非没否勿莫毋")
-_REACH = 3  # characters beside a change in which a listed word may begin or end
-_LONGEST_SHOWN = 40
 _CASED = ("M", "Mg", "mM", "nM", "uM", "μM", "µM")
-
-
-class Change(NamedTuple):
-    """One changed span: what was there, what is there now, one character before and after, and the surroundings."""
-
-    before: str
-    after: str
-    left: str
-    right: str
-    around_before: str
-    around_after: str
 
 
 class Lexicon:
@@ -73,52 +47,6 @@ def lexicon(more: tuple[tuple[str, str], ...] = (), without: tuple[tuple[str, st
     """The built-in pairs, and more of them, without some."""
     built_in = [pair for pairs in SWAPS.values() for pair in pairs]
     return Lexicon([pair for pair in [*built_in, *more] if pair not in without])
-
-
-def changes(one: str, other: str) -> list[Change]:
-    """The changed spans of a shortest edit script (Levenshtein 1966), neighbouring operations taken together."""
-    from rapidfuzz.distance import Levenshtein
-
-    spans: list[list[int]] = []
-    for step in Levenshtein.opcodes(one, other):
-        if step.tag == "equal":
-            continue
-        if spans and spans[-1][1] == step.src_start and spans[-1][3] == step.dest_start:
-            spans[-1][1], spans[-1][3] = step.src_end, step.dest_end
-        else:
-            spans.append([step.src_start, step.src_end, step.dest_start, step.dest_end])
-    return [
-        Change(
-            one[a:b],
-            other[c:d],
-            one[a - 1] if a else EDGE,
-            one[b] if b < len(one) else EDGE,
-            one[max(0, a - _REACH) : b + _REACH],
-            other[max(0, c - _REACH) : d + _REACH],
-        )
-        for a, b, c, d in spans
-    ]
-
-
-def longest_span(found: list[Change]) -> int:
-    """Length of the longest changed span on either side, characters."""
-    return max((max(len(change.before), len(change.after)) for change in found), default=0)
-
-
-def difference(one: str, other: str, most: int = 5) -> str:
-    """The changed spans for a reader: `患者[左→右]肺 · …`, the first `most` of them."""
-    found = changes(one, other)
-    shown = [f"{_lead(change)}[{_shortened(change.before)}→{_shortened(change.after)}]" for change in found[:most]]
-    return " · ".join(shown) + (f" · and {len(found) - most} more" if len(found) > most else "")
-
-
-def _lead(change: Change) -> str:
-    """The characters just before a change."""
-    return change.around_before[: change.around_before.find(change.before)] if change.left != EDGE else ""
-
-
-def _shortened(span: str) -> str:
-    return span if len(span) <= _LONGEST_SHOWN else f"{span[: _LONGEST_SHOWN - 1]}…"
 
 
 def refusal(found: list[Change], contexts: Contexts, words: Lexicon) -> str:

@@ -13,6 +13,7 @@ from medcot_pipeline.corpus.nearness import Alike, alike, verdicts
 from medcot_pipeline.corpus.shared_texts import FIELDS, long_texts
 from medcot_pipeline.settings.models import DedupSettings
 
+SPLITS = ("train", "validation", "test")
 LEAKS_SCHEMA = {
     "left_id": pl.String,
     "right_id": pl.String,
@@ -24,7 +25,7 @@ LEAKS_SCHEMA = {
 
 
 def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
-    """Pairs of the delete tier whose rows are in different splits.
+    """Pairs of the delete tier whose rows are in different splits; rows in none of the three are passed over.
 
     Questions are compared by key (rows of other options or other case-bearing letters are other questions), reasoning
     and answers by their folded text where it has `shared_text_chars` characters or more. Of rows that share a text
@@ -37,6 +38,7 @@ def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
     Returns:
         LEAKS_SCHEMA, by field and ids; `similarity` is the Jaccard similarity, 1 for equal texts.
     """
+    rows = rows.filter(pl.col("split").is_in(SPLITS))
     questions = with_identity(rows.filter(pl.col("key") != "").select("row_id", "split", "question", "key"))
     found = [
         _leaks_of(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from medcot_pipeline.corpus.candidates import candidate_pairs
 from medcot_pipeline.corpus.contexts import Contexts
-from medcot_pipeline.corpus.guards import changes, lexicon, longest_span, refusal
+from medcot_pipeline.corpus.edits import changes, longest_span
+from medcot_pipeline.corpus.guards import lexicon, refusal
 from medcot_pipeline.corpus.shingles import jaccard
 from medcot_pipeline.settings.models import DedupSettings
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medcot_pipeline.corpus.arrays import distinct, place_in_run
 from medcot_pipeline.corpus.benchmark_files import Benchmark, read_benchmarks
 from medcot_pipeline.corpus.candidates import mixed
-from medcot_pipeline.corpus.guards import difference
+from medcot_pipeline.corpus.edits import difference
 from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
 from medcot_pipeline.corpus.options import split_options
 

@@ -7,6 +7,7 @@ Does not: changing any text (normalize.py).
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -81,12 +82,12 @@ def fetch_from_hub(settings: SourceSettings) -> Path:
         MedcotError: no network, or no such data set, revision or file.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name = HUB_FILES[settings.config]
     try:
         return Path(hf_hub_download(settings.repository, name, repo_type="dataset", revision=settings.revision))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         detail = str(error).strip().splitlines()[0] if str(error).strip() else error.__class__.__name__
         raise MedcotError(
             f"{settings.repository} at {settings.revision[:12]}: {name} cannot be fetched ({detail[:160]}).",
@@ -110,7 +111,8 @@ def read_rows(path: Path, settings: SourceSettings) -> SourceRows:
             break
         problem = _problem(record, names, settings)
         if problem:
-            rejects.append(Reject(where, problem, json.dumps(record, ensure_ascii=True, default=str)[:2000]))
+            held = record.line if isinstance(record, _Unreadable) else json.dumps(record, default=str)
+            rejects.append(Reject(where, problem, held[:2000]))
         else:
             question, reasoning, answer = (record[name] for name in names)
             rows.append((_row_id(question, reasoning, answer, seen), question, reasoning, answer))
@@ -131,7 +133,7 @@ def _problem(record: Any, names: tuple[str, str, str], settings: SourceSettings)
         return record.problem if isinstance(record, _Unreadable) else f"not an object but {type(record).__name__}"
     for name, setting in zip(names, ("QUESTION", "REASONING", "ANSWER"), strict=True):
         if name not in record:
-            fields = ", ".join(str(key) for key in record)
+            fields = ", ".join(str(key) for key in record).encode("utf-8", "backslashreplace").decode()
             return f'no field "{name}" (fields: {fields}); map it with MEDCOT_SOURCE__FIELDS__{setting}=...'
         value = record[name]
         if not isinstance(value, str):
@@ -148,6 +150,7 @@ class _Unreadable:
     """A line that is not JSON."""
 
     problem: str
+    line: str
 
 
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -160,7 +163,7 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         yield from _json_lines(text)
     elif path.suffix.lower() == ".csv":
         csv.field_size_limit(sys.maxsize)
-        reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         try:
             for row in reader:
                 yield (
@@ -168,7 +171,10 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
                     {key: value for key, value in row.items() if key and value is not None},
                 )
         except csv.Error as error:
-            raise MedcotError(f"{path}, line {reader.line_num:,}: not CSV ({error}).") from error
+            raise MedcotError(
+                f"{path}: not CSV ({error}) in the row that begins at line {reader.line_num + 1:,}.",
+                "Quotes inside a quoted field are doubled.",
+            ) from error
     else:
         for number, record in enumerate(_json_array(path, text), start=1):
             yield f"row {number:,}", record
@@ -177,7 +183,7 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
 def _read_text(path: Path) -> str:
     data = path.read_bytes()
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise MedcotError(
@@ -194,9 +200,15 @@ def _json_array(path: Path, text: str) -> list[Any]:
             f"{path}, line {error.lineno:,}: not JSON ({error.msg}).",
             "A .json file is one array of rows; name a file with a row per line .jsonl.",
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise MedcotError(f"{path}: JSON that cannot be read ({_json_problem(error)}).") from error
     if not isinstance(records, list):
         raise MedcotError(f"{path}: a .json file must be an array of rows, not {type(records).__name__}.")
     return records
+
+
+def _json_problem(error: ValueError | RecursionError) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(";")[0]
 
 
 def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
@@ -204,8 +216,8 @@ def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
         if line.strip():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError as error:
-                record = _Unreadable(f"not JSON ({error.msg}): {line[:80]}")
+            except (ValueError, RecursionError) as error:
+                record = _Unreadable(f"not JSON ({_json_problem(error)}): {line[:80]}", line)
             yield f"line {number:,}", record
 
 

@@ -8,12 +8,11 @@ import hashlib
 
 import polars as pl
 
-from medcot_pipeline.corpus.leaks import leaks
+from medcot_pipeline.corpus.leaks import SPLITS, leaks
 from medcot_pipeline.settings.models import SplitSettings
 
 __all__ = ["SPLITS", "assign_splits", "leaks", "moved_rows"]
 
-SPLITS = ("train", "validation", "test")
 _ENOUGH_GROUPS = 3
 
 

@@ -13,11 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.chat import encode_prompt, split_written
+from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
 from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import AnswerSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """Answers in the order of the plan, and the seconds that each arm took for them."""
+
+    answers: list[Answer]
+    seconds: dict[Arm, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +57,7 @@ def plan_batches(prompts: Sequence[Prompt], size: int) -> list[Batch]:
 
 def generate_answers(
     base: Path, adapter: Path, prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say
-) -> list[Answer]:
+) -> Generated:
     """Answers of both arms; batches that a killed run finished are read from `work`, not generated again.
 
     Args:
@@ -73,8 +81,10 @@ def generate_answers(
         total = len(open_batches) * settings.max_new_tokens
         for done, batch in enumerate(open_batches):
             tick = _ticker(progress, done * settings.max_new_tokens, total, batch)
-            _finish(work, batch, _generate(model, tokenizer, batch, settings, tick))
-    return [Answer(**record) for batch in plan for record in json.loads((work / f"{batch.name}.json").read_text())]
+            started = time.monotonic()
+            answers = _generate(model, tokenizer, batch, settings, tick)
+            _finish(work, batch, answers, time.monotonic() - started)
+    return _collect(work, plan)
 
 
 def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings, tick: Any) -> list[Answer]:
@@ -90,7 +100,6 @@ def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings
     if settings.temperature > 0:
         sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
     torch.manual_seed(batch.seed(settings.seed))
-    started = time.monotonic()
     with torch.no_grad(), as_arm(model, batch.arm) as arm_model:
         output = arm_model.generate(
             input_ids=ids,
@@ -101,17 +110,17 @@ def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings
             stopping_criteria=StoppingCriteriaList([tick]),
             **sampling,
         )
-    seconds = (time.monotonic() - started) / len(batch.prompts)
     return [
-        _answer(tokenizer, prompt, batch.arm, row[width:].tolist(), seconds)
+        _answer(tokenizer, prompt, batch.arm, row[width:].tolist())
         for prompt, row in zip(batch.prompts, output, strict=True)
     ]
 
 
-def _answer(tokenizer: Any, prompt: Prompt, arm: Arm, ids: list[int], seconds: float) -> Answer:
+def _answer(tokenizer: Any, prompt: Prompt, arm: Arm, ids: list[int]) -> Answer:
     finished = tokenizer.eos_token_id in ids
     written = ids[: ids.index(tokenizer.eos_token_id)] if finished else ids
-    text = split_written(tokenizer.decode(written, skip_special_tokens=False))
+    opened = render_prompt(tokenizer, prompt.prompt).endswith(THINK_OPEN)
+    text = split_written(tokenizer.decode(written, skip_special_tokens=False), opened_by_prompt=opened)
     return Answer(
         prompt_id=prompt.id,
         arm=arm,
@@ -120,7 +129,6 @@ def _answer(tokenizer: Any, prompt: Prompt, arm: Arm, ids: list[int], seconds: f
         closed=text.closed,
         finished=finished,
         tokens=len(written) + finished,
-        seconds=round(seconds, 3),
     )
 
 
@@ -139,11 +147,22 @@ def _ticker(progress: Progress, before: int, total: int, batch: Batch) -> Any:
     return tick
 
 
-def _finish(work: Path, batch: Batch, answers: list[Answer]) -> None:
+def _finish(work: Path, batch: Batch, answers: list[Answer], seconds: float) -> None:
     """Write a finished batch in one step: it is either whole or not there."""
     temporary = work / f".{batch.name}.json"
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump([dataclasses.asdict(answer) for answer in answers], file, ensure_ascii=False)
+        record = {"seconds": seconds, "answers": [dataclasses.asdict(answer) for answer in answers]}
+        json.dump(record, file, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(work / f"{batch.name}.json")
+
+
+def _collect(work: Path, plan: Sequence[Batch]) -> Generated:
+    answers: list[Answer] = []
+    seconds: dict[Arm, float] = dict.fromkeys(ARMS, 0.0)
+    for batch in plan:
+        record = json.loads((work / f"{batch.name}.json").read_text(encoding="utf-8"))
+        answers += [Answer(**answer) for answer in record["answers"]]
+        seconds[batch.arm] += record["seconds"]
+    return Generated(answers, seconds)

@@ -45,7 +45,6 @@ class Answer:
     closed: bool
     finished: bool
     tokens: int
-    seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +66,22 @@ def read_prompts(path: Path, limit: int | None = None) -> list[Prompt]:
         raise MedcotError(f"{path}: no such file of prompts.", "Set MEDCOT_ANSWERS__PROMPTS to a JSONL file.")
     prompts: list[Prompt] = []
     seen: set[str] = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             fields = json.loads(line)
             prompt = Prompt(**{**fields, "constraints": tuple(fields.get("constraints", ()))})
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise MedcotError(f"{path}, line {number:,}: not a prompt ({error}).") from error
+        for name in ("id", "prompt"):
+            value = getattr(prompt, name)
+            if not isinstance(value, str) or not value.strip():
+                raise MedcotError(f'{path}, line {number:,}: field "{name}" is {value!r}, not text.')
         if prompt.id in seen:
             raise MedcotError(f"{path}, line {number:,}: the id {prompt.id} stands twice.", "Give it another id.")
         seen.add(prompt.id)
@@ -93,5 +100,5 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> None:
 
 
 def read_jsonl(path: Path, record: type[T]) -> list[T]:
-    """Read JSON lines into dataclass records of the given type."""
-    return [record(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    """Read JSON lines into dataclass records; a line ends at a newline, and not at U+2028 or U+0085 in a text."""
+    return [record(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]

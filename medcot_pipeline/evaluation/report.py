@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict
+from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt, Verdict
 from medcot_pipeline.evaluation.rules import MEANINGS, compare, paired_checks, rule_table
 from medcot_pipeline.evaluation.statistics import SCORES, net_preference, pass_rate_uplift
 from medcot_pipeline.settings.models import ReportSettings
@@ -40,6 +40,7 @@ def build_report(
     perplexity: Mapping[str, Any],
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
+    answer_seconds: Mapping[Arm, float],
     judge: Mapping[str, Any],
     human: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -56,6 +57,7 @@ def build_report(
         perplexity: both arms on held-out rows; `examples` holds per-row NLL sums in nats.
         prompts: the frozen prompts.
         answers: both arms' answers to them.
+        answer_seconds: how long each arm took for all of them, seconds.
         judge: AI verdicts, or status "not configured".
         human: blind human verdicts, or status "none yet".
         training: curves, cost and size of the training run; seconds, tokens, parameters.
@@ -80,7 +82,7 @@ def build_report(
         "rules": [{**row, "meaning": MEANINGS[row["rule"]]} for row in rule_table(prompts, answers)],
         "transcripts": _transcripts(prompts, answers, verdicts, settings),
         "training": dict(training),
-        "cost": _cost(training, answers, judge),
+        "cost": _cost(training, answers, answer_seconds, judge),
         "not_measured": _not_measured(following, judge, human),
         "limits": _limits(measured, following, training),
         "provenance": dict(provenance),
@@ -184,12 +186,17 @@ def _transcripts(
     return {"chosen_by": chosen_by, "answered": len(ranked), "best": best, "worst": worst, "random": drawn}
 
 
-def _cost(training: Mapping[str, Any], answers: Sequence[Answer], judge: Mapping[str, Any]) -> dict[str, Any]:
+def _cost(
+    training: Mapping[str, Any],
+    answers: Sequence[Answer],
+    answer_seconds: Mapping[Arm, float],
+    judge: Mapping[str, Any],
+) -> dict[str, Any]:
     """Tokens, seconds and tokens per second of training and of each arm's answers; the judge's calls and tokens."""
     rows = [("training", training["tokens"], training["seconds"])]
     for arm in ARMS:
         own = [answer for answer in answers if answer.arm == arm]
-        rows.append((f"answers, {arm}", sum(a.tokens for a in own), sum(a.seconds for a in own)))
+        rows.append((f"answers, {arm}", sum(answer.tokens for answer in own), answer_seconds[arm]))
     stages = [{"stage": s, "tokens": t, "seconds": d, "tokens_per_second": t / d if d else None} for s, t, d in rows]
     return {"stages": stages, "judge_calls": judge["calls"], "judge_tokens": judge["tokens"]}
 
@@ -228,7 +235,7 @@ def _not_measured(following: Mapping[str, Any], judge: Mapping[str, Any], human:
     """Gaps, each with what would fill it."""
     gaps = []
     if not following["human"]["preference"]["n"]:
-        gaps.append("Human preference: no blind review was imported. The command medcot review opens the page.")
+        gaps.append("Human preference: no blind review was imported. The page is review.html of the asset judgements.")
     elif human["missing"]:
         gaps.append(f"Human preference on {human['missing']:,} prompts: the review is not complete.")
     if not following["judge"]["preference"]["n"]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.models import Settings
@@ -60,6 +61,12 @@ def load_settings(profile: str | None = None) -> Settings:
         return Settings(**values)
     except ValidationError as error:
         raise MedcotError(_first_problem(error, name)) from error
+    except SettingsError as error:
+        section = str(error).partition('"')[2].partition('"')[0]
+        raise MedcotError(
+            f"Setting {section}: a value is not JSON (from {_variables(section) or name}).",
+            'A list or a mapping is written as JSON, such as MEDCOT_DEDUP__SWAPS=\'[["a", "b"]]\'.',
+        ) from error
 
 
 def _read_profile(name: str) -> dict[str, Any]:
@@ -67,7 +74,10 @@ def _read_profile(name: str) -> dict[str, Any]:
         path = Path(name)
         if not path.is_file():
             raise MedcotError(f"MEDCOT_PROFILE={name}: no such file.", "Give a YAML file or a profile's name.")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise MedcotError(f"Profile {name} is not UTF-8 (offset {error.start:,}).", "Save it as UTF-8.") from error
     elif name in profile_names():
         text = (resources.files("medcot_pipeline.settings") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -82,7 +92,7 @@ def _read_profile(name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise MedcotError(f"Profile {name} must be a mapping of sections, not {type(values).__name__}.")
     known = list(_setting_names(Settings))
-    for setting in _leaf_names(values):
+    for setting in _leaf_names(values, set(known)):
         if setting not in known:
             raise MedcotError(f"Profile {name}: unknown setting {setting}{_nearest(setting, known)}.")
     return values
@@ -105,10 +115,11 @@ def _setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def _leaf_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _leaf_names(values: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
+    """Names of what is set; a setting that is a mapping itself is one name, whatever its keys are."""
     for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaf_names(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and f"{prefix}{name}" not in known:
+            yield from _leaf_names(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
@@ -121,9 +132,24 @@ def _nearest(name: str, known: list[str]) -> str:
 def _first_problem(error: ValidationError, profile: str) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
-    variable = PREFIX + "__".join(str(part).upper() for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     value = problem["input"]
-    seen = f" = {value!r}" if isinstance(value, str | int | float | bool) else ""
-    source = variable if variable in os.environ else f"profile {profile}"
-    return f"Setting {where}{seen}: {message} (from {source})."
+    shown = isinstance(value, str | int | float | bool) and not _is_secret(problem["loc"])
+    seen = f" = {value!r}" if shown else ""
+    return f"Setting {where}{seen}: {message} (from {_variables(where) or f'profile {profile}'})."
+
+
+def _variables(setting: str) -> str:
+    """The environment variables that set a setting, or anything in a section, as they are written there."""
+    variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
+    return ", ".join(
+        sorted(name for name in os.environ if name.upper() == variable or name.upper().startswith(f"{variable}__"))
+    )
+
+
+def _is_secret(location: tuple[str | int, ...]) -> bool:
+    model: Any = Settings
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return model is SecretStr

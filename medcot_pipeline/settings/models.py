@@ -249,7 +249,12 @@ class Settings(BaseSettings):
     """Every section of one profile; environment variables override what the profile says."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="MEDCOT_", env_nested_delimiter="__", env_parse_none_str="null"
+        extra="forbid",
+        frozen=True,
+        env_prefix="MEDCOT_",
+        env_nested_delimiter="__",
+        env_parse_none_str="null",
+        hide_input_in_errors=True,  # a traceback would show the judge's key
     )
 
     source: SourceSettings = SourceSettings()

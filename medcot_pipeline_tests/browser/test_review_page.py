@@ -22,7 +22,7 @@ PROMPTS = [
 
 
 def answer(prompt_id: str, arm: Arm, text: str) -> Answer:
-    return Answer(prompt_id, arm, "思考", text, True, True, 20, 1.0)
+    return Answer(prompt_id, arm, "思考", text, True, True, 20)
 
 
 ANSWERS = [

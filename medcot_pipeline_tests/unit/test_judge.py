@@ -26,7 +26,7 @@ PROMPTS = [
 
 
 def answer(prompt_id: str, arm: Arm, text: str) -> Answer:
-    return Answer(prompt_id, arm, f"思考：只有模型自己看到 {arm}", text, True, True, 20, 1.0)
+    return Answer(prompt_id, arm, f"思考：只有模型自己看到 {arm}", text, True, True, 20)
 
 
 # The text with more stars is the better one, for the judges below that look.

@@ -59,14 +59,15 @@ def training(**changes: Any) -> dict[str, Any]:
 
 def report(**changes: Any) -> dict[str, Any]:
     prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK, i == 0) for i in range(6)]
-    answers = [Answer(p.id, "base", ATTACK * 9, "", False, False, 64, 2.0) for p in prompts]
-    answers += [Answer(p.id, "tuned", "想。", f"建议就医。{ATTACK}", True, True, 32, 1.0) for p in prompts]
+    answers = [Answer(p.id, "base", ATTACK * 9, "", False, False, 64) for p in prompts]
+    answers += [Answer(p.id, "tuned", "想。", f"建议就医。{ATTACK}", True, True, 32) for p in prompts]
     artifact = {"asset": "qlora_adapter", "fingerprint": "f" * 64, "content_hash": "c" * 64, "code_version": "1"}
     given: dict[str, Any] = {
         "profile": "demo",
         "perplexity": perplexity(),
         "prompts": prompts,
         "answers": answers,
+        "answer_seconds": {"base": 12.0, "tuned": 6.0},
         "judge": {"status": "not configured"},
         "human": {"status": "none yet"},
         "training": training(),

@@ -13,7 +13,7 @@ HOSTILE = "</script><script>document.title='x'</script><!-- <script> <think>想<
 
 
 def answer(prompt_id: str, arm: Arm, text: str) -> Answer:
-    return Answer(prompt_id, arm, "思考过程", text, True, True, 20, 1.0)
+    return Answer(prompt_id, arm, "思考过程", text, True, True, 20)
 
 
 WORDS: dict[Arm, str] = {"base": "甲", "tuned": "乙"}

@@ -15,7 +15,7 @@ def prompt(*constraints: dict[str, Any], language: str = "zh", name: str = "p1")
 
 
 def answer(text: str = NORMAL, arm: Arm = "tuned", name: str = "p1", **changes: Any) -> Answer:
-    return dataclasses.replace(Answer(name, arm, "先想一想。", text, True, True, 40, 1.0), **changes)
+    return dataclasses.replace(Answer(name, arm, "先想一想。", text, True, True, 40), **changes)
 
 
 def passes(rule: str, text: str, value: Any) -> bool:

@@ -1,0 +1,233 @@
+import json
+import traceback
+from pathlib import Path
+
+import pytest
+
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.settings import Settings, load_settings, profile_names
+
+SECRET = "sk-geheim-4711"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have settings of their own."""
+    import os
+
+    for name in [name for name in os.environ if name.upper().startswith("MEDCOT_")]:
+        monkeypatch.delenv(name)
+
+
+def profile(folder: Path, text: str) -> str:
+    path = folder / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def complaint(name: str | None = None) -> str:
+    with pytest.raises(MedcotError) as raised:
+        load_settings(name)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["demo", "rtx4090", "tiny"])
+def test_a_profile_of_the_package_loads(name: str) -> None:
+    assert name in profile_names()
+    assert isinstance(load_settings(name), Settings)
+
+
+def test_the_default_profile_is_demo() -> None:
+    assert load_settings() == load_settings("demo")
+
+
+def test_the_variable_names_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDCOT_PROFILE", "tiny")
+    assert load_settings().base_model.kind == "tiny_random"
+
+
+def test_a_profile_is_a_file_of_ones_own(tmp_path: Path) -> None:
+    assert load_settings(profile(tmp_path, "training: {lora_rank: 3}")).training.lora_rank == 3
+
+
+def test_an_empty_profile_has_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(profile(tmp_path, "# nothing yet\n")) == Settings()
+
+
+def test_a_setting_that_is_a_mapping_takes_any_key_from_a_profile(tmp_path: Path) -> None:
+    own = profile(tmp_path, "splits: {benchmark_fields: {exam.jsonl: 题目}}")
+    assert load_settings(own).splits.benchmark_fields == {"exam.jsonl": "题目"}
+
+
+def test_a_variable_overrides_its_setting_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_settings("demo")
+    monkeypatch.setenv("MEDCOT_TRAINING__LORA_RANK", "5")
+    training = before.training.model_copy(update={"lora_rank": 5})
+    assert load_settings("demo") == before.model_copy(update={"training": training})
+
+
+def test_a_variable_reaches_a_nested_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDCOT_SOURCE__FIELDS__REASONING", "cot")
+    fields = load_settings("demo").source.fields
+    assert (fields.question, fields.reasoning, fields.answer) == ("Question", "cot", "Response")
+
+
+def test_null_unsets_what_the_profile_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings("demo").training.max_train_tokens == 25000
+    monkeypatch.setenv("MEDCOT_TRAINING__MAX_TRAIN_TOKENS", "null")
+    assert load_settings("demo").training.max_train_tokens is None
+
+
+def test_settings_do_not_change_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings("demo").training.lora_rank = 1
+
+
+@pytest.mark.parametrize("outside", ["MEDCOT_DATA_DIR", "MEDCOT_REALDATA"])
+def test_a_variable_outside_the_sections_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch, outside: str) -> None:
+    monkeypatch.setenv(outside, "anywhere")
+    assert load_settings("demo") == Settings(**load_settings("demo").model_dump(exclude={"judge"}))
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("MEDCOT_TRAINING__LEARNING_RAT", "MEDCOT_TRAINING__LEARNING_RATE"),
+        ("MEDCOT_SORCE__PATH", "MEDCOT_SOURCE__PATH"),
+        ("MEDCOT_TRAINING_LORA_RANK", "MEDCOT_TRAINING__LORA_RANK"),
+        ("MEDCOT_DATADIR", "MEDCOT_DATA_DIR"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, nearest: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert complaint().startswith(f"Environment variable {variable}: unknown setting (did you mean {nearest}?).")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training: {lora_rang: 8}", "unknown setting training.lora_rang (did you mean training.lora_rank?)"),
+        ("trainig: {lora_rank: 8}", "unknown setting trainig.lora_rank (did you mean training.lora_rank?)"),
+        ("source: {fields: {qestion: q}}", "unknown setting source.fields.qestion (did you mean source.fields.qu"),
+        ("training: 5", "unknown setting training"),
+    ],
+)
+def test_an_unknown_key_of_a_profile_is_refused_with_the_nearest_name(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(profile(tmp_path, text))
+
+
+def test_an_unknown_profile_is_answered_with_the_nearest_and_the_list() -> None:
+    assert complaint("demmo") == (
+        "MEDCOT_PROFILE=demmo: no such profile (did you mean demo?). "
+        "Profiles: demo, rtx4090, tiny, or a path to a .yaml file."
+    )
+
+
+def test_a_profile_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    assert complaint(str(tmp_path / "gone.yaml")).startswith(f"MEDCOT_PROFILE={tmp_path}/gone.yaml: no such file.")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"training: [", "is not YAML: "), (b"- 1", "must be a mapping of sections, not list"), (b"\xff", "not UTF-8")],
+)
+def test_a_profile_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_bytes(content)
+    message = complaint(str(path))
+    assert message.startswith(f"Profile {path} ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "setting"),
+    [
+        ("MEDCOT_TRAINING__LEARNING_RATE", "7", "training.learning_rate"),
+        ("MEDCOT_TRAINING__LORA_RANK", "0", "training.lora_rank"),
+        ("MEDCOT_DEDUP__JACCARD", "1.5", "dedup.jaccard"),
+        ("MEDCOT_TRAINING__ENGINE", "jax", "training.engine"),
+        ("MEDCOT_TRAINING__EPOCHS", "fast", "training.epochs"),
+        ("MEDCOT_SOURCE__REVISION", "main", "source.revision"),
+        ("MEDCOT_NORMALIZE__ACTIONS__TOO_SHORT", "keep", "normalize.actions.too_short"),
+    ],
+)
+def test_a_value_out_of_range_names_setting_value_and_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, setting: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    message = complaint()
+    assert message.startswith(f"Setting {setting} = {value!r}: ")
+    assert message.endswith(f"(from {variable}).")
+
+
+def test_a_value_out_of_range_in_a_profile_names_the_profile(tmp_path: Path) -> None:
+    own = profile(tmp_path, "training: {lora_rank: -1}")
+    message = complaint(own)
+    assert message.startswith("Setting training.lora_rank = -1: ")
+    assert message.endswith(f"(from profile {own}).")
+
+
+@pytest.mark.parametrize("variable", ["MEDCOT_DEDUP__SWAPS", "MEDCOT_SPLITS__BENCHMARK_FIELDS"])
+def test_a_list_that_is_not_json_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "左,右")
+    assert f"a value is not JSON (from {variable})" in complaint()
+
+
+def test_shares_that_do_not_sum_to_one_name_the_sum_and_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDCOT_SPLITS__TRAIN", "0.5")
+    monkeypatch.setenv("MEDCOT_SPLITS__TEST", "0.1")
+    assert complaint("tiny") == (
+        "Setting splits: train + validation + test must be 1, not 0.65 (from MEDCOT_SPLITS__TEST, MEDCOT_SPLITS__TRAIN)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "way_out"),
+    [
+        ({"MEDCOT_SOURCE__KIND": "file"}, "MEDCOT_SOURCE__PATH"),
+        ({"MEDCOT_BASE_MODEL__KIND": "path"}, "MEDCOT_BASE_MODEL__PATH"),
+        ({"MEDCOT_JUDGE__BASE_URL": "http://127.0.0.1:1/v1"}, "MEDCOT_JUDGE__MODEL"),
+    ],
+)
+def test_a_setting_that_needs_another_names_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], way_out: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    message = complaint()
+    assert f"set {way_out}" in message
+    assert message.endswith(f"(from {next(iter(variables))}).")
+
+
+@pytest.fixture
+def with_secret(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("MEDCOT_JUDGE__API_KEY", SECRET)
+    return load_settings("demo")
+
+
+def test_the_key_of_the_judge_is_read(with_secret: Settings) -> None:
+    assert with_secret.judge.api_key.get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("show", [repr, str, lambda s: json.dumps(s.model_dump(mode="json")), Settings.model_dump_json])
+def test_the_key_of_the_judge_is_never_shown(with_secret: Settings, show: object) -> None:
+    assert callable(show)
+    assert SECRET not in show(with_secret)
+
+
+def test_the_key_of_the_judge_is_not_in_the_traceback_of_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDCOT_JUDGE__API_KEY", SECRET)
+    monkeypatch.setenv("MEDCOT_JUDGE__BASE_URL", "http://127.0.0.1:1/v1")
+    with pytest.raises(MedcotError) as raised:
+        load_settings("demo")
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_key_of_the_wrong_type_is_not_in_the_message(tmp_path: Path) -> None:
+    message = complaint(profile(tmp_path, "judge: {api_key: 4711}"))
+    assert message.startswith("Setting judge.api_key: ")
+    assert "4711" not in message
