@@ -1,6 +1,6 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line.
+Belongs here: the one base class that commands turn into a single line, and the line that says what is behind an error.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
 
@@ -11,3 +11,10 @@ class MedcotError(Exception):
     def __init__(self, problem: str, way_out: str = "") -> None:
         """Args: problem: what is wrong, with the value seen. way_out: what to do about it, a sentence or nothing."""
         super().__init__(f"{problem} {way_out}".strip())
+
+
+def root_cause(error: BaseException) -> str:
+    """What the error at the bottom of a chain of causes says, in one line of at most 200 characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())[:200] or error.__class__.__name__

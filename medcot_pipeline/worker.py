@@ -20,6 +20,7 @@ from typing import Any
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from medcot_pipeline.artifacts import FileHashes
+from medcot_pipeline.artifacts.store import disk_is_full
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import (
@@ -112,7 +113,9 @@ def run(pipes: PipesContext) -> None:
         pipes.report_custom_message({"problem": str(error)})
     except Exception as error:
         pipes.log.error(traceback.format_exc())
-        pipes.report_custom_message({"problem": f"{task} failed: {error.__class__.__name__}: {error}"})
+        way_out = " Free some space and run `medcot sync` again." if disk_is_full(error) else ""
+        detail = f"{error.__class__.__name__}: {' '.join(str(error).split())[:300]}"
+        pipes.report_custom_message({"problem": f"{task} failed: {detail}.{way_out}"})
     else:
         pipes.report_custom_message({"result": result})
 

@@ -171,7 +171,7 @@ class ArtifactStore:
                 publication.settle(final, Manifest.read(final))
                 self.select(publication.manifest)
         except Exception as error:
-            if disk_is_full(error):
+            if disk_is_full(error) and not isinstance(error, MedcotError):
                 raise MedcotError(
                     f"No space left below {self.root} while writing {identity.asset}; nothing was published.",
                     "Free some space and run `medcot sync` again.",

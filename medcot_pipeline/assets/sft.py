@@ -33,7 +33,9 @@ def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 source=history["source"],
                 funnel=history["funnel"],
                 rules=history["rules"],
-                rows=pl.concat([dataset.rows, rows.filter(pl.col("split") != "train")], how="diagonal"),
+                rows=pl.concat(
+                    [dataset.rows, dataset.too_long, rows.filter(pl.col("split") != "train")], how="diagonal"
+                ),
                 settings=workspace.settings.model_dump(mode="json", include={"normalize", "dedup", "splits", "sft"}),
                 versions=package_versions() | {name: str(value) for name, value in history["dedup"].items()},
                 overlap=history["overlap"],

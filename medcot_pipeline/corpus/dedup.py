@@ -139,7 +139,8 @@ def _checked(rows: pl.DataFrame) -> pl.DataFrame:
     twice = rows.filter(pl.col("row_id").is_duplicated())
     if twice.height:
         raise DuplicateRowId(
-            f"row_id {twice['row_id'].min()!r} is on {twice.height} rows or shares them.", "Give every row its own id."
+            f"{twice.height:,} rows share their row_id with another, such as {twice['row_id'].min()!r}.",
+            "Give every row an id of its own.",
         )
     return rows.sort("row_id")
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from medcot_pipeline.corpus.contexts import EDGE
 
-_REACH = 3  # characters on either side of a change in which a listed word may begin or end
+_REACH = 5  # characters on either side of a change: with the change itself, the longest listed word
+_LEAD = 3
 _LONGEST_SHOWN = 40
 
 
@@ -20,7 +21,7 @@ class Change(NamedTuple):
         after: the span in the other, empty for a loss.
         lead: up to three characters before the span.
         right: the character after it, or EDGE.
-        around_before: the span in the one text with up to three characters on both sides.
+        around_before: the span in the one text with up to five characters on both sides.
         around_after: the same in the other.
     """
 
@@ -53,7 +54,7 @@ def changes(one: str, other: str) -> list[Change]:
         Change(
             one[a:b],
             other[c:d],
-            one[max(0, a - _REACH) : a],
+            one[max(0, a - _LEAD) : a],
             one[b] if b < len(one) else EDGE,
             one[max(0, a - _REACH) : b + _REACH],
             other[max(0, c - _REACH) : d + _REACH],

@@ -55,24 +55,23 @@ def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
 
 def _leaks_of(texts: pl.DataFrame, field: str, settings: DedupSettings) -> pl.DataFrame:
     """Leaks by one field. Args: texts: row_id, split, text, like; only rows of one `like` are compared."""
-    ends = texts.group_by("text", "like", "split").agg(pl.col("row_id").min())
-    distinct = ends["text"].unique().sort()
-    pairs = pl.DataFrame(
-        {"text": distinct, "other": distinct, "similarity": 1.0}, schema_overrides={"similarity": pl.Float64}
-    )
+    first = texts.group_by("text", "like", "split").agg(pl.col("row_id").min())
+    distinct = first["text"].unique().sort()
+    pairs = distinct.to_frame("text").with_columns(other=pl.col("text"), similarity=pl.lit(1.0))
     if settings.near_duplicates and len(distinct) > 1:
-        pairs = pl.concat([pairs, _same_text(distinct, ends, settings)])
-    left = ends.rename({"row_id": "left_id", "split": "left_split"})
-    right = ends.rename({"row_id": "right_id", "split": "right_split", "text": "other"})
+        pairs = pl.concat([pairs, _same_text(distinct, first, settings)])
+    left = first.rename({"row_id": "left_id", "split": "left_split"})
+    right = first.rename({"row_id": "right_id", "split": "right_split", "text": "other"})
     joined = pairs.join(left, on="text").join(right, on=["other", "like"])
     joined = joined.filter(pl.col("left_split") != pl.col("right_split"))
-    mirrored = (pl.col("text") == pl.col("other")) & (pl.col("left_id") > pl.col("right_id"))
-    return (
-        joined.filter(~mirrored)
-        .with_columns(pl.lit(field).alias("field"))
-        .select(list(LEAKS_SCHEMA))
-        .sort("left_id", "right_id")
-    )
+    swap = pl.col("left_id") > pl.col("right_id")
+    ends = [
+        pl.when(swap).then(f"{other}_{end}").otherwise(f"{side}_{end}").alias(f"{side}_{end}")
+        for side, other in (("left", "right"), ("right", "left"))
+        for end in ("id", "split")
+    ]
+    found = joined.select(*ends, pl.lit(field).alias("field"), "similarity")
+    return found.unique(["left_id", "right_id"]).sort("left_id", "right_id")
 
 
 def _same_text(distinct: pl.Series, ends: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:

@@ -80,11 +80,16 @@ def verdicts(texts: pl.Series, pairs: Alike, settings: DedupSettings, contexts: 
     words = lexicon(settings.swaps, settings.ignored_swaps)
     judged = []
     close = np.flatnonzero(pairs.edit >= max(settings.edit_similarity, 1e-9))
-    for place in close.tolist():
-        left, right = int(pairs.left[place]), int(pairs.right[place])
-        found = changes(texts[left], texts[right])
-        if longest_span(found) <= settings.max_changed_span:
-            judged.append(Verdict(left, right, float(pairs.jaccard[place]), refusal(found, contexts, words)))
+    for start in range(0, len(close), _PAIRS_AT_ONCE):
+        some = close[start : start + _PAIRS_AT_ONCE]
+        lefts, rights = texts[pairs.left[some]].to_list(), texts[pairs.right[some]].to_list()
+        for place, one, other in zip(some.tolist(), lefts, rights, strict=True):
+            found = changes(one, other)
+            if longest_span(found) <= settings.max_changed_span:
+                reason = refusal(found, contexts, words)
+                judged.append(
+                    Verdict(int(pairs.left[place]), int(pairs.right[place]), float(pairs.jaccard[place]), reason)
+                )
     return judged
 
 

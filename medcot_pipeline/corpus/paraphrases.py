@@ -111,7 +111,8 @@ def _best_candidates(products: Any, start: int) -> NDArray[np.int64]:
     row, column = row[order], column[order]
     within = place_in_run(row) < CANDIDATES
     row, column = row[within], column[within]
-    return np.minimum(row, column) << 32 | np.maximum(row, column)
+    pairs: NDArray[np.int64] = np.minimum(row, column) << 32 | np.maximum(row, column)
+    return pairs
 
 
 def _cosines(

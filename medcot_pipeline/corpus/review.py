@@ -46,6 +46,7 @@ def review_file(
         close: pairs of keys with their cosine; those below `group_cosine` are the tier "paraphrase".
         settings: thresholds, and how many pairs of each tier are shown.
     """
+    names = keys.to_list()
     first = kept.unique("key", keep="first", maintain_order=True)
     here = {key: (row_id, question) for key, row_id, question in first.select("key", "row_id", "question").iter_rows()}
     misses = [_Offer(v.left, v.right, "near_miss", v.jaccard, v.refusal) for v in judged if v.refusal]
@@ -56,10 +57,10 @@ def review_file(
     ]
     records, standing_pairs = [], 0
     for tier in (misses, likely):
-        standing = [offer for offer in tier if keys[offer.left] in here and keys[offer.right] in here]
+        standing = [offer for offer in tier if names[offer.left] in here and names[offer.right] in here]
         standing_pairs += len(standing)
         standing.sort(key=lambda offer: (-offer.similarity, offer.left, offer.right))
-        records += [_record(offer, keys, here) for offer in standing[: settings.review_pairs]]
+        records += [_record(offer, names, here) for offer in standing[: settings.review_pairs]]
     return pl.DataFrame(records, schema=REVIEW_SCHEMA, orient="row"), standing_pairs
 
 
@@ -72,9 +73,7 @@ def differing_spans(one: str, other: str) -> str:
     return difference(one, other)
 
 
-def _record(
-    offer: _Offer, keys: pl.Series, here: dict[str, tuple[str, str]]
-) -> tuple[str, str, str, float, str, str, str]:
+def _record(offer: _Offer, keys: list[str], here: dict[str, tuple[str, str]]) -> tuple[str | float, ...]:
     left_id, left = here[keys[offer.left]]
     right_id, right = here[keys[offer.right]]
     spans = differing_spans(left, right)

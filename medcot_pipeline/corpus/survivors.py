@@ -102,8 +102,9 @@ def parted(
         .select("row_id", "reason", "partner_id", "similarity")
     )
     joined = rows.join(fate, on="row_id", how="left", maintain_order="left")
-    grouped = pl.concat(
-        [pl.DataFrame({"key": keys, "group_id": groups}), pl.DataFrame({"key": [""], "group_id": [group_of_key("")]})]
+    grouped = pl.DataFrame(
+        {"key": ["", *keys.to_list()], "group_id": [group_of_key(""), *groups.to_list()]},
+        schema={"key": pl.String, "group_id": pl.String},
     )
     kept = joined.filter(pl.col("reason").is_null()).drop("reason", "partner_id", "similarity")
     kept = kept.join(grouped, on="key", how="left", maintain_order="left")

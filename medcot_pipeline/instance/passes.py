@@ -57,8 +57,10 @@ def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str |
 
 def find_problem(error: BaseException | None) -> MedcotError | None:
     """The `MedcotError` among an exception and its causes."""
-    while error is not None:
+    seen: set[int] = set()  # Dagster's errors can lead back to themselves
+    while error is not None and id(error) not in seen:
         if isinstance(error, MedcotError):
             return error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

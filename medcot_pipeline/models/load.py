@@ -28,6 +28,15 @@ def compute_dtype() -> Any:
     return torch.bfloat16 if device() == "cuda" else torch.float32
 
 
+def limit_gpu_memory(gigabytes: float | None) -> None:
+    """Let this process allocate at most so many GB (10^9 bytes) of the GPU; no limit, or no GPU, changes nothing."""
+    import torch
+
+    if gigabytes is not None and device() == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total))
+
+
 def quiet() -> None:
     """Keep libraries from printing bars and hints between the progress lines."""
     import transformers

@@ -17,7 +17,7 @@ import polars as pl
 from medcot_pipeline.chat import EncodedRow
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.base import BaseModel
-from medcot_pipeline.models.load import device, load_tokenizer, quiet
+from medcot_pipeline.models.load import device, limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.training.engines import choose_engine, trainable_model
@@ -77,6 +77,7 @@ def train(
     from transformers.trainer_utils import get_last_checkpoint
 
     quiet()
+    limit_gpu_memory(settings.max_gpu_memory_gb)
     set_seed(settings.seed)
     tokenizer = load_tokenizer(run.base.folder)
     rows, validation = _rows(run, settings, tokenizer, max_row_tokens)
@@ -172,6 +173,7 @@ def _trainer(
         bf16=gpu,
         use_cpu=not gpu,
         gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
         max_length=None,
         packing=False,
         train_sampling_strategy="group_by_length" if settings.group_by_length else "random",

@@ -1,4 +1,5 @@
 import json
+import os
 import traceback
 from pathlib import Path
 
@@ -13,8 +14,6 @@ SECRET = "sk-geheim-4711"
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests may have settings of their own."""
-    import os
-
     for name in [name for name in os.environ if name.upper().startswith("MEDCOT_")]:
         monkeypatch.delenv(name)
 
@@ -82,13 +81,14 @@ def test_null_unsets_what_the_profile_sets(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_settings_do_not_change_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings("demo").training.lora_rank = 1
+        setattr(load_settings("demo").training, "lora_rank", 1)  # noqa: B010 - mypy refuses it too
 
 
 @pytest.mark.parametrize("outside", ["MEDCOT_DATA_DIR", "MEDCOT_REALDATA"])
 def test_a_variable_outside_the_sections_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch, outside: str) -> None:
+    before = load_settings("demo")
     monkeypatch.setenv(outside, "anywhere")
-    assert load_settings("demo") == Settings(**load_settings("demo").model_dump(exclude={"judge"}))
+    assert load_settings("demo") == before
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,8 @@ def test_shares_that_do_not_sum_to_one_name_the_sum_and_the_variables(monkeypatc
     monkeypatch.setenv("MEDCOT_SPLITS__TRAIN", "0.5")
     monkeypatch.setenv("MEDCOT_SPLITS__TEST", "0.1")
     assert complaint("tiny") == (
-        "Setting splits: train + validation + test must be 1, not 0.65 (from MEDCOT_SPLITS__TEST, MEDCOT_SPLITS__TRAIN)."
+        "Setting splits: train + validation + test must be 1, not 0.65 "
+        "(from MEDCOT_SPLITS__TEST, MEDCOT_SPLITS__TRAIN)."
     )
 
 
