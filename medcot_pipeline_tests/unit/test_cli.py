@@ -45,11 +45,11 @@ def test_a_plan_makes_nothing(fresh_home: Home) -> None:
     assert made == []
 
 
-@pytest.mark.parametrize("arguments", [["plann"], ["plan", "--nothing"], ["sync", "--force"], ["plan", "more"]])
+@pytest.mark.parametrize("arguments", [["plann"], ["plan", "--nothing"], ["sync", "--force"]])
 def test_a_wrong_command_line_exits_with_2(fresh_home: Home, arguments: list[str]) -> None:
     done = fresh_home.run("medcot", *arguments)
     assert done.returncode == 2
-    assert done.stderr.startswith("Usage: medcot")
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in done.stderr
 
 
