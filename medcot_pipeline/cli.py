@@ -77,6 +77,8 @@ def plan() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     """Materialise what is stale or missing, and only that."""
+    wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
+    forced = {stage_of(force).asset} if force else set()
     import dagster as dg
 
     from medcot_pipeline.definitions import build_defs
@@ -86,12 +88,11 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     started = time.monotonic()
     workspace = open_workspace()
     lines = make_plan(workspace)
-    wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
     initialise()
     with dg.DagsterInstance.get() as instance:
         stale = {line.asset for line in lines if line.status != "fresh"}
         stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
-        stale |= {stage_of(force).asset} if force else set()
+        stale |= forced
         chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
         if not chosen:
             click.echo("Everything is fresh.")

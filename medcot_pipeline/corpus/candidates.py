@@ -48,7 +48,7 @@ def candidate_pairs(texts: pl.Series, progress: Callable[[int, int], None] | Non
     for number in range(BANDS):
         order = reversed_order if number % 2 else np.arange(len(texts), dtype=np.int64)
         found.append(_meetings(bands[number], order))
-        if sum(map(len, found)) > _PAIRS_AT_ONCE:
+        if sum(map(len, found)) > _PAIRS_AT_ONCE + 2 * len(found[0]):
             found = [distinct(np.concatenate(found))]
         if progress:
             progress(number + 1, BANDS)

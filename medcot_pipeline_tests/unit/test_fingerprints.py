@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medcot_pipeline.artifacts import FileHashes, Identity, canonical_json, sha256_file, sha256_text
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 IDENTITY = Identity("sft_dataset", "1", {"sft.max_tokens": 2048}, {"corpus_splits": "a" * 64}, {"card": "b" * 64})
 
 
@@ -27,11 +28,13 @@ def shuffled(value: Any, rng: random.Random) -> Any:
     return [shuffled(item, rng) for item in value] if isinstance(value, list) else value
 
 
+@FEW
 @given(VALUES, st.randoms(use_true_random=False))
 def test_the_order_of_keys_does_not_matter(value: Any, rng: random.Random) -> None:
     assert canonical_json(shuffled(value, rng)) == canonical_json(value)
 
 
+@FEW
 @given(VALUES)
 def test_canonical_json_loses_nothing(value: Any) -> None:
     assert json.loads(canonical_json(value)) == value
