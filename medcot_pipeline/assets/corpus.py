@@ -18,7 +18,7 @@ from medcot_pipeline.corpus.dedup import find_near_duplicates
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.rows import normalize_rows
 from medcot_pipeline.corpus.sources import locate, read_rows
-from medcot_pipeline.corpus.splits import assign_splits
+from medcot_pipeline.corpus.splits import assign_splits, moved_rows
 from medcot_pipeline.evaluation.records import write_jsonl
 from medcot_pipeline.stages import Workspace
 
@@ -111,7 +111,12 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
             rows = assign_splits(pl.read_parquet(upstream / "rows.parquet"), settings)
             overlap = []
             if settings.benchmark_dir is not None:
-                found = screen_overlap(rows, workspace.root / settings.benchmark_dir, settings.benchmark_question_field)
+                found = screen_overlap(
+                    rows,
+                    workspace.root / settings.benchmark_dir,
+                    settings.benchmark_question_field,
+                    settings.benchmark_fields,
+                )
                 if settings.drop_confirmed_from_train:
                     rows = exclude_confirmed(rows, found.hits)
                 found.hits.write_parquet(run.path / "overlap.parquet")
@@ -125,9 +130,17 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
                 {"overlap": overlap},
                 [(f"{name} split", counts.get(name, 0)) for name in ("train", "validation", "test")],
             )
+            moved = moved_since_last_pass(workspace, rows)
+            run.describe(moved_rows=moved.height, moved=Table(moved.head(20).to_dicts()))
             run.describe(benchmark_overlap=Table(overlap), **{f"{name}_rows": count for name, count in counts.items()})
             show_rows(run, rows)
     return run.result()
+
+
+def moved_since_last_pass(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that lie in another split than in the artifact that was current until now."""
+    previous = workspace.store.root / "current" / "corpus_splits" / "rows.parquet"
+    return moved_rows(pl.read_parquet(previous) if previous.is_file() else rows, rows)
 
 
 def exclude_confirmed(rows: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:

@@ -94,7 +94,7 @@ def tokenizer_problems(tokenizer: PreTrainedTokenizerBase) -> list[str]:
         problems.append("a question does not come back whole from the prompt's tokens")
     if (row.reasoning + row.answer).count(tokenizer.eos_token_id) != 1:
         problems.append("a completion holds more than one end token")
-    if tokenizer.bos_token_id not in (None, tokenizer.eos_token_id) and row.prompt.count(tokenizer.bos_token_id) > 1:
+    if tokenizer.bos_token_id is not None and row.prompt[:2] == [tokenizer.bos_token_id] * 2:
         problems.append("a prompt begins with more than one begin token")
     if "<｜Assistant｜>" in prompt:
         exact = f"{tokenizer.bos_token}<｜User｜>{PROBE_QUESTION}<｜Assistant｜>{THINK_OPEN}"

@@ -6,6 +6,7 @@ Does not: quantisation, which happens at loading (load.py).
 
 import dataclasses
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -168,7 +169,12 @@ def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
     fresh = type(loaded)(config).to(torch.bfloat16)
     fresh.load_state_dict(loaded.state_dict())
     fresh.save_pretrained(out)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(out)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # The conversion gives the begin token as end token, so that no answer would ever end; the configuration knows.
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(config.eos_token_id)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.clean_up_tokenization_spaces = False
+    tokenizer.save_pretrained(out)
 
 
 def make_tiny_model(settings: BaseModelSettings, out: Path) -> None:
@@ -224,24 +230,20 @@ def fetch_from_hub(settings: BaseModelSettings, say: Say) -> Path:
 def _inspect(folder: Path) -> dict[str, Any]:
     """Number of parameters, and whether the tokenizer fits the format."""
     from safetensors import safe_open
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     parameters = 0
     for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - not a dict
-                shape = tensors.get_slice(name).get_shape()
-                parameters += _product(shape)
+                parameters += math.prod(tensors.get_slice(name).get_shape())
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    problems = tokenizer_problems(tokenizer)
+    ends = AutoConfig.from_pretrained(folder).eos_token_id
+    if ends is not None and tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
+        problems.append(f"its end token is {tokenizer.eos_token_id}, the model's is {ends}")
     return {
         "parameters": parameters,
-        "tokenizer_problems": tokenizer_problems(tokenizer),
+        "tokenizer_problems": problems,
         "generation_prompt": render_prompt(tokenizer, "…"),
     }
-
-
-def _product(shape: list[int]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
