@@ -15,6 +15,7 @@ from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table, sha256_file
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.corpus.dedup import find_near_duplicates
+from medcot_pipeline.corpus.leaks import nearest_across_splits
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.rows import normalize_rows
 from medcot_pipeline.corpus.sources import locate, read_rows
@@ -121,18 +122,24 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
                     rows = exclude_confirmed(rows, found.hits)
                 found.hits.write_parquet(run.path / "overlap.parquet")
                 overlap = found.summary.to_dicts()
+            nearest = nearest_across_splits(rows).to_dicts()
             rows.write_parquet(run.path / "rows.parquet")
             write_json(run.path / "dedup_settings.json", read_json(upstream / "settings.json"))
             counts = dict(rows.group_by("split").len().sort("split").iter_rows())
             summarise(
                 run,
                 "deduplicated_corpus",
-                {"overlap": overlap},
+                {"overlap": overlap, "nearest": nearest},
                 [(f"{name} split", counts.get(name, 0)) for name in ("train", "validation", "test")],
             )
             moved = moved_since_last_pass(workspace, rows)
-            run.describe(moved_rows=moved.height, moved=Table(moved.head(20).to_dicts()))
-            run.describe(benchmark_overlap=Table(overlap), **{f"{name}_rows": count for name, count in counts.items()})
+            run.describe(
+                nearest_across_splits=Table(nearest),
+                moved_rows=moved.height,
+                moved=Table(moved.head(20).to_dicts()),
+                benchmark_overlap=Table(overlap),
+                **{f"{name}_rows": count for name, count in counts.items()},
+            )
             show_rows(run, rows)
     return run.result()
 

@@ -39,6 +39,7 @@ def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 settings=workspace.settings.model_dump(mode="json", include={"normalize", "dedup", "splits", "sft"}),
                 versions=package_versions() | {name: str(value) for name, value in history["dedup"].items()},
                 overlap=history["overlap"],
+                nearest=history["nearest"],
             )
             run.publication.aside("data_card.md").write_text(card, encoding="utf-8")
             segments = ("tokens_question", "tokens_reasoning", "tokens_answer")

@@ -58,6 +58,7 @@ def data_card(
     settings: Mapping[str, Any],
     versions: Mapping[str, str],
     overlap: Sequence[Mapping[str, Any]],
+    nearest: Sequence[Mapping[str, Any]],
 ) -> str:
     """The data card of a corpus, in Markdown; every text from outside is escaped.
 
@@ -70,6 +71,7 @@ def data_card(
         settings: the settings of the corpus' stages, nested by section; `sft.max_tokens` is the cutoff, in tokens.
         versions: version by library or algorithm.
         overlap: counts per benchmark, empty if none was screened.
+        nearest: the most similar pair of questions between every two splits.
     """
     rows = rows.with_columns(
         options=pl.Series([bool(split_options(text).options) for text in rows["question"]], dtype=pl.Boolean)
@@ -85,6 +87,7 @@ def data_card(
         "Clusters": _clusters(rows),
         "Flags": _or_none(_flag_rows(rows)),
         f"First {OPENING_CHARS} characters of the reasoning": _or_none(_opening_rows(rows)),
+        "Nearest questions across splits": _or_none(nearest),
         "Overlap with benchmarks": table(overlap) if overlap else "No benchmark was screened (`splits.benchmark_dir`).",
         "Licences": LICENCES,
         "Known limits": LIMITS,

@@ -7,10 +7,12 @@ Does not: assigning splits (splits.py), the delete tier itself (nearness.py, gua
 import numpy as np
 import polars as pl
 
+from medcot_pipeline.corpus.candidates import candidate_pairs
 from medcot_pipeline.corpus.contexts import Contexts
 from medcot_pipeline.corpus.identity import with_identity
 from medcot_pipeline.corpus.nearness import Alike, alike, verdicts
 from medcot_pipeline.corpus.shared_texts import FIELDS, long_texts
+from medcot_pipeline.corpus.shingles import jaccard
 from medcot_pipeline.settings.models import DedupSettings
 
 SPLITS = ("train", "validation", "test")
@@ -22,6 +24,7 @@ LEAKS_SCHEMA = {
     "field": pl.String,
     "similarity": pl.Float64,
 }
+NEAREST_SCHEMA = {"between": pl.String, "similarity": pl.Float64, "left_id": pl.String, "right_id": pl.String}
 
 
 def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
@@ -51,6 +54,38 @@ def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
         texts = long_texts(rows.select("row_id", "split", field), field, settings)
         found.append(_leaks_of(texts.select("row_id", "split", "text", like=pl.lit("")), field, settings))
     return pl.concat(found)
+
+
+def nearest_across_splits(rows: pl.DataFrame) -> pl.DataFrame:
+    """The most similar pair of questions between every two splits, by Jaccard similarity of the keys' 3-grams.
+
+    Only candidates of MinHash are compared: a pair below about 0.4 may be missed, and two splits without a candidate
+    are left out.
+
+    Args:
+        rows: `row_id`, `key`, `split`: str.
+
+    Returns:
+        NEAREST_SCHEMA, a row per pair of splits.
+    """
+    asked = rows.filter(pl.col("split").is_in(SPLITS), pl.col("key") != "")
+    first = asked.group_by("key").agg(pl.col("row_id", "split").sort_by("row_id").first()).sort("key")
+    if first.height < 2:
+        return pl.DataFrame(schema=NEAREST_SCHEMA)
+    left, right = candidate_pairs(first["key"])
+    pairs = pl.concat(
+        [
+            first[left].select(left_split="split", left_id="row_id"),
+            first[right].select(right_split="split", right_id="row_id"),
+            pl.DataFrame({"similarity": jaccard(first["key"], left, right)}, schema={"similarity": pl.Float64}),
+        ],
+        how="horizontal",
+    ).filter(pl.col("left_split") != pl.col("right_split"))
+    between = pl.concat_list("left_split", "right_split").list.sort().list.join(" / ")
+    ranked = pairs.with_columns(between=between).sort(
+        "similarity", "left_id", "right_id", descending=[True, False, False]
+    )
+    return ranked.group_by("between", maintain_order=True).first().select(*NEAREST_SCHEMA).sort("between")
 
 
 def _leaks_of(texts: pl.DataFrame, field: str, settings: DedupSettings) -> pl.DataFrame:

@@ -21,11 +21,12 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def compute_dtype() -> Any:
-    """bfloat16 on a GPU; float32 on a CPU, where bfloat16 is emulated and slower."""
+def compute_dtype(*, training: bool = False) -> Any:
+    """bfloat16 on a GPU; float32 on a CPU, but for training where the CPU multiplies bfloat16 itself."""
     import torch
 
-    return torch.bfloat16 if device() == "cuda" else torch.float32
+    fast = device() == "cuda" or (training and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else torch.float32
 
 
 def limit_gpu_memory(gigabytes: float | None) -> None:
@@ -56,20 +57,21 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_base(folder: Path) -> Any:
+def load_base(folder: Path, *, training: bool = False) -> Any:
     """The base model: linear layers in NF4 with double quantisation (Dettmers et al. 2023), the rest as computed in."""
+    dtype = compute_dtype(training=training)
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute_dtype(),
+        bnb_4bit_compute_dtype=dtype,
     )
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         quantization_config=quantization,
-        dtype=compute_dtype(),
+        dtype=dtype,
         device_map={"": device()},
         use_safetensors=True,
         attn_implementation="sdpa",

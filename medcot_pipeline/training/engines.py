@@ -44,7 +44,7 @@ def _hf_model(base: Path, settings: TrainingSettings) -> Any:
     from peft import LoraConfig, get_peft_model
 
     # Not PEFT's prepare_model_for_kbit_training: it makes embeddings and head float32, 2.2 GB more for the 7B.
-    model = load_base(base)
+    model = load_base(base, training=True)
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.lora_rank,

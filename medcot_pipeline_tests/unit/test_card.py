@@ -48,6 +48,7 @@ def card(rows: pl.DataFrame | None = None, **changes: Any) -> str:
         "settings": {"normalize": {"min_answer_chars": 1}, "sft": {"max_tokens": 100}, "splits": {"salt": "a"}},
         "versions": {"polars": "2.1.0"},
         "overlap": [{"benchmark": "exam", "items": 100, "flagged": 3, "confirmed": 1}],
+        "nearest": [{"between": "test / train", "similarity": 0.41, "left_id": "a", "right_id": "b"}],
     }
     return data_card(**{**usual, **changes})
 
@@ -68,6 +69,7 @@ def test_the_card_has_every_section_in_order() -> None:
         "Clusters",
         "Flags",
         "First 5 characters of the reasoning",
+        "Nearest questions across splits",
         "Overlap with benchmarks",
         "Licences",
         "Known limits",

@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from medcot_pipeline.corpus.dedup import find_near_duplicates
+from medcot_pipeline.corpus.leaks import nearest_across_splits
 from medcot_pipeline.corpus.splits import SPLITS, assign_splits, leaks, moved_rows
 from medcot_pipeline.settings.models import DedupSettings, SplitSettings
 from medcot_pipeline_tests.unit.test_dedup import LONG, rows
@@ -154,3 +155,18 @@ def test_a_near_miss_in_two_splits_is_no_leak_and_rows_outside_the_splits_are_pa
     table = rows(question, LONG.format(n=26), question)
     assert leaks(table.with_columns(pl.Series("split", ["train", "test", "excluded"])), DedupSettings()).is_empty()
     assert leaks(table.with_columns(pl.Series("split", ["train", "train", "test"])), DedupSettings()).height == 1
+
+
+def test_the_nearest_questions_across_splits_are_named_with_their_similarity() -> None:
+    rows = pl.DataFrame(
+        {
+            "row_id": ["a", "b", "c", "d"],
+            "key": ["患者发热咳嗽三天首选检查", "患者发热咳嗽三天首选药物", "骨折后如何固定", "高血压饮食注意什么"],
+            "split": ["train", "test", "train", "validation"],
+        }
+    )
+    nearest = nearest_across_splits(rows)
+    assert nearest.select("between", "left_id", "right_id").rows() == [("test / train", "a", "b")] or (
+        nearest.select("between", "left_id", "right_id").rows() == [("test / train", "b", "a")]
+    )
+    assert nearest["similarity"][0] == pytest.approx(8 / 12)
