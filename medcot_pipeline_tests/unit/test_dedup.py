@@ -1,7 +1,6 @@
 """Which rows leave, which stay, which stay together."""
 
 import random
-import time
 from typing import Any
 
 import polars as pl
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medcot_pipeline.corpus.candidates import BANDS, NEIGHBOURS
 from medcot_pipeline.corpus.dedup import DedupOutcome, DuplicateRowId, find_near_duplicates
 from medcot_pipeline.corpus.normalize import comparison_key
 from medcot_pipeline.corpus.options import split_options
@@ -207,9 +207,7 @@ def test_bad_rows_are_handled() -> None:
     table = rows(
         "", "？？？", "痛", "痛痛", "哈" * 500, "哈" * 501, "😀😃", "😀", "\ufffd", megabyte, megabyte + "痛", "a"
     )
-    start = time.perf_counter()
     outcome = find_near_duplicates(table, SETTINGS)
-    assert time.perf_counter() - start < 10
     assert outcome.kept.height + outcome.removed.height == table.height
     empty = outcome.kept.filter(pl.col("key") == "")
     assert empty.height >= 2, "rows without a key are never duplicates"
@@ -230,18 +228,16 @@ def test_no_rows_at_all() -> None:
     assert "group_id" in outcome.kept.columns
 
 
-def test_ten_thousand_identical_rows_take_no_quadratic_time() -> None:
-    start = time.perf_counter()
+def test_of_ten_thousand_identical_rows_one_stays() -> None:
     outcome = find_near_duplicates(rows(*[LONG.format(n=62)] * 10_000), SETTINGS)
-    assert time.perf_counter() - start < 8
     assert outcome.kept.height == 1
     assert outcome.removed.height == 9_999
 
 
-def test_thousands_of_rows_that_differ_by_a_number_are_kept_in_one_group_in_no_quadratic_time() -> None:
-    start = time.perf_counter()
+def test_thousands_of_rows_that_differ_by_a_number_are_one_group_after_a_linear_number_of_comparisons() -> None:
     outcome = find_near_duplicates(rows(*[LONG.format(n=n) for n in range(1_000, 4_000)]), SETTINGS)
-    assert time.perf_counter() - start < 20
     assert outcome.removed.is_empty()
     assert outcome.kept["group_id"].n_unique() == 1
+    compared = next(step["rows"] for step in outcome.funnel if step["step"] == "pairs compared")
+    assert compared < 3_000 * BANDS * NEIGHBOURS < 3_000 * 2_999 / 2, "all pairs would be 4.5 million"
     assert outcome.review.height <= 2 * SETTINGS.review_pairs
