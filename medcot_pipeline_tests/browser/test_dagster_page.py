@@ -1,6 +1,7 @@
 """The real Dagster web page, in headless Chromium."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from medcot_pipeline_tests.conftest import ROOT, Home
 
@@ -66,18 +67,19 @@ def page() -> Iterator[Page]:
 
 def test_an_asset_materialised_by_its_button_shows_its_table_and_its_picture(dagster_page: str, page: Page) -> None:
     page.goto(f"{dagster_page}/assets/raw_medical_o1")
-    page.get_by_role("button", name="Materialize", exact=True).click()
-    page.get_by_text("Launched", exact=False).first.wait_for()
-    page.goto(f"{dagster_page}/assets/raw_medical_o1?view=events")
-    expect(page.get_by_text("reused", exact=True).first).to_be_visible(timeout=120_000)
-    page.goto(f"{dagster_page}/assets/raw_medical_o1")
-    row = page.get_by_role("row").filter(has=page.get_by_text("preview", exact=True))
-    expect(row.get_by_text("reasoning", exact=True)).to_be_visible()
-    row = page.get_by_role("row").filter(has=page.get_by_text("lengths", exact=True))
-    row.get_by_text("Show Markdown").click()
+    page.get_by_role("button").filter(has_text=re.compile("^Materialize$")).click()
+    page.get_by_text("Launched run").wait_for()
+    expect(metadata_row(page, "reused")).to_contain_text("true", timeout=120_000)
+    expect(metadata_row(page, "preview").get_by_text("reasoning", exact=True)).to_be_visible()
+    metadata_row(page, "lengths").get_by_text("Show Markdown").click()
     picture = page.get_by_role("dialog").locator("img")
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") > 300
+
+
+def metadata_row(page: Page, key: str) -> Locator:
+    """The row of one metadata entry on an asset's page."""
+    return page.get_by_role("row").filter(has=page.get_by_text(key, exact=True))
 
 
 def test_the_graph_shows_every_group(dagster_page: str, page: Page) -> None:
