@@ -228,14 +228,8 @@ def test_the_key_of_the_judge_is_not_in_the_traceback_of_an_error(monkeypatch: p
     assert SECRET not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_key_of_the_wrong_type_is_not_in_the_message(tmp_path: Path) -> None:
-    message = complaint(profile(tmp_path, "judge: {api_key: 4711}"))
-    assert message.startswith("Setting judge.api_key: ")
-    assert "4711" not in message
-
-
-def test_a_secret_in_a_profile_is_refused_without_being_shown(tmp_path: Path) -> None:
-    profile = tmp_path / "own.yaml"
-    profile.write_text("judge: {api_key: sk-very-secret}\n", encoding="utf-8")
-    message = complaint(str(profile))
-    assert message == f"Profile {profile}: judge.api_key is a secret. Set MEDCOT_JUDGE__API_KEY instead."
+@pytest.mark.parametrize("key", ["sk-very-secret", "4711"])
+def test_a_secret_in_a_profile_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
+    message = complaint(profile(tmp_path, f"judge: {{api_key: {key}}}"))
+    assert message.endswith("judge.api_key is a secret. Set MEDCOT_JUDGE__API_KEY instead.")
+    assert key not in message
