@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -20,6 +19,7 @@ from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
 from medcot_pipeline.corpus.sources import Reject
 from medcot_pipeline.corpus.splits import leaks
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
+from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import DedupSettings
 
 Inputs = Mapping[str, Path]
@@ -49,10 +49,6 @@ def run_checks(asset: str, inputs: Inputs) -> Callable[[Path], Sequence[CheckOut
     return run
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def _rows(folder: Path) -> pl.DataFrame:
     return pl.read_parquet(folder / "rows.parquet")
 
@@ -65,7 +61,7 @@ def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The share of unusable rows is at most the setting."""
-    source = _json(folder / "source.json")
+    source = read_json(folder / "source.json")
     rejects = read_jsonl(folder / "rejects.jsonl", Reject)
     if source["reject_rate"] <= source["max_reject_rate"]:
         return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
@@ -135,7 +131,7 @@ def splits_not_empty(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def no_leak_across_splits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """No pair that counts as duplicate lies across splits, by question, reasoning or answer."""
-    settings = DedupSettings(**_json(folder / "dedup_settings.json"))
+    settings = DedupSettings(**read_json(folder / "dedup_settings.json"))
     rows = _rows(folder).filter(pl.col("split") != "excluded")
     pairs = leaks(rows, settings)
     return pairs.is_empty(), f"{pairs.height:,} duplicate pairs lie across splits."
@@ -143,7 +139,7 @@ def no_leak_across_splits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def sft_format(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Every record is exactly its row in the `<think>` format: no reasoning is lost."""
-    problems = format_problems(_json(folder / f"{DATASET_NAME}.json"), _rows(folder))
+    problems = format_problems(read_json(folder / f"{DATASET_NAME}.json"), _rows(folder))
     return not problems, f"{len(problems):,} records differ from their rows" + (
         f": {problems[0]}." if problems else "."
     )
@@ -165,13 +161,13 @@ def few_rows_too_long(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def tokenizer_fits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Text comes back whole from the tokens, and the prompt is the tokenizer's own generation prompt."""
-    problems = _json(folder / "base_model.json")["tokenizer_problems"]
+    problems = read_json(folder / "base_model.json")["tokenizer_problems"]
     return not problems, f"{'; '.join(problems) if problems else 'the tokenizer fits the format'}."
 
 
 def has_weights(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """There are safetensors with parameters."""
-    model = _json(folder / "base_model.json")
+    model = read_json(folder / "base_model.json")
     named = [name for name in model["files"] if name.endswith(".safetensors")]
     return bool(named) and model["parameters"] > 0, f"{model['parameters']:,} parameters in {len(named)} files."
 
@@ -188,7 +184,7 @@ def adapter_changes_something(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def loss_fell(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The loss of the last steps is below that of the first."""
-    loss = [value for _, value in _json(folder / "curves.json")["loss"]]
+    loss = [value for _, value in read_json(folder / "curves.json")["loss"]]
     few = max(1, len(loss) // 5)
     first, last = sum(loss[:few]) / few, sum(loss[-few:]) / few
     return last < first, f"Loss {first:.3f} over the first {few} steps, {last:.3f} over the last."
@@ -206,7 +202,7 @@ def likelihoods_are_whole(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def arms_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The adapter changes the likelihood of some token."""
-    difference = _json(folder / "perplexity.json")["max_logit_difference"]
+    difference = read_json(folder / "perplexity.json")["max_logit_difference"]
     return difference > 0, f"Largest change of a token's log-likelihood: {difference:.3g} nats."
 
 
@@ -236,7 +232,7 @@ def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def review_page_is_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The page holds no side mapping and no address to fetch."""
     page = (folder / "review.html").read_text(encoding="utf-8")
-    pack = json.dumps(_json(folder / "pack.json"), ensure_ascii=False)
+    pack = json.dumps(read_json(folder / "pack.json"), ensure_ascii=False)
     named = [field for field in ("prompt_id", "sides", '"arm"') if field in pack]
     fetched = 'src="http' in page or 'href="http' in page
     return not named and not fetched, "The page says nothing of the arms and fetches nothing."
@@ -244,7 +240,7 @@ def review_page_is_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def judge_is_consistent(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The judge flips at most 15 % of its verdicts when the order is swapped, or there is no judge."""
-    judge = _json(folder / "judge.json")
+    judge = read_json(folder / "judge.json")
     if judge["status"] != "judged":
         return True, "No AI judge is configured."
     flip = judge["flip_rate"] or 0.0
@@ -253,7 +249,7 @@ def judge_is_consistent(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def reviews_are_joined(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The human verdicts were read and joined with the sides, or there are none yet."""
-    human = _json(folder / "human.json")
+    human = read_json(folder / "human.json")
     return human["status"] in ("none yet", "reviewed"), f"{human['status']}: {len(human['verdicts']):,} verdicts."
 
 
@@ -266,7 +262,7 @@ def report_is_self_contained(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def report_has_figures(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The headline perplexities are numbers above 1."""
-    figures = _json(folder / "report.json")["perplexity"]
+    figures = read_json(folder / "report.json")["perplexity"]
     values = [figures[arm]["value"] for arm in ARMS]
     return all(
         math.isfinite(value) and value > 1 for value in values

@@ -4,8 +4,6 @@ Belongs here: the four assets of the corpus.
 Does not: reading formats, normalisation, deduplication or splitting (corpus/).
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,6 +19,7 @@ from medcot_pipeline.corpus.rows import normalize_rows
 from medcot_pipeline.corpus.sources import locate, read_rows
 from medcot_pipeline.corpus.splits import assign_splits, moved_rows
 from medcot_pipeline.evaluation.records import write_jsonl
+from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace
 
 SUMMARY = "aside/summary.json"
@@ -183,13 +182,3 @@ def show_rows(run: AssetRun, rows: pl.DataFrame) -> None:
         x_label="characters",
     )
     run.describe(rows=rows.height, preview=Table(preview.to_dicts()), rows_file=FileLink("rows.parquet"))
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON, UTF-8, readable."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,6 @@ import polars as pl
 
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table
-from medcot_pipeline.assets.corpus import read_json, write_json
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.evaluation.judge import judge_answers
@@ -22,6 +21,7 @@ from medcot_pipeline.evaluation.report import build_report, render_report
 from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
 from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.evaluation.statistics import paired_bootstrap_perplexity
+from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace, review_files
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts.manifest import git_commit, package_versions
-from medcot_pipeline.assets.corpus import read_json
+from medcot_pipeline.json_files import read_json
 from medcot_pipeline.stages import STAGES, Workspace
 
 

@@ -8,8 +8,8 @@ import dagster as dg
 
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown
-from medcot_pipeline.assets.corpus import read_json
 from medcot_pipeline.assets.publication import asset_options, publish
+from medcot_pipeline.json_files import read_json
 from medcot_pipeline.stages import Workspace
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}

@@ -5,7 +5,6 @@ Does not: which rows are in the split (splits.py).
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import polars as pl
 
 from medcot_pipeline.chat import encode_row, render_output
 from medcot_pipeline.chat.r1_tokenizer import r1_distill_tokenizer
+from medcot_pipeline.json_files import write_json
 from medcot_pipeline.settings import SftSettings
 
 DATASET_NAME = "med_o1"
@@ -38,8 +38,8 @@ class SftDataset:
             {"input": question, "output": render_output(reasoning, answer)}
             for question, reasoning, answer in self.rows.select("question", "reasoning", "answer").iter_rows()
         ]
-        _write_json(folder / f"{DATASET_NAME}.json", records)
-        _write_json(folder / "dataset_info.json", DATASET_INFO)
+        write_json(folder / f"{DATASET_NAME}.json", records)
+        write_json(folder / "dataset_info.json", DATASET_INFO)
         self.rows.write_parquet(folder / "rows.parquet")
         self.too_long.write_parquet(folder / "too_long.parquet")
 
@@ -80,7 +80,3 @@ def format_problems(records: list[dict[str, Any]], rows: pl.DataFrame) -> list[s
         if record != expected or record["output"].count("</think>") != 1:
             problems.append(f"row {row['row_id']} is not <think> reasoning </think> answer")
     return problems
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

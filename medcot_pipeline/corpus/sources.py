@@ -16,7 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.errors import MedcotError, root_cause
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.hub import fetching
 from medcot_pipeline.settings import SourceSettings
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")
@@ -81,19 +82,15 @@ def fetch_from_hub(settings: SourceSettings) -> Path:
     Raises:
         MedcotError: no network, or no such data set, revision or file.
     """
-    from httpx import HTTPError
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name = HUB_FILES[settings.config]
-    try:
+    with fetching(
+        f"{settings.repository} at {settings.revision[:12]}: {name}",
+        "Check the network and MEDCOT_SOURCE__REVISION, or download the file elsewhere and set "
+        "MEDCOT_SOURCE__KIND=file and MEDCOT_SOURCE__PATH.",
+    ):
         return Path(hf_hub_download(settings.repository, name, repo_type="dataset", revision=settings.revision))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:
-        raise MedcotError(
-            f"{settings.repository} at {settings.revision[:12]}: {name} cannot be fetched ({root_cause(error)}).",
-            "Check the network and MEDCOT_SOURCE__REVISION, or download the file elsewhere and set "
-            "MEDCOT_SOURCE__KIND=file and MEDCOT_SOURCE__PATH.",
-        ) from error
 
 
 def read_rows(path: Path, settings: SourceSettings) -> SourceRows:

@@ -16,7 +16,8 @@ from typing import Any
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
 from medcot_pipeline.chat import render_prompt, tokenizer_problems
-from medcot_pipeline.errors import MedcotError, root_cause
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.hub import fetching
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import BaseModelSettings
 
@@ -211,20 +212,17 @@ def fetch_from_hub(settings: BaseModelSettings, say: Say) -> Path:
     Raises:
         MedcotError: no network, or no such repository or revision.
     """
-    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     say(f"fetching {settings.repository} at {settings.revision[:12]} (kept in the hub's cache)")
-    try:
-        snapshot = snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED_FILES))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, HTTPError, OSError) as error:
-        raise MedcotError(
-            f"{settings.repository} at {settings.revision[:12]} cannot be fetched ({root_cause(error)}).",
-            "Check the network and MEDCOT_BASE_MODEL__REVISION, or download it elsewhere and set "
-            "MEDCOT_BASE_MODEL__KIND=path and MEDCOT_BASE_MODEL__PATH.",
-        ) from error
-    return Path(snapshot)
+    with fetching(
+        f"{settings.repository} at {settings.revision[:12]}",
+        "Check the network and MEDCOT_BASE_MODEL__REVISION, or download it elsewhere and set "
+        "MEDCOT_BASE_MODEL__KIND=path and MEDCOT_BASE_MODEL__PATH.",
+    ):
+        return Path(
+            snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED_FILES))
+        )
 
 
 def _inspect(folder: Path) -> dict[str, Any]:

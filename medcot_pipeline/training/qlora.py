@@ -16,6 +16,7 @@ import polars as pl
 
 from medcot_pipeline.chat import EncodedRow
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.json_files import write_json
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import device, limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
@@ -107,7 +108,7 @@ def train(
     }
     _save(run, trainer, tokenizer, summary)
     seconds = {"load": loaded - started, "train": time.monotonic() - loaded}
-    _write_json(run.out / TIMINGS, {**{name: round(value, 2) for name, value in seconds.items()}})
+    write_json(run.out / TIMINGS, {**{name: round(value, 2) for name, value in seconds.items()}})
     return summary
 
 
@@ -223,9 +224,9 @@ def _save(run: TrainingRun, trainer: Any, tokenizer: Any, summary: dict[str, Any
     tokenizer.save_pretrained(run.out)
     config = json.loads((run.out / "adapter_config.json").read_text(encoding="utf-8"))
     config["target_modules"] = sorted(config["target_modules"])  # saved from a set, whose order changes between runs
-    _write_json(run.out / "adapter_config.json", config)
-    _write_json(run.out / CURVES, curves(trainer.state.log_history))
-    _write_json(run.out / SUMMARY, summary)
+    write_json(run.out / "adapter_config.json", config)
+    write_json(run.out / CURVES, curves(trainer.state.log_history))
+    write_json(run.out / SUMMARY, summary)
     (run.out / "README.md").write_text(_model_card(summary), encoding="utf-8")
 
 
@@ -269,8 +270,3 @@ def _model_card(summary: dict[str, Any]) -> str:
         "Research software. Not for clinical use: its answers are not medical advice and were not clinically "
         "validated. The training data's reasoning was written by a language model and is largely unreviewed.\n"
     )
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
