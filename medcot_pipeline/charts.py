@@ -11,14 +11,21 @@ from typing import Any
 COLOURS = ("#2f6f8f", "#c8553d", "#588157", "#6d597a")
 
 
-def line_chart(path: Path, title: str, series: Mapping[str, Sequence[Sequence[float]]], *, y_label: str) -> None:
-    """Lines over optimiser steps; each series is a list of [step, value]."""
+def line_chart(
+    path: Path,
+    title: str,
+    series: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    y_label: str,
+    x_label: str = "optimiser step",
+) -> None:
+    """Lines over optimiser steps, or what `x_label` says; each series is a list of [x, y]."""
     figure, axes = _figure(title)
     for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
         if points:
             steps, values = zip(*points, strict=True)
             axes.plot(steps, values, color=colour, label=name, marker="o" if len(points) < 12 else None, markersize=3)
-    axes.set_xlabel("optimiser step")
+    axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(series) > 1:
         axes.legend(frameon=False)

@@ -102,7 +102,8 @@ def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, P
 
 
 def _training(settings: Settings) -> dict[str, Any]:
-    return _section("training", "max_gpu_memory_gb")(settings) | {"sft.max_tokens": settings.sft.max_tokens}
+    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # another cut, the same gradient
+    return _section("training", *only_memory)(settings) | {"sft.max_tokens": settings.sft.max_tokens}
 
 
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:

@@ -22,6 +22,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.artifacts.store import disk_is_full
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.gpu_lock import gpu_lock
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import (
     AnswerSettings,
@@ -56,7 +57,7 @@ def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
         out=Path(task["out"]),
         work=Path(task["work"]),
         wandb=Path(task["wandb"]),
-        name=task["name"],
+        fingerprint=task["fingerprint"],
     )
     settings, tracking = TrainingSettings(**task["settings"]), TrackingSettings(**task["tracking"])
     return train_adapter(run, settings, task["max_row_tokens"], tracking, say)
@@ -106,9 +107,14 @@ def die_with_parent() -> None:
 
 def run(pipes: PipesContext) -> None:
     """Run the task that Pipes names and report its result, or the problem: a parent without either has no success."""
-    task, place = pipes.extras["task"], pipes.extras["place"]
+    task, place, lock = pipes.extras["task"], pipes.extras["place"], pipes.extras["lock"]
+
+    def say(line: str) -> None:
+        pipes.log.info(f"{place} {line}")
+
     try:
-        result = TASKS[task](pipes.extras["arguments"], lambda line: pipes.log.info(f"{place} {line}"))
+        with gpu_lock(Path(lock["path"]), lock["holder"], say):
+            result = TASKS[task](pipes.extras["arguments"], say)
     except MedcotError as error:
         pipes.report_custom_message({"problem": str(error)})
     except Exception as error:

@@ -44,13 +44,12 @@ def provenance(workspace: Workspace) -> dict[str, Any]:
 
 def training_summary(adapter: Path) -> dict[str, Any]:
     """What the report says of the training run."""
-    summary, curves = read_json(adapter / "training.json"), read_json(adapter / "curves.json")
-    timings = read_json(adapter / "aside" / "timings.json")
+    summary, curves = read_json(adapter / "aside" / "training.json"), read_json(adapter / "curves.json")
     return {
         **{name: curves[name] for name in ("loss", "learning_rate", "grad_norm", "validation")},
         "tokens": summary["tokens"],
         "rows": summary["rows"],
-        "seconds": timings["train"],
+        "seconds": summary["seconds"]["train"],
         "model": summary["base"]["name"],
         "parameters": summary["base"]["parameters"],
         "adapter_parameters": summary["adapter_parameters"],

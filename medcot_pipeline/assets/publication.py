@@ -22,6 +22,7 @@ from medcot_pipeline.artifacts import CheckOutcome, FileLink, Markdown, Picture,
 from medcot_pipeline.artifacts.metadata import from_json
 from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.gpu_lock import lock_path
 from medcot_pipeline.progress import Progress, duration
 from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
 
@@ -107,6 +108,10 @@ class AssetRun:
         extras = {
             "task": task,
             "place": place(self.stage),
+            "lock": {
+                "path": str(lock_path(store.root)),
+                "holder": f"{self.stage.asset} of run {self.context.run_id[:8]} in {store.root}",
+            },
             "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
         }
         command = [sys.executable, "-m", "medcot_pipeline.worker"]

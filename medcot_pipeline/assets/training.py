@@ -8,9 +8,9 @@ import dagster as dg
 
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown
-from medcot_pipeline.assets.publication import asset_options, publish
-from medcot_pipeline.json_files import read_json
+from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.stages import Workspace
+from medcot_pipeline.training.planner import TrainingPlan
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
 
@@ -59,20 +59,30 @@ def qlora_adapter(
                 "splits": str(run.input("corpus_splits") / "rows.parquet"),
                 "work": str(run.work),
                 "wandb": str(workspace.store.root / "wandb"),
-                "name": run.fingerprint[:12],
+                "fingerprint": run.fingerprint,
             }
             summary = run.run_worker(pipes, "train", arguments)
-            curves = read_json(run.path / "curves.json")
-            for name, label in CURVE_LABELS.items():
-                series = {name: curves[name]} | ({"validation": curves["validation"]} if name == "loss" else {})
-                charts.line_chart(run.picture(f"train_{name}"), f"train/{name}", series, y_label=label)
+            draw_curves(run, summary["curves"])
             names = ("rows", "tokens", "rows_too_long", "rows_over_budget", "optimizer_steps", "engine", "device")
             run.describe(
                 **{name: summary[name] for name in names},
+                plan=Markdown("\n\n".join(TrainingPlan(**summary["plan"]).lines())),
                 adapter_parameters=summary["adapter_parameters"],
-                final_loss=curves["loss"][-1][1],
+                final_loss=summary["curves"]["loss"][-1][1],
+                best_checkpoint_step=summary["best_checkpoint_step"] or "last",
                 adapter=FileLink("adapter_model.safetensors"),
-                training=FileLink("training.json"),
+                training=FileLink("aside/training.json"),
                 model_card=FileLink("README.md"),
             )
     return run.result()
+
+
+def draw_curves(run: AssetRun, curves: dict[str, list[list[float]]]) -> None:
+    """The five charts of a training run."""
+    for name, label in CURVE_LABELS.items():
+        series = {name: curves[name]} | ({"validation": curves["validation"]} if name == "loss" else {})
+        charts.line_chart(run.picture(f"train_{name}"), f"train/{name}", series, y_label=label)
+    steps = [[seconds / 60, step] for step, seconds in curves["seconds"]]
+    charts.line_chart(
+        run.picture("train_global_step"), "train/global_step", {"step": steps}, x_label="minutes", y_label="step"
+    )

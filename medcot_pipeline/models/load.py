@@ -57,7 +57,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load_base(folder: Path, *, training: bool = False) -> Any:
+def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa") -> Any:
     """The base model: linear layers in NF4 with double quantisation (Dettmers et al. 2023), the rest as computed in."""
     dtype = compute_dtype(training=training)
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -74,7 +74,7 @@ def load_base(folder: Path, *, training: bool = False) -> Any:
         dtype=dtype,
         device_map={"": device()},
         use_safetensors=True,
-        attn_implementation="sdpa",
+        attn_implementation=attention,
     )
     _keep_nf4_layout(model)
     return model

@@ -161,7 +161,10 @@ class BaseModelSettings(Section):
 
 
 class TrainingSettings(Section):
-    """QLoRA: NF4 base with double quantisation, LoRA on all linear modules."""
+    """QLoRA: NF4 base with double quantisation, LoRA on all linear modules.
+
+    An optimiser step has `per_device_train_batch_size` x `gradient_accumulation_steps` rows, however it is cut.
+    """
 
     engine: Literal["auto", "hf", "unsloth"] = Field("auto", description="auto takes unsloth where it is installed")
     lora_rank: Count = 8
@@ -171,15 +174,27 @@ class TrainingSettings(Section):
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_share: Share = Field(0.10, description="share of the optimiser steps that warm up")
     epochs: float = Field(1.0, gt=0.0)
-    per_device_train_batch_size: Count = Field(24, description="rows in a micro-batch")
-    gradient_accumulation_steps: Count = Field(2, description="micro-batches in an optimiser step")
+    per_device_train_batch_size: Count = Field(24, description="rows in a micro-batch of batching=rows")
+    gradient_accumulation_steps: Count = Field(2, description="micro-batches in an optimiser step of batching=rows")
+    batching: Literal["auto", "rows", "tokens", "packed"] = Field(
+        "auto",
+        description="how a step's rows are cut: a fixed number of rows, rows of like length under a token budget, or "
+        "packed behind one another under that budget; auto packs where the GPU has a kernel for it, else tokens",
+    )
+    micro_batch_tokens: Count | None = Field(None, description="token budget of a micro-batch (planned by default)")
+    checkpointing: Literal["auto", "none", "some", "all", "offloaded"] = Field(
+        "auto", description="layers that the backward pass computes again, to save memory (planned by default)"
+    )
     max_train_tokens: Count | None = Field(None, description="stop adding rows at this many tokens (all by default)")
-    max_row_tokens: Count | None = Field(None, description="leave out longer rows, tokens (sft.max_tokens by default)")
-    group_by_length: bool = Field(True, description="rows of like length in a micro-batch")
-    gradient_checkpointing: bool = True
+    max_row_tokens: Count | None = Field(None, description="longest row, tokens (sft.max_tokens by default)")
+    too_long: Literal["drop", "fail"] = Field("drop", description="rows above max_row_tokens: left out and counted")
     max_grad_norm: float = Field(1.0, gt=0.0)
     checkpoint_share: float = Field(0.10, gt=0.0, le=1.0, description="share of the run between checkpoints")
+    checkpoint_steps: Count | None = Field(None, description="optimiser steps between checkpoints, instead")
     validation_rows: Count = Field(64, description="validation rows measured at each checkpoint, at most")
+    early_stopping_checkpoints: Count | None = Field(
+        None, description="stop after so many checkpoints without a better validation loss (never by default)"
+    )
     max_gpu_memory_gb: float | None = Field(None, gt=0.0, description="GPU memory to stay under, GB (all by default)")
     seed: int = 42
 

@@ -1,7 +1,7 @@
 """Two ways to a trainable NF4 model with LoRA on all linear layers: plain transformers with PEFT, or Unsloth.
 
-Belongs here: choosing an engine, and making its model.
-Does not: the training loop (qlora.py).
+Belongs here: choosing an engine, making its model and its trainer.
+Does not: the training loop (trainer.py).
 """
 
 import importlib.util
@@ -12,6 +12,8 @@ from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.load import device, load_base
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import TrainingSettings
+from medcot_pipeline.training.attention import use_in_transformers, use_in_unsloth
+from medcot_pipeline.training.planner import TrainingPlan
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -34,17 +36,18 @@ def choose_engine(settings: TrainingSettings, say: Say) -> Literal["hf", "unslot
     return "unsloth" if use_unsloth else "hf"
 
 
-def trainable_model(engine: str, base: Path, settings: TrainingSettings, max_row_tokens: int) -> Any:
-    """The NF4 base with a fresh LoRA adapter on all linear layers, ready to train."""
-    return _unsloth_model(base, settings, max_row_tokens) if engine == "unsloth" else _hf_model(base, settings)
+def trainable_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
+    """The NF4 base with a fresh LoRA adapter on all linear layers, as planned."""
+    return _unsloth_model(base, settings, plan) if plan.engine == "unsloth" else _hf_model(base, settings, plan)
 
 
-def _hf_model(base: Path, settings: TrainingSettings) -> Any:
+def _hf_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
+    attention = use_in_transformers() if plan.batching == "packed" else "sdpa"
     # Not PEFT's prepare_model_for_kbit_training: it makes embeddings and head float32, 2.2 GB more for the 7B.
-    model = load_base(base, training=True)
+    model = load_base(base, training=True, attention=attention)
     torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.lora_rank,
@@ -53,15 +56,23 @@ def _hf_model(base: Path, settings: TrainingSettings) -> Any:
         target_modules=list(LINEAR_LAYERS),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    model = get_peft_model(model, config)
+    if plan.checkpointed_layers:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
+        whole = model.get_base_model().model.layers[plan.checkpointed_layers :]
+        for layer in whole:
+            layer.gradient_checkpointing = False
+    return model
 
 
-def _unsloth_model(base: Path, settings: TrainingSettings, max_row_tokens: int) -> Any:
+def _unsloth_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
     from unsloth import FastLanguageModel
 
+    use_in_unsloth()
     model, _ = FastLanguageModel.from_pretrained(
         str(base),
-        max_seq_length=max_row_tokens,
+        max_seq_length=max(plan.longest_row, plan.token_budget),  # it cuts longer lines
         load_in_4bit=True,
         use_exact_model_name=True,  # else Unsloth trains on another repository's quantised copy
     )
@@ -71,6 +82,38 @@ def _unsloth_model(base: Path, settings: TrainingSettings, max_row_tokens: int) 
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
         target_modules=list(LINEAR_LAYERS),
-        use_gradient_checkpointing="unsloth" if settings.gradient_checkpointing else False,
+        use_gradient_checkpointing={"none": False, "all": True, "offloaded": "unsloth"}[plan.checkpointing],
         random_state=settings.seed,
     )
+
+
+def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **parts: Any) -> Any:
+    """The engine's trainer, with this project's optimiser steps.
+
+    TRL brings the chunked loss for plain models; Unsloth's models bring their own, and its copy of TRL's trainer would
+    change how batches are made.
+
+    Args:
+        plan: the plan.
+        model: of `trainable_model`.
+        arguments: of transformers' `TrainingArguments`.
+        parts: `train_dataset`, `processing_class`, `callbacks`, `data_collator`.
+    """
+    from medcot_pipeline.training.trainer import MicroBatchSteps
+
+    if plan.engine == "unsloth":
+        from transformers import Trainer, TrainingArguments
+
+        return type("UnslothQLoRATrainer", (MicroBatchSteps, Trainer), {})(
+            model=model, args=TrainingArguments(**arguments), **parts
+        )
+    from trl import SFTConfig, SFTTrainer
+
+    config = SFTConfig(
+        **arguments,
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        activation_offloading=plan.checkpointing == "offloaded",
+    )
+    return type("QLoRATrainer", (MicroBatchSteps, SFTTrainer), {})(model=model, args=config, **parts)

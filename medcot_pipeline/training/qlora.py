@@ -1,7 +1,7 @@
-"""The QLoRA run: TRL's trainer over encoded rows, checkpoints, and the files of the adapter.
+"""The QLoRA run: rows, plan, model, training with checkpoints, and the files of the adapter.
 
-Belongs here: the trainer's arguments, resuming, what is saved.
-Does not: rows (rows.py), the model (engines.py), pictures of the curves (reporting/).
+Belongs here: the order of a run, the trainer's arguments, resuming, what is saved.
+Does not: rows (rows.py), the plan (planner.py), the model (engines.py), a step (trainer.py).
 """
 
 import dataclasses
@@ -9,24 +9,32 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from medcot_pipeline.chat import EncodedRow
+from medcot_pipeline.artifacts.manifest import package_versions
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.json_files import write_json
+from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import device, limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.engines import choose_engine, trainable_model
+from medcot_pipeline.training.batches import Row, length
+from medcot_pipeline.training.checkpoints import newest_whole
+from medcot_pipeline.training.energy import EnergyMeter
+from medcot_pipeline.training.engines import choose_engine, trainable_model, trainer_for
+from medcot_pipeline.training.memory import ModelShape
+from medcot_pipeline.training.model_card import model_card
+from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
 from medcot_pipeline.training.rows import TrainingRows, choose_rows
+from medcot_pipeline.training.tracking import start_tracking
 
 CURVES = "curves.json"
-SUMMARY = "training.json"
-TIMINGS = "aside/timings.json"
+SUMMARY = "aside/training.json"
+"""Not part of what identifies an adapter: it has times in it."""
+LOGGED = ("loss", "learning_rate", "grad_norm", "epoch")
+MEASURED = ("seconds", "tokens_per_second", "padding_share", "gpu_memory_gb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +48,7 @@ class TrainingRun:
         out: folder of the adapter.
         work: folder of the checkpoints, of this fingerprint alone; it outlives a killed run.
         wandb: folder of Weights & Biases.
-        name: the run's name there.
+        fingerprint: of the adapter; checkpoints of another are refused.
     """
 
     base: BaseModel
@@ -49,7 +57,7 @@ class TrainingRun:
     out: Path
     work: Path
     wandb: Path
-    name: str
+    fingerprint: str
 
 
 def train(
@@ -60,7 +68,7 @@ def train(
     Args:
         run: folders and base model.
         settings: hyper-parameters.
-        max_row_tokens: rows longer than this many tokens are left out and counted.
+        max_row_tokens: longest row of the data set, tokens.
         tracking: Weights & Biases; offline needs neither account nor network.
         say: where progress goes.
 
@@ -68,53 +76,79 @@ def train(
         The summary, as written to `training.json`.
 
     Raises:
-        MedcotError: no row fits, or the loss is not a number.
+        MedcotError: no row fits, a row is too long and that is to fail, the GPU is too small, the loss is not a
+            number, or a checkpoint is another run's.
     """
     started = time.monotonic()
     engine = choose_engine(settings, say)
     if engine == "unsloth":
+        os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(run.work / "unsloth_compiled"))
+        os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
         import unsloth  # noqa: F401 - it patches trl and transformers, and so must come first
     from transformers import set_seed
-    from transformers.trainer_utils import get_last_checkpoint
 
     quiet()
     limit_gpu_memory(settings.max_gpu_memory_gb)
     set_seed(settings.seed)
     tokenizer = load_tokenizer(run.base.folder)
-    rows, validation = _rows(run, settings, tokenizer, max_row_tokens)
+    chosen, held_out = _rows(run, settings, tokenizer, max_row_tokens)
+    rows, validation = as_rows(chosen), as_rows(held_out)
     say(
-        f"{len(rows.rows):,} rows, {rows.tokens:,} tokens to train on; {rows.too_long:,} too long, "
-        f"{rows.over_budget:,} over the token budget; {len(validation.rows):,} validation rows"
+        f"{len(rows):,} rows, {chosen.tokens:,} tokens to train on; {chosen.too_long:,} too long, "
+        f"{chosen.over_budget:,} over the token budget; {len(validation):,} validation rows"
     )
-    model = trainable_model(engine, run.base.folder, settings, max_row_tokens)
-    trainer = _trainer(run, settings, tracking, model, tokenizer, rows, validation, say)
-    checkpoint = get_last_checkpoint(run.work) if run.work.is_dir() else None
+    shape = ModelShape.of(read_json(run.base.folder / "config.json"))
+    plan = plan_training(
+        settings, engine, shape, [length(row) for row in rows], this_device(settings.max_gpu_memory_gb)
+    )
+    for line in plan.lines():
+        say(line)
+    model = trainable_model(run.base.folder, settings, plan)
+    trainer = make_trainer(run, settings, tracking, plan, model, tokenizer, rows, validation, say)
+    checkpoint = newest_whole(run.work, run.fingerprint, say)
     if checkpoint:
-        say(f"resuming from {Path(checkpoint).name}")
+        say(f"resuming from {checkpoint.name}")
+    probed = trainer.probe(rows) if device() == "cuda" else None
     loaded = time.monotonic()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    meter = EnergyMeter()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    curves = logged_curves(trainer.state.log_history)
     summary = {
         "base": {"name": run.base.name, "revision": run.base.revision, "parameters": run.base.parameters},
+        "settings": settings.model_dump(mode="json"),
+        "plan": describe(plan),
         "engine": engine,
-        "device": _device_name(),
+        "device": plan.device,
         "adapter_parameters": sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        "rows": len(rows.rows),
-        "tokens": rows.tokens,
-        "rows_too_long": rows.too_long,
-        "rows_over_budget": rows.over_budget,
-        "validation_rows": len(validation.rows),
+        "rows": len(rows),
+        "tokens": chosen.tokens,
+        "rows_too_long": chosen.too_long,
+        "rows_over_budget": chosen.over_budget,
+        "validation_rows": len(validation),
         "optimizer_steps": trainer.state.global_step,
         "best_checkpoint_step": _best_step(trainer),
+        "probed_memory_gb": probed,
+        "final_token_budget": trainer.token_budget,
+        "resumed_from": checkpoint.name if checkpoint else None,
+        "seconds": {"load": round(loaded - started, 2), "train": round(time.monotonic() - loaded, 2)},
+        "energy_kwh": meter.kwh(),
+        "environment": package_versions(),
+        "curves": curves | logged_curves(trainer.state.log_history, MEASURED),
     }
-    _save(run, trainer, tokenizer, summary)
-    seconds = {"load": loaded - started, "train": time.monotonic() - loaded}
-    write_json(run.out / TIMINGS, {**{name: round(value, 2) for name, value in seconds.items()}})
+    _save(run, trainer, tokenizer, curves, summary)
     return summary
+
+
+def as_rows(chosen: TrainingRows) -> list[Row]:
+    """Encoded rows as ids and labels."""
+    return [{"input_ids": row.input_ids, "labels": row.labels} for row in chosen.rows]
 
 
 def _rows(
     run: TrainingRun, settings: TrainingSettings, tokenizer: Any, max_row_tokens: int
 ) -> tuple[TrainingRows, TrainingRows]:
+    import polars as pl
+
     limit = min(max_row_tokens, settings.max_row_tokens or max_row_tokens)
     rows = choose_rows(
         tokenizer,
@@ -128,87 +162,86 @@ def _rows(
             f"No training row has at most {limit:,} tokens ({rows.too_long:,} are longer).",
             "Raise MEDCOT_TRAINING__MAX_ROW_TOKENS or MEDCOT_SFT__MAX_TOKENS.",
         )
+    if rows.too_long and settings.too_long == "fail":
+        raise MedcotError(
+            f"{rows.too_long:,} training rows have more than {limit:,} tokens.",
+            "Raise MEDCOT_TRAINING__MAX_ROW_TOKENS, or leave them out with MEDCOT_TRAINING__TOO_LONG=drop.",
+        )
     held_out = pl.read_parquet(run.splits).filter(pl.col("split") == "validation")
     validation = choose_rows(tokenizer, held_out, max_row_tokens=limit, max_tokens=None, seed=settings.seed)
     few = dataclasses.replace(validation, rows=validation.rows[: settings.validation_rows])
     return rows, few
 
 
-def _trainer(
+def make_trainer(
     run: TrainingRun,
     settings: TrainingSettings,
     tracking: TrackingSettings,
+    plan: TrainingPlan,
     model: Any,
     tokenizer: Any,
-    rows: TrainingRows,
-    validation: TrainingRows,
+    rows: list[Row],
+    validation: list[Row],
     say: Say,
 ) -> Any:
+    """The trainer of a run, ready to probe and to train."""
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
-
-    from medcot_pipeline.training.callbacks import ReportProgress
-
-    for name, value in {
-        "WANDB_MODE": tracking.wandb_mode,
-        "WANDB_PROJECT": tracking.wandb_project,
-        "WANDB_DIR": str(run.wandb),
-        "WANDB_SILENT": "true",
-    }.items():
-        os.environ.setdefault(name, value)
-    run.wandb.mkdir(parents=True, exist_ok=True)
-    gpu = device() == "cuda"
-    with_validation = bool(validation.rows)
-    arguments = SFTConfig(
-        output_dir=str(run.work),
-        run_name=run.name,
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        per_device_eval_batch_size=settings.per_device_train_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_share,
-        max_grad_norm=settings.max_grad_norm,
-        optim="adamw_torch",
-        bf16=gpu,
-        use_cpu=not gpu,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
-        max_length=None,
-        packing=False,
-        train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
-        eval_strategy="steps" if with_validation else "no",
-        eval_steps=settings.checkpoint_share,
-        save_strategy="steps",
-        save_steps=settings.checkpoint_share,
-        save_total_limit=2,
-        load_best_model_at_end=with_validation,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to=[] if tracking.wandb_mode == "disabled" else ["wandb"],
-        dataloader_pin_memory=gpu,
-        seed=settings.seed,
-        data_seed=settings.seed,
-    )
-    trainer = SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(_examples(rows.rows)),
-        eval_dataset=Dataset.from_list(_examples(validation.rows)) if with_validation else None,
-        processing_class=tokenizer,
-        callbacks=[ReportProgress(Progress("training", say))],
-    )
+    from transformers import EarlyStoppingCallback
     from transformers.trainer_callback import PrinterCallback
 
+    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, step_rows
+
+    tracked = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
+    gpu = device() == "cuda"
+    between = settings.checkpoint_steps or settings.checkpoint_share
+    arguments = {
+        "output_dir": str(run.work),
+        "run_name": run.fingerprint[:12],
+        "num_train_epochs": settings.epochs,
+        # One batch is one optimiser step; the trainer's step cuts it into micro-batches.
+        "per_device_train_batch_size": plan.rows_per_step,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_share,
+        "max_grad_norm": settings.max_grad_norm,
+        "optim": "adamw_torch_fused" if gpu else "adamw_torch",
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "gradient_checkpointing": False,  # the engine's model has it already, in the layers that are planned
+        "remove_unused_columns": False,
+        "eval_strategy": "steps" if validation else "no",
+        "eval_steps": between,
+        "save_strategy": "steps",
+        "save_steps": between,
+        "save_total_limit": 3,
+        "load_best_model_at_end": bool(validation),
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "report_to": ["wandb"] if tracked else [],
+        "dataloader_pin_memory": False,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+    }
+    callbacks = [ReportProgress(Progress("training", say)), MarkCheckpoints(run.fingerprint)]
+    if settings.early_stopping_checkpoints:
+        callbacks.append(EarlyStoppingCallback(settings.early_stopping_checkpoints))
+    trainer = trainer_for(
+        plan,
+        model,
+        arguments,
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(validation) if validation else None,
+        processing_class=tokenizer,
+        data_collator=step_rows,
+        callbacks=callbacks,
+    )
     trainer.remove_callback(PrinterCallback)
+    trainer.follow(plan, validation, tokenizer.pad_token_id, say)
     return trainer
-
-
-def _examples(rows: list[EncodedRow]) -> list[dict[str, list[int]]]:
-    return [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
 
 
 def _best_step(trainer: Any) -> int | None:
@@ -216,7 +249,9 @@ def _best_step(trainer: Any) -> int | None:
     return int(best.rsplit("-", 1)[1]) if best else None
 
 
-def _save(run: TrainingRun, trainer: Any, tokenizer: Any, summary: dict[str, Any]) -> None:
+def _save(
+    run: TrainingRun, trainer: Any, tokenizer: Any, curves: Mapping[str, Any], summary: Mapping[str, Any]
+) -> None:
     adapter = trainer.model.peft_config["default"]
     adapter.base_model_name_or_path = run.base.name
     adapter.revision = run.base.revision if run.base.kind == "hub" else None
@@ -225,48 +260,25 @@ def _save(run: TrainingRun, trainer: Any, tokenizer: Any, summary: dict[str, Any
     config = json.loads((run.out / "adapter_config.json").read_text(encoding="utf-8"))
     config["target_modules"] = sorted(config["target_modules"])  # saved from a set, whose order changes between runs
     write_json(run.out / "adapter_config.json", config)
-    write_json(run.out / CURVES, curves(trainer.state.log_history))
+    write_json(run.out / CURVES, curves)
     write_json(run.out / SUMMARY, summary)
-    (run.out / "README.md").write_text(_model_card(summary), encoding="utf-8")
+    (run.out / "README.md").write_text(model_card(summary), encoding="utf-8")
 
 
-def curves(log_history: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
-    """Curves of a run as [step, value] pairs: loss, learning_rate, grad_norm, epoch, validation (loss).
+def logged_curves(log_history: list[dict[str, Any]], names: tuple[str, ...] = LOGGED) -> dict[str, list[list[float]]]:
+    """Curves of a run as [step, value] pairs: the named ones, and the validation loss.
 
     Raises:
         MedcotError: a loss is not a number.
     """
-    result: dict[str, list[list[float]]] = {
-        name: [] for name in ("loss", "learning_rate", "grad_norm", "epoch", "validation")
-    }
+    result: dict[str, list[list[float]]] = {name: [] for name in (*names, "validation")}
     for entry in log_history:
         step = entry["step"]
         if not math.isfinite(entry.get("loss", 0.0)):
             raise MedcotError(f"The loss at step {step} is not a number.", "Lower MEDCOT_TRAINING__LEARNING_RATE.")
-        if "loss" in entry:
-            for name in ("loss", "learning_rate", "grad_norm", "epoch"):
+        for name in names:
+            if "loss" in entry and name in entry:
                 result[name].append([step, round(float(entry[name]), 8)])
         if "eval_loss" in entry:
             result["validation"].append([step, round(float(entry["eval_loss"]), 6)])
     return result
-
-
-def _device_name() -> str:
-    import torch
-
-    return torch.cuda.get_device_name(0) if device() == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-
-
-def _model_card(summary: dict[str, Any]) -> str:
-    base = summary["base"]
-    return (
-        "---\nlibrary_name: peft\nlicense: other\ntags: [medical, reasoning, qlora]\n---\n\n"
-        f"# QLoRA adapter for {base['name']}\n\n"
-        f"Base: {base['name']}, revision {base['revision']}, loaded in NF4 with double quantisation. "
-        f"Trained on {summary['rows']:,} rows ({summary['tokens']:,} tokens) in {summary['optimizer_steps']:,} "
-        f"optimiser steps by the engine {summary['engine']}; {summary['adapter_parameters']:,} parameters.\n\n"
-        "The prompt is the tokenizer's own generation prompt; the output is "
-        "`<think>`, reasoning, `</think>`, answer.\n\n"
-        "Research software. Not for clinical use: its answers are not medical advice and were not clinically "
-        "validated. The training data's reasoning was written by a language model and is largely unreviewed.\n"
-    )

@@ -7,11 +7,12 @@ Does not: batches.
 import dataclasses
 import hashlib
 from collections.abc import Iterable
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from medcot_pipeline.chat import EncodedRow, encode_row
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrainingRows:
 
 
 def choose_rows(
-    tokenizer: Any, frame: pl.DataFrame, *, max_row_tokens: int, max_tokens: int | None, seed: int
+    tokenizer: Any, frame: "pl.DataFrame", *, max_row_tokens: int, max_tokens: int | None, seed: int
 ) -> TrainingRows:
     """Encode rows, leave out those above `max_row_tokens`, and stop at a budget of `max_tokens`.
 
@@ -51,7 +52,7 @@ def choose_rows(
     return TrainingRows(chosen, too_long, over_budget)
 
 
-def _records(frame: pl.DataFrame) -> Iterable[dict[str, Any]]:
+def _records(frame: "pl.DataFrame") -> Iterable[dict[str, Any]]:
     return frame.select("row_id", "question", "reasoning", "answer").iter_rows(named=True)
 
 

@@ -1,0 +1,247 @@
+"""The training loop: transformers' trainer, with optimiser steps that are cut into micro-batches here.
+
+Imported inside the training process only, after the engine: it needs transformers, and for the engine `hf` TRL.
+
+Belongs here: a step, a validation, backing off when memory runs out, what is logged.
+Does not: how rows are cut (batches.py), what is saved in the end (qlora.py).
+"""
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.progress import Progress, Say
+from medcot_pipeline.training.attention import forward_arguments
+from medcot_pipeline.training.batches import Batching, MicroBatch, Row, cut, labels, length, tensors
+from medcot_pipeline.training.checkpoints import mark_whole
+from medcot_pipeline.training.memory import GB
+from medcot_pipeline.training.planner import BUDGET_MULTIPLE, TrainingPlan
+
+BACK_OFF = 0.85
+"""What is left of the token budget after memory ran out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepRows:
+    """The rows of one optimiser step, as the data loader hands them over: nothing moves them to a device yet."""
+
+    rows: list[Row]
+
+
+def step_rows(rows: list[Row]) -> dict[str, StepRows]:
+    """The collator: rows stay rows."""
+    return {"step": StepRows(rows)}
+
+
+class MicroBatchSteps:
+    """A trainer whose batch is one optimiser step; mixed in before the engine's own trainer class.
+
+    The loss of a step is the sum over its micro-batches of negative log-likelihoods, divided by the number of labels in
+    the whole step: every token weighs the same, however the step is cut.
+    """
+
+    plan: TrainingPlan
+    validation: list[Row]
+    pad_token_id: int
+    say: Say
+    token_budget: int
+    padded_tokens = 0
+    real_tokens = 0
+    since = 0.0
+    started = 0.0
+    before: float | None = None
+
+    def follow(self, plan: TrainingPlan, validation: list[Row], pad_token_id: int, say: Say) -> None:
+        """What to train by; to be called before anything else."""
+        self.plan, self.validation, self.pad_token_id, self.say = plan, validation, pad_token_id, say
+        self.token_budget = plan.token_budget
+        self.since = self.started = time.monotonic()
+
+    def training_step(self, model: Any, inputs: dict[str, StepRows], num_items_in_batch: Any = None) -> Any:
+        """Gradients of one optimiser step; returns its loss, nats per label.
+
+        Raises:
+            MedcotError: the loss is not a number, or a single row does not fit the memory.
+        """
+        rows = inputs["step"].rows
+        model.train()
+        while True:
+            try:
+                loss = self._accumulate(model, rows)
+                break
+            except torch.OutOfMemoryError:
+                model.zero_grad()
+                self._back_off(max(map(length, rows)))
+        if not math.isfinite(loss):
+            step = self.state.global_step + 1  # type: ignore[attr-defined]
+            raise MedcotError(
+                f"The loss at optimiser step {step} is not a number.",
+                "Lower MEDCOT_TRAINING__LEARNING_RATE; the last checkpoint is kept.",
+            )
+        return loss
+
+    def _accumulate(self, model: Any, rows: list[Row]) -> Any:
+        total = torch.zeros((), device=self.args.device)  # type: ignore[attr-defined]
+        count = labels(rows)
+        # TRL's context keeps checkpointed inputs in the host's memory where that is planned.
+        with getattr(self, "maybe_activation_offload_context", contextlib.nullcontext()):
+            for batch in self._cut(rows):
+                loss = self._loss(model, batch, count)
+                self.accelerator.backward(loss)  # type: ignore[attr-defined]
+                total += loss.detach()
+                self.padded_tokens += batch.padded_tokens
+                self.real_tokens += batch.real_tokens
+        return total
+
+    def _cut(self, rows: list[Row]) -> list[MicroBatch]:
+        return cut(
+            rows,
+            self.plan.batching,
+            rows_per_micro_batch=self.plan.rows_per_micro_batch,
+            token_budget=self.token_budget,
+        )
+
+    def _loss(self, model: Any, batch: MicroBatch, count: int) -> Any:
+        """Negative log-likelihood of a micro-batch's labels, divided by `count`."""
+        arguments = forward_arguments(
+            self.plan.engine,
+            tensors(batch, self.pad_token_id, attention_mask=self.plan.batching == "rows"),
+        )
+        on_device = self._prepare_inputs(arguments)  # type: ignore[attr-defined]
+        divisor = torch.tensor(count, device=self.args.device)  # type: ignore[attr-defined]
+        with self.compute_loss_context_manager():  # type: ignore[attr-defined]
+            return model(**on_device, use_cache=False, num_items_in_batch=divisor).loss
+
+    def _back_off(self, longest: int) -> None:
+        """A smaller budget; rows that were cut by number are from now on cut by tokens.
+
+        Raises:
+            MedcotError: the longest row alone is too large.
+        """
+        torch.cuda.empty_cache()
+        smaller = max(longest, int(self.token_budget * BACK_OFF) // BUDGET_MULTIPLE * BUDGET_MULTIPLE)
+        if smaller >= self.token_budget:
+            raise MedcotError(
+                f"Out of GPU memory: {self.plan.device} cannot train one row of {longest:,} tokens "
+                f"({torch.cuda.max_memory_reserved() / GB:.1f} GB in use).",
+                "Set MEDCOT_TRAINING__CHECKPOINTING=offloaded, or lower MEDCOT_TRAINING__MAX_ROW_TOKENS.",
+            )
+        self.say(f"out of GPU memory: micro-batches of {smaller:,} tokens from now on, not {self.token_budget:,}")
+        self.token_budget = smaller
+        if self.plan.batching == "rows":
+            self.plan = dataclasses.replace(self.plan, batching="tokens")
+
+    def probe(self, rows: list[Row]) -> float:
+        """Run the worst micro-batch once, forward and backward, and back off until it fits.
+
+        Args:
+            rows: all training rows.
+
+        Returns:
+            Peak of reserved GPU memory, GB.
+        """
+        ordered = sorted(rows, key=length, reverse=True)[: self.plan.rows_per_step]
+        model = self.model  # type: ignore[attr-defined]
+        model.train()
+        while True:
+            worst = max(self._cut(ordered), key=lambda batch: batch.padded_tokens)
+            try:
+                with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+                    self._loss(model, worst, labels(worst.rows)).backward()
+                break
+            except torch.OutOfMemoryError:
+                self._back_off(length(ordered[0]))
+            finally:
+                model.zero_grad()
+        return torch.cuda.max_memory_reserved() / GB
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Validation loss, nats per label over all validation rows, and the perplexity that follows from it."""
+        model = self.model  # type: ignore[attr-defined]
+        model.eval()
+        count = labels(self.validation)
+        batching: Batching = "packed" if self.plan.batching == "packed" else "tokens"
+        pieces = cut(self.validation, batching, rows_per_micro_batch=1, token_budget=self.token_budget)
+        with torch.no_grad():
+            loss = sum(float(self._loss(model, batch, count)) for batch in pieces)
+        model.train()
+        metrics = {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, 700.0))}
+        self.log(metrics)
+        handler = self.callback_handler  # type: ignore[attr-defined]
+        self.control = handler.on_evaluate(self.args, self.state, self.control, metrics)  # type: ignore[attr-defined, has-type]
+        self.since = time.monotonic()
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add speed, padding and memory to what is logged of a training step."""
+        if "loss" in logs and self.padded_tokens:
+            now = time.monotonic()
+            logs["tokens_per_second"] = round(self.real_tokens / max(now - self.since, 1e-9), 1)
+            logs["padding_share"] = round(1 - self.real_tokens / self.padded_tokens, 4)
+            logs["seconds"] = round(now - self.started + self._seconds_before(), 2)
+            if torch.cuda.is_available():
+                logs["gpu_memory_gb"] = round(torch.cuda.max_memory_reserved() / GB, 2)
+            self.padded_tokens = self.real_tokens = 0
+            self.since = now
+        super().log(logs, start_time)  # type: ignore[misc]
+
+    def _seconds_before(self) -> float:
+        """Seconds of the run before it was resumed."""
+        if self.before is None:
+            history = self.state.log_history  # type: ignore[attr-defined]
+            self.before = max((entry.get("seconds", 0.0) for entry in history), default=0.0)
+        return self.before
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted by the trainer, which knows no rows; see `memory.operations_per_token`."""
+        return 0
+
+
+class ReportProgress(TrainerCallback):  # type: ignore[misc]
+    """Say step, loss, learning rate, gradient norm, speed, memory and time left while training."""
+
+    def __init__(self, progress: Progress) -> None:
+        """Args: progress: says a line every few seconds."""
+        self._progress = progress
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Called after each logged step."""
+        if logs and "loss" in logs:
+            self._progress(state.global_step, state.max_steps, ", ".join(_details(logs)))
+
+
+def _details(logs: dict[str, float]) -> Iterator[str]:
+    yield f"loss {logs['loss']:.3f}"
+    yield f"learning rate {logs['learning_rate']:.2e}"
+    yield f"gradient norm {float(logs['grad_norm']):.2f}"
+    if "tokens_per_second" in logs:
+        yield f"{logs['tokens_per_second']:,.0f} tokens/s"
+    if "gpu_memory_gb" in logs:
+        yield f"{logs['gpu_memory_gb']:.1f} GB"
+
+
+class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Mark every checkpoint once it is whole, and measure the last step too, which is saved in any case."""
+
+    def __init__(self, fingerprint: str) -> None:
+        """Args: fingerprint: whose checkpoints these are."""
+        self._fingerprint = fingerprint
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Called after each optimiser step."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = args.eval_strategy != "no"
+            control.should_save = True
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called when a checkpoint's files are written."""
+        mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", self._fingerprint)
