@@ -117,7 +117,8 @@ class MicroBatchSteps:
         )
         on_device = self._prepare_inputs(arguments)  # type: ignore[attr-defined]
         divisor = torch.tensor(count, device=self.args.device)  # type: ignore[attr-defined]
-        with self.compute_loss_context_manager():  # type: ignore[attr-defined]
+        # Not left to the trainer: the probe runs before it prepares the model, and Unsloth's forward escapes it.
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=divisor.is_cuda):
             return model(**on_device, use_cache=False, num_items_in_batch=divisor).loss
 
     def _back_off(self, longest: int) -> None:
