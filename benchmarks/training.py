@@ -12,6 +12,7 @@ Does not: what is measured (medcot_pipeline.training).
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -29,7 +30,7 @@ from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import Row, cut, length
+from medcot_pipeline.training.batches import MicroBatch, Row, length, optimizer_steps
 from medcot_pipeline.training.memory import ModelShape, operations_per_token
 from medcot_pipeline.training.planner import describe, plan_training, this_device
 
@@ -49,6 +50,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "unsloth-tokens": {"engine": "unsloth", "batching": "tokens"},
     "hf": {"engine": "hf"},
     "own": {},
+    "own-started": {},
 }
 DEFAULT_ARMS = ("own", "unsloth-padded", "hf-padded")
 WARM_UP_STEPS = 3
@@ -129,6 +131,8 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
     rows = read_rows(rows_file, tokenizer, (WARM_UP_STEPS + steps) * per_step)
     shape = ModelShape.of(SHAPE)
     plan = plan_training(settings, engine, shape, [length(row) for row in rows], device)
+    if arm == "own-started":
+        plan = dataclasses.replace(plan, cuda_graph=False)
     print(*plan.lines(), sep="\n", flush=True)
     trainable = trainable_model(model, settings, plan)
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +143,7 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         probed = trainer.probe(rows)
         begun = time.monotonic()
         trainer.train()
-        profiled = kernel_seconds(trainer, rows[:per_step]) if profile else None
+        profiled = kernel_seconds(trainer, trainer.train_dataset[0]) if profile else None
     log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
     timed = log[WARM_UP_STEPS:]
     times = [
@@ -147,7 +151,8 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
     ]
     rates = [entry["tokens_per_second"] for entry in timed]
     mean_rate = sum(rate * seconds for rate, seconds in zip(rates, times, strict=True)) / sum(times)
-    pieces = cut(rows[:per_step], plan.batching, rows_per_micro_batch=24, token_budget=trainer.token_budget)
+    steps_made = optimizer_steps(rows, plan.rows_per_step, plan.cutting, settings.seed, 0)
+    micro_steps = sum(len(batches) for batches in steps_made[WARM_UP_STEPS:])
     free, total = torch.cuda.mem_get_info()
     context = total - free - torch.cuda.memory_reserved()
     mean_length = sum(map(length, rows)) / len(rows)
@@ -157,8 +162,8 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         "tokens_per_second": round(mean_rate),
         "step_rates": {"median": statistics.median(rates), "least": min(rates), "most": max(rates)},
         "optimizer_steps": len(timed),
-        "micro_steps": len(timed) * len(pieces),
-        "micro_step_seconds": round(sum(times) / len(timed) / len(pieces), 4),
+        "micro_steps": micro_steps,
+        "micro_step_seconds": round(sum(times) / micro_steps, 4),
         "padding_share": round(statistics.mean(entry["padding_share"] for entry in timed), 4),
         "peak_reserved_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
         "peak_with_context_gib": round((torch.cuda.max_memory_reserved() + context) / 2**30, 2),
@@ -175,16 +180,16 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
     }
 
 
-def kernel_seconds(trainer: Any, rows: list[Row]) -> dict[str, Any]:
+def kernel_seconds(trainer: Any, step: list[MicroBatch]) -> dict[str, Any]:
     """One optimiser step under PyTorch's profiler: milliseconds by kind of kernel, and how long the GPU was idle."""
     import torch
     from torch.profiler import ProfilerActivity
 
-    from medcot_pipeline.training.trainer import step_rows
+    from medcot_pipeline.training.trainer import as_step
 
     with torch.profiler.profile(activities=[ProfilerActivity.CUDA]) as profiler:
         started = time.monotonic()
-        trainer.training_step(trainer.model, step_rows(rows))
+        trainer.training_step(trainer.model, as_step([step]))
         torch.cuda.synchronize()
         seconds = time.monotonic() - started
     spent: dict[str, float] = defaultdict(float)
@@ -226,6 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
     parser.add_argument("--steps", type=int, default=25, help="timed optimiser steps of 48 rows")
+    parser.add_argument("--padded-steps", type=int, help="the same for the padded arms (as --steps by default)")
     parser.add_argument("--limit-gb", type=float, default=24.0, help="GPU memory, 10^9 bytes")
     parser.add_argument("--rows", type=Path, default=Path(os.environ.get("MEDCOT_REALDATA", "../shared/data")))
     parser.add_argument("--model", type=Path, default=Path(tempfile.gettempdir()) / "medcot-random-7b")
@@ -248,7 +254,8 @@ def main() -> None:
     for arm in options.arms:
         part = options.out.with_name(f"training-{arm}.json")
         command = [sys.executable, "-m", "benchmarks.training", "--one", "--arms", arm, "--out", str(part)]
-        command += ["--model", str(options.model), "--rows", str(rows_file), "--steps", str(options.steps)]
+        steps = options.padded_steps or options.steps if "padded" in arm else options.steps
+        command += ["--model", str(options.model), "--rows", str(rows_file), "--steps", str(steps)]
         command += ["--limit-gb", str(options.limit_gb)] + (["--profile"] if options.profile else [])
         # One growing pool instead of blocks of fixed sizes: micro-batches differ in width.
         environment = os.environ | {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}

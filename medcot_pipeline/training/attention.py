@@ -4,8 +4,12 @@ Belongs here: the variable-length kernel, and giving it to transformers and to U
 Does not: how rows are packed (batches.py).
 """
 
+import contextlib
+import dataclasses
+import functools
 import inspect
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 VARLEN = "medcot_varlen"
@@ -29,8 +33,9 @@ def varlen_attention(
         query: (tokens, heads, head size); bfloat16 or float16 on a GPU.
         key: (tokens, key heads, head size); heads is a multiple of key heads.
         value: as `key`.
-        boundaries: int32 (segments + 1): where segments begin and end; the first is 0, the last is tokens.
-        longest: tokens of the longest segment.
+        boundaries: int32 (segments + 1): where segments begin and end; the first is 0, the last is tokens. Segments
+            may be empty.
+        longest: tokens of the longest segment, or more.
         scale: of the products; 1/sqrt(head size) if not given.
 
     Returns:
@@ -40,9 +45,9 @@ def varlen_attention(
 
     if not query.is_cuda:
         return _segment_by_segment(query, key, value, boundaries, scale)
-    from torch.nn.attention.varlen import varlen_attn
+    if _takes_grouped_heads():
+        from torch.nn.attention.varlen import varlen_attn
 
-    if "enable_gqa" in inspect.signature(varlen_attn).parameters:
         return varlen_attn(
             query, key, value, boundaries, boundaries, longest, longest,
             scale=scale, window_size=(-1, 0), enable_gqa=query.shape[1] != key.shape[1],
@@ -53,6 +58,13 @@ def varlen_attention(
     )[0]
 
 
+@functools.cache
+def _takes_grouped_heads() -> bool:
+    from torch.nn.attention.varlen import varlen_attn
+
+    return "enable_gqa" in inspect.signature(varlen_attn).parameters
+
+
 def _segment_by_segment(query: Any, key: Any, value: Any, boundaries: Any, scale: float | None) -> Any:
     """The same by ordinary attention: what a CPU computes, and what the kernel is held against."""
     import torch
@@ -61,6 +73,8 @@ def _segment_by_segment(query: Any, key: Any, value: Any, boundaries: Any, scale
     edges = boundaries.tolist()
     parts = []
     for start, end in itertools.pairwise(edges):
+        if start == end:
+            continue
         rows, keys, values = (tensor[start:end].transpose(0, 1).unsqueeze(0) for tensor in (query, key, value))
         grouped = query.shape[1] != key.shape[1]
         part = scaled_dot_product_attention(rows, keys, values, is_causal=True, scale=scale, enable_gqa=grouped)
@@ -68,8 +82,38 @@ def _segment_by_segment(query: Any, key: Any, value: Any, boundaries: Any, scale
     return torch.cat(parts)
 
 
+@dataclasses.dataclass(frozen=True)
+class Packing:
+    """Where the rows of the line that is being computed begin and end.
+
+    Attributes:
+        boundaries: as `varlen_attention` takes them.
+        longest: tokens of the longest segment, or more.
+    """
+
+    boundaries: Any
+    longest: int
+
+
+_current: list[Packing] = []
+"""Of the forward pass that runs: the models hand their attention neither."""
+
+
+@contextlib.contextmanager
+def packed(packing: Packing | None) -> Iterator[None]:
+    """Within it, attention of the prepared models stays within segments; none leaves it as it is."""
+    if packing is None:
+        yield
+        return
+    _current.append(packing)
+    try:
+        yield
+    finally:
+        _current.pop()
+
+
 def use_in_transformers() -> str:
-    """Register the kernel with transformers; models with this `attn_implementation` take packed batches."""
+    """Register the kernel with transformers; a model with this `attn_implementation` computes within `packed`."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(VARLEN, _transformers_attention)
@@ -83,60 +127,41 @@ def _transformers_attention(
     value: Any,
     attention_mask: Any,
     scaling: float | None = None,
-    cu_seq_lens_q: Any = None,
-    max_length_q: int | None = None,
     **kwargs: Any,
 ) -> tuple[Any, None]:
-    """Transformers' interface: (1, heads, tokens, head size) in, (1, tokens, heads, head size) out.
-
-    Batches that are not packed go to ordinary attention.
-    """
-    if cu_seq_lens_q is None or max_length_q is None:
+    """Transformers' interface: (1, heads, tokens, head size) in, (1, tokens, heads, head size) out."""
+    if not _current:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         ordinary: tuple[Any, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
         return ordinary
-    queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    return varlen_attention(queries, keys, values, cu_seq_lens_q, max_length_q, scaling).unsqueeze(0), None
+    return _within_segments(query, key, value, scaling), None
 
 
 def use_in_unsloth() -> None:
-    """Let Unsloth 2026.10 use the kernel under PyTorch 2.11 too; from 2.12 on it finds it by itself."""
-    from unsloth.utils import attention_dispatch
+    """Let Unsloth's models (2026.10) compute within `packed`.
 
-    if attention_dispatch._TORCH_VARLEN_ATTN is None:
-        attention_dispatch._TORCH_VARLEN_ATTN = _unsloth_attention
+    Its own packing asks the GPU for the lengths several times a pass, and before PyTorch 2.12 calls the kernel once a
+    row: on an H100 with PyTorch 2.11 it made packed batches slower than padded ones.
+    """
+    from unsloth.models import llama
 
+    ordinary = llama.run_attention
+    if getattr(ordinary, "within_segments", False):
+        return
 
-def _unsloth_attention(
-    query: Any,
-    key: Any,
-    value: Any,
-    boundaries: Any,
-    _: Any,
-    longest: int,
-    __: int,
-    *,
-    scale: float | None,
-    **kwargs: Any,
-) -> Any:
-    return varlen_attention(query, key, value, boundaries, longest, scale)
+    def attention(config: Any, context: Any, Q: Any, K: Any, V: Any) -> Any:  # noqa: N803 - called by these names
+        if not _current:
+            return ordinary(config=config, context=context, Q=Q, K=K, V=V)
+        return _within_segments(Q, K, V, None)
+
+    attention.within_segments = True  # type: ignore[attr-defined]
+    llama.run_attention = attention
 
 
-def forward_arguments(engine: str, batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch of `batches.tensors`, on its device, as keyword arguments of the engine's model."""
-    import torch
-
-    if "lengths" not in batch:
-        return batch
-    lengths = batch["lengths"]
-    rest = {name: tensor for name, tensor in batch.items() if name != "lengths"}
-    if engine == "unsloth":
-        return rest | {"packed_seq_lengths": lengths}
-    boundaries = torch.nn.functional.pad(lengths.cumsum(0, dtype=torch.int32), (1, 0))
-    longest = int(lengths.max())
-    return rest | {
-        "cu_seq_lens_q": boundaries, "cu_seq_lens_k": boundaries, "max_length_q": longest, "max_length_k": longest,
-    }  # fmt: skip
+def _within_segments(query: Any, key: Any, value: Any, scale: float | None) -> Any:
+    packing = _current[-1]
+    queries, keys, values = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    return varlen_attention(queries, keys, values, packing.boundaries, packing.longest, scale).unsqueeze(0)

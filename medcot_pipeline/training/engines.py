@@ -90,8 +90,9 @@ def _unsloth_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -
 def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **parts: Any) -> Any:
     """The engine's trainer, with this project's optimiser steps.
 
-    TRL brings the chunked loss for plain models; Unsloth's models bring their own, and its copy of TRL's trainer would
-    change how batches are made.
+    Plain models are trained by TRL's, which prepares NF4 models with adapters and can keep checkpointed inputs in the
+    host's memory. Unsloth's models do both by themselves, and its copy of TRL's trainer would change how batches are
+    made.
 
     Args:
         plan: the plan.
@@ -113,6 +114,7 @@ def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **par
         **arguments,
         max_length=None,
         packing=False,
+        loss_type="nll",
         dataset_kwargs={"skip_prepare_dataset": True},
         activation_offloading=plan.checkpointing == "offloaded",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import duration
 from medcot_pipeline.settings import TrainingSettings
-from medcot_pipeline.training.batches import Batching
+from medcot_pipeline.training.batches import Batching, Cutting
 from medcot_pipeline.training.memory import (
     GB,
     Checkpointing,
@@ -30,6 +30,10 @@ HOST_SECONDS_PER_LAYER = {"unsloth": 0.0078, "hf": 0.0103}
 """What starting one layer's kernels costs the host, forward and backward: the floor of a micro-batch's time."""
 HEADROOM_BYTES = 1.2 * GB
 """Left free within the limit: fragmentation, validation, and what the estimate misses."""
+GRAPH_BYTES = 0.8 * GB
+"""What a recorded micro-batch takes beside the one that recorded it."""
+GRAPH_SHARE = 0.5
+"""Micro-batches are recorded where the host's time to start them is at least this share of the GPU's."""
 BUDGET_MULTIPLE = 256
 MOST_TOKENS = 16_384
 """Beyond this, larger micro-batches are no faster."""
@@ -65,6 +69,7 @@ class TrainingPlan:
         token_budget: most padded tokens of a micro-batch, for the others.
         checkpointing: what the backward pass computes again.
         checkpointed_layers: in how many layers.
+        cuda_graph: whether one micro-batch is recorded and replayed.
         steps: optimiser steps of the run.
         tokens: of all rows and epochs, without padding.
         longest_row: tokens.
@@ -81,6 +86,7 @@ class TrainingPlan:
     token_budget: int
     checkpointing: Checkpointing
     checkpointed_layers: int
+    cuda_graph: bool
     steps: int
     tokens: int
     longest_row: int
@@ -88,12 +94,17 @@ class TrainingPlan:
     predicted_memory_gb: float | None
     predicted_seconds: float | None
 
+    @property
+    def cutting(self) -> Cutting:
+        """How rows are cut."""
+        return Cutting(self.batching, self.rows_per_micro_batch, self.token_budget)
+
     def lines(self) -> list[str]:
         """The plan as people read it."""
         how = {
             "rows": f"{self.rows_per_micro_batch} rows",
             "tokens": f"rows of like length, at most {self.token_budget:,} padded tokens",
-            "packed": f"packed rows, at most {self.token_budget:,} tokens",
+            "packed": f"packed rows, {self.token_budget:,} tokens each{', replayed' if self.cuda_graph else ''}",
         }[self.batching]
         again = {
             "none": "nothing is computed twice",
@@ -120,8 +131,6 @@ def plan_training(
     shape: ModelShape,
     lengths: Sequence[int],
     device: Device,
-    *,
-    steps: int | None = None,
 ) -> TrainingPlan:
     """Choose batching, token budget and checkpointing.
 
@@ -134,7 +143,6 @@ def plan_training(
         shape: the base model.
         lengths: tokens of the training rows.
         device: the GPU or the CPU.
-        steps: optimiser steps, where the trainer has counted them.
 
     Raises:
         MedcotError: the longest row does not fit the memory; says how much is missing and which setting would fit.
@@ -145,8 +153,10 @@ def plan_training(
         batching = "packed" if device.varlen_kernel else "tokens"
     per_micro_batch = settings.per_device_train_batch_size
     per_step = per_micro_batch * settings.gradient_accumulation_steps
-    steps = steps or max(1, round(-(-len(lengths) // per_step) * settings.epochs))
+    steps = max(1, round(-(-len(lengths) // per_step) * settings.epochs))
     mean = sum(lengths) / len(lengths)
+
+    graph = engine == "unsloth" and batching == "packed" and _starting_is_slow(shape, device, mean)
 
     def plan(kind: Checkpointing, layers: int, budget: int, peak: float | None, seconds: float | None) -> TrainingPlan:
         return TrainingPlan(
@@ -158,6 +168,7 @@ def plan_training(
             token_budget=budget,
             checkpointing=kind,
             checkpointed_layers=layers,
+            cuda_graph=graph,
             steps=steps,
             tokens=tokens,
             longest_row=longest,
@@ -171,7 +182,7 @@ def plan_training(
         layers = shape.layers if kind != "none" else 0
         return plan(kind, layers, settings.micro_batch_tokens or max(CPU_TOKENS, longest), None, None)
 
-    room = device.memory_gb * GB - HEADROOM_BYTES - fixed_bytes(shape, settings.lora_rank)
+    room = device.memory_gb * GB - HEADROOM_BYTES - fixed_bytes(shape, settings.lora_rank) - graph * GRAPH_BYTES
     least = per_micro_batch * longest if batching == "rows" else longest
     step_tokens = round(mean * per_step) if batching != "rows" else least
     options = []
@@ -209,6 +220,14 @@ def _budget(fits: float, least: int, step_tokens: int, wanted: int | None) -> in
         return max(wanted, least)
     rounded = int(min(fits, MOST_TOKENS, max(step_tokens, least)) // BUDGET_MULTIPLE * BUDGET_MULTIPLE)
     return max(rounded, least)
+
+
+def _starting_is_slow(shape: ModelShape, device: Device, mean: float) -> bool:
+    """Whether the host needs a good part of the GPU's time for a micro-batch of 4,096 tokens to start its kernels."""
+    if device.matrix_rate is None:
+        return False
+    work = 4096 * operations_per_token(shape, 0, mean) / (device.matrix_rate * REACHED_SHARE)
+    return HOST_SECONDS_PER_LAYER["unsloth"] * shape.layers >= GRAPH_SHARE * work
 
 
 def _seconds(

@@ -189,7 +189,7 @@ def make_trainer(
     from transformers import EarlyStoppingCallback
     from transformers.trainer_callback import PrinterCallback
 
-    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, step_rows
+    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, as_step
 
     tracked = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
     gpu = device() == "cuda"
@@ -198,8 +198,8 @@ def make_trainer(
         "output_dir": str(run.work),
         "run_name": run.fingerprint[:12],
         "num_train_epochs": settings.epochs,
-        # One batch is one optimiser step; the trainer's step cuts it into micro-batches.
-        "per_device_train_batch_size": plan.rows_per_step,
+        # One item is one optimiser step, a list of micro-batches.
+        "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 1,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule,
@@ -233,14 +233,14 @@ def make_trainer(
         plan,
         model,
         arguments,
-        train_dataset=Dataset.from_list(rows),
-        eval_dataset=Dataset.from_list(validation) if validation else None,
+        train_dataset=Dataset.from_list(rows[:1]),  # TRL wants one; `follow` puts the steps in its place
+        eval_dataset=Dataset.from_list(validation[:1]) if validation else None,
         processing_class=tokenizer,
-        data_collator=step_rows,
+        data_collator=as_step,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.follow(plan, validation, tokenizer.pad_token_id, say)
+    trainer.follow(plan, rows, validation, tokenizer.pad_token_id, say)
     return trainer
 
 

@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,20 @@ from transformers import TrainerCallback
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import Progress, Say
-from medcot_pipeline.training.attention import forward_arguments
-from medcot_pipeline.training.batches import Batching, MicroBatch, Row, cut, labels, length, tensors
+from medcot_pipeline.training.attention import Packing, packed
+from medcot_pipeline.training.batches import (
+    Batching,
+    Cutting,
+    MicroBatch,
+    Row,
+    labels,
+    length,
+    optimizer_steps,
+    tensors,
+)
 from medcot_pipeline.training.checkpoints import mark_whole
+from medcot_pipeline.training.cuda_graph import RecordedMicroBatch, zero_in_place
+from medcot_pipeline.training.loss import completion_loss
 from medcot_pipeline.training.memory import GB
 from medcot_pipeline.training.planner import BUDGET_MULTIPLE, TrainingPlan
 
@@ -29,16 +41,35 @@ BACK_OFF = 0.85
 """What is left of the token budget after memory ran out."""
 
 
+class Steps(torch.utils.data.Dataset[list[MicroBatch]]):
+    """The optimiser steps of the epoch that the trainer is in; one item is one step."""
+
+    def __init__(self, rows: list[Row], plan: TrainingPlan, seed: int) -> None:
+        """Args: rows: all training rows; plan: how they are cut; seed: of their order."""
+        self._rows, self._plan, self._seed = rows, plan, seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the epoch's order; called by the data loader."""
+        self._steps = optimizer_steps(self._rows, self._plan.rows_per_step, self._plan.cutting, self._seed, epoch)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, number: int) -> list[MicroBatch]:
+        return self._steps[number]
+
+
 @dataclasses.dataclass(frozen=True)
-class StepRows:
-    """The rows of one optimiser step, as the data loader hands them over: nothing moves them to a device yet."""
+class Step:
+    """One step's micro-batches on their way through the data loader, which moves none of it to a device."""
 
-    rows: list[Row]
+    micro_batches: list[MicroBatch]
 
 
-def step_rows(rows: list[Row]) -> dict[str, StepRows]:
-    """The collator: rows stay rows."""
-    return {"step": StepRows(rows)}
+def as_step(items: list[list[MicroBatch]]) -> dict[str, Step]:
+    """The collator: a batch of the data loader is one step."""
+    return {"step": Step(items[0])}
 
 
 class MicroBatchSteps:
@@ -53,29 +84,38 @@ class MicroBatchSteps:
     pad_token_id: int
     say: Say
     token_budget: int
+    longest: int
     padded_tokens = 0
     real_tokens = 0
     since = 0.0
     started = 0.0
     before: float | None = None
+    recorded: RecordedMicroBatch | None = None
 
-    def follow(self, plan: TrainingPlan, validation: list[Row], pad_token_id: int, say: Say) -> None:
-        """What to train by; to be called before anything else."""
+    def follow(self, plan: TrainingPlan, rows: list[Row], validation: list[Row], pad_token_id: int, say: Say) -> None:
+        """What to train by and on; to be called before anything else."""
         self.plan, self.validation, self.pad_token_id, self.say = plan, validation, pad_token_id, say
+        self.train_dataset = Steps(rows, plan, self.args.seed)  # type: ignore[attr-defined]
         self.token_budget = plan.token_budget
+        self.longest = max([plan.longest_row, *map(length, validation)])
         self.since = self.started = time.monotonic()
 
-    def training_step(self, model: Any, inputs: dict[str, StepRows], num_items_in_batch: Any = None) -> Any:
+    def _get_train_sampler(self, *_: Any) -> Any:
+        """Steps come in their order: the epoch's rows were shuffled when they were cut."""
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def training_step(self, model: Any, inputs: dict[str, Step], num_items_in_batch: Any = None) -> Any:
         """Gradients of one optimiser step; returns its loss, nats per label.
 
         Raises:
             MedcotError: the loss is not a number, or a single row does not fit the memory.
         """
-        rows = inputs["step"].rows
+        batches = inputs["step"].micro_batches
+        rows = [row for batch in batches for row in batch.rows]
         model.train()
         while True:
             try:
-                loss = self._accumulate(model, rows)
+                loss = self._accumulate(model, batches, labels(rows))
                 break
             except torch.OutOfMemoryError:
                 model.zero_grad()
@@ -88,38 +128,65 @@ class MicroBatchSteps:
             )
         return loss
 
-    def _accumulate(self, model: Any, rows: list[Row]) -> Any:
+    def _accumulate(self, model: Any, batches: list[MicroBatch], count: int) -> Any:
         total = torch.zeros((), device=self.args.device)  # type: ignore[attr-defined]
-        count = labels(rows)
         # TRL's context keeps checkpointed inputs in the host's memory where that is planned.
         with getattr(self, "maybe_activation_offload_context", contextlib.nullcontext()):
-            for batch in self._cut(rows):
-                loss = self._loss(model, batch, count)
-                self.accelerator.backward(loss)  # type: ignore[attr-defined]
-                total += loss.detach()
+            for batch in self._fitting(batches):
+                total += self._gradients(model, batch, count)
                 self.padded_tokens += batch.padded_tokens
                 self.real_tokens += batch.real_tokens
         return total
 
-    def _cut(self, rows: list[Row]) -> list[MicroBatch]:
-        return cut(
-            rows,
-            self.plan.batching,
-            rows_per_micro_batch=self.plan.rows_per_micro_batch,
-            token_budget=self.token_budget,
-        )
+    def _gradients(self, model: Any, batch: MicroBatch, count: int) -> Any:
+        """Add a micro-batch's gradients; returns its share of the loss."""
+        inputs, divisor = self._on_device(batch, count)
+        if not self.plan.cuda_graph or batch.width != self.token_budget:
+            return self._forward_backward(model, inputs, divisor)
+        if self.recorded is None:
+            zero_in_place(model)
+            most = self.plan.rows_per_step + batch.width // self.longest + 1
+            self.recorded = RecordedMicroBatch(partial(self._forward_backward, model), inputs, divisor, most)
+            model.zero_grad()  # recording has added gradients of its own
+        return self.recorded(inputs, divisor)
+
+    def _forward_backward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
+        loss = self._forward(model, inputs, divisor)
+        loss.backward()
+        return loss.detach()
+
+    def _fitting(self, batches: list[MicroBatch]) -> list[MicroBatch]:
+        """The micro-batches, those cut again that were made before the budget became smaller."""
+        if self.token_budget == self.plan.token_budget:
+            return batches
+        return self._cutting().cut([row for batch in batches for row in batch.rows])
+
+    def _cutting(self) -> Cutting:
+        by_rows = self.plan.batching == "rows" and self.token_budget == self.plan.token_budget
+        batching = self.plan.batching if by_rows or self.plan.batching != "rows" else "tokens"
+        return dataclasses.replace(self.plan.cutting, batching=batching, token_budget=self.token_budget)
 
     def _loss(self, model: Any, batch: MicroBatch, count: int) -> Any:
         """Negative log-likelihood of a micro-batch's labels, divided by `count`."""
-        arguments = forward_arguments(
-            self.plan.engine,
-            tensors(batch, self.pad_token_id, attention_mask=self.plan.batching == "rows"),
-        )
-        on_device = self._prepare_inputs(arguments)  # type: ignore[attr-defined]
-        divisor = torch.tensor(count, device=self.args.device)  # type: ignore[attr-defined]
-        # Not left to the trainer: the probe runs before it prepares the model, and Unsloth's forward escapes it.
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=divisor.is_cuda):
-            return model(**on_device, use_cache=False, num_items_in_batch=divisor).loss
+        return self._forward(model, *self._on_device(batch, count))
+
+    def _on_device(self, batch: MicroBatch, count: int) -> tuple[dict[str, Any], Any]:
+        mask = self.plan.batching == "rows"
+        made = tensors(batch, self.pad_token_id, attention_mask=mask, longest=self.longest)
+        device = self.args.device  # type: ignore[attr-defined]
+        return {name: tensor.to(device) for name, tensor in made.items()}, torch.tensor(float(count), device=device)
+
+    def _forward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
+        arguments = dict(inputs)
+        boundaries = arguments.pop("boundaries", None)
+        packing = None if boundaries is None else Packing(boundaries, self.longest)
+        # Not left to the trainer: the probe runs before it prepares the model.
+        with packed(packing), torch.autocast("cuda", dtype=torch.bfloat16, enabled=divisor.is_cuda):
+            if self.plan.engine == "unsloth":
+                return model(**arguments, use_cache=False, num_items_in_batch=divisor).loss
+            causal, wanted = model.get_base_model(), arguments.pop("labels")
+            hidden = causal.model(**arguments, use_cache=False).last_hidden_state
+            return completion_loss(hidden, causal.lm_head.weight, wanted, divisor)
 
     def _back_off(self, longest: int) -> None:
         """A smaller budget; rows that were cut by number are from now on cut by tokens.
@@ -137,8 +204,7 @@ class MicroBatchSteps:
             )
         self.say(f"out of GPU memory: micro-batches of {smaller:,} tokens from now on, not {self.token_budget:,}")
         self.token_budget = smaller
-        if self.plan.batching == "rows":
-            self.plan = dataclasses.replace(self.plan, batching="tokens")
+        self.recorded = None
 
     def probe(self, rows: list[Row]) -> float:
         """Run the worst micro-batch once, forward and backward, and back off until it fits.
@@ -149,17 +215,17 @@ class MicroBatchSteps:
         Returns:
             Peak of reserved GPU memory, GB.
         """
-        ordered = sorted(rows, key=length, reverse=True)[: self.plan.rows_per_step]
+        longest = sorted(rows, key=length, reverse=True)[: self.plan.rows_per_step]
         model = self.model  # type: ignore[attr-defined]
         model.train()
         while True:
-            worst = max(self._cut(ordered), key=lambda batch: batch.padded_tokens)
+            worst = max(self._cutting().cut(longest), key=lambda batch: batch.padded_tokens)
             try:
                 with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                     self._loss(model, worst, labels(worst.rows)).backward()
                 break
             except torch.OutOfMemoryError:
-                self._back_off(length(ordered[0]))
+                self._back_off(length(longest[0]))
             finally:
                 model.zero_grad()
         return torch.cuda.max_memory_reserved() / GB
@@ -170,7 +236,7 @@ class MicroBatchSteps:
         model.eval()
         count = labels(self.validation)
         batching: Batching = "packed" if self.plan.batching == "packed" else "tokens"
-        pieces = cut(self.validation, batching, rows_per_micro_batch=1, token_budget=self.token_budget)
+        pieces = dataclasses.replace(self._cutting(), batching=batching).cut(self.validation)
         with torch.no_grad():
             loss = sum(float(self._loss(model, batch, count)) for batch in pieces)
         model.train()
