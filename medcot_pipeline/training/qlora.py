@@ -193,7 +193,7 @@ def make_trainer(
 
     tracked = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
     gpu = device() == "cuda"
-    between = settings.checkpoint_steps or settings.checkpoint_share
+    between = settings.checkpoint_steps or max(1, round(plan.steps * settings.checkpoint_share))
     arguments = {
         "output_dir": str(run.work),
         "run_name": run.fingerprint[:12],
