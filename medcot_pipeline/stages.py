@@ -105,6 +105,31 @@ def _training(settings: Settings) -> dict[str, Any]:
     return _section("training", "max_gpu_memory_gb")(settings) | {"sft.max_tokens": settings.sft.max_tokens}
 
 
+def _perplexity(settings: Settings) -> dict[str, Any]:
+    measured = _section("perplexity", "batch_size", "general_texts")(settings)
+    exams = _section("exams", "folder")(settings) if settings.exams.folder else {}
+    return measured | exams
+
+
+def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    exams = {f"exam {path.name}": path for path in exam_files(settings, root)}
+    return {"general texts": root / settings.perplexity.general_texts, **exams}
+
+
+def exam_files(settings: Settings, root: Path) -> list[Path]:
+    """The exams that are set, sorted by name; none without a folder."""
+    folder = settings.exams.folder
+    return sorted((root / folder).glob("*.jsonl")) if folder else []
+
+
+def _answers(settings: Settings) -> dict[str, Any]:
+    answers = _section("answers", "prompts", "endpoint")(settings)
+    if settings.answers.backend == "model":
+        return answers
+    there = settings.answers.endpoint.model_dump(mode="json", include={"base_url", "base_model", "tuned_model"})
+    return answers | {f"answers.endpoint.{name}": value for name, value in there.items()}
+
+
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     return {"prompts": root / settings.answers.prompts}
 
@@ -141,17 +166,18 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "1",
+        "2",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _section("perplexity", "batch_size"),
+        _perplexity,
+        _texts_and_exams,
         loads_model=True,
     ),
     Stage(
         "model_answers",
         "evaluation",
-        "1",
+        "2",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _section("answers", "prompts"),
+        _answers,
         _prompts,
         loads_model=True,
     ),

@@ -63,14 +63,14 @@ def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 
 def perplexity(task: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Measure both arms on the held-out rows."""
+    """Measure both arms on held-out rows, training rows and general passages."""
     import polars as pl
 
-    from medcot_pipeline.evaluation.perplexity import measure
+    from medcot_pipeline.evaluation.perplexity import measure, read_passages
 
-    held_out = pl.read_parquet(task["splits"]).filter(pl.col("split") == "test")
+    splits, passages = pl.read_parquet(task["splits"]), read_passages(Path(task["passages"]))
     settings = PerplexitySettings(**task["settings"])
-    measured = measure(_base(task).folder, Path(task["adapter"]), held_out, settings, say)
+    measured = measure(_base(task).folder, Path(task["adapter"]), splits, passages, settings, say)
     measured.examples.write_parquet(Path(task["out"]) / "examples.parquet")
     return {"left_out": measured.left_out, "max_logit_difference": measured.max_logit_difference}
 

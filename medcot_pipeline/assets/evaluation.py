@@ -20,7 +20,6 @@ from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl,
 from medcot_pipeline.evaluation.report import build_report, render_report
 from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
 from medcot_pipeline.evaluation.rules import rule_table
-from medcot_pipeline.evaluation.statistics import paired_bootstrap_perplexity
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace, review_files
 
@@ -36,20 +35,16 @@ def perplexity_report(
     with publish(context, workspace) as run:
         if not run.reused:
             splits = run.input("corpus_splits") / "rows.parquet"
-            arguments = _model_arguments(run) | {"settings": settings.model_dump(mode="json"), "splits": str(splits)}
+            arguments = _model_arguments(run) | {
+                "settings": settings.model_dump(mode="json"),
+                "splits": str(splits),
+                "passages": str(workspace.root / settings.general_texts),
+            }
             measured = run.run_worker(pipes, "perplexity", arguments)
-            examples = pl.read_parquet(run.path / "examples.parquet")
-            rows = by_row(examples)
-            intervals = paired_bootstrap_perplexity(
-                rows["base_nll"].to_list(),
-                rows["tuned_nll"].to_list(),
-                rows["tokens"].to_list(),
-                settings.bootstrap_resamples,
-                settings.seed,
-            )
-            questions = pl.read_parquet(splits).select("row_id", "question")
-            figures = summarise(examples) | intervals | measured
-            figures["examples"] = rows.join(questions, on="row_id").sort("row_id").to_dicts()
+            figures = perplexity_figures(pl.read_parquet(run.path / "examples.parquet"), settings) | measured
+            questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
+            for example in figures["examples"]:
+                example["question"] = questions[example["row_id"]]
             write_json(run.path / "perplexity.json", figures)
             charts.bars(
                 run.picture("perplexity"),
@@ -61,8 +56,13 @@ def perplexity_report(
                 base=figures["base"]["value"],
                 tuned=figures["tuned"]["value"],
                 ratio=figures["ratio"]["value"],
-                intervals=Table([{"figure": name, **intervals[name]} for name in ("base", "tuned", "ratio")]),
-                segments=Table([{"segment": name, **values} for name, values in figures["segments"].items()]),
+                intervals=Table([{"figure": name, **figures[name]} for name in ("base", "tuned", "ratio")]),
+                definitions=Table(
+                    [
+                        {"definition": row["definition"], **{arm: row[arm]["value"] for arm in ARMS}}
+                        for row in definition_rows(figures)
+                    ]
+                ),
                 rows=figures["rows"],
                 left_out=figures["left_out"],
                 share_improved=figures["share_improved"],

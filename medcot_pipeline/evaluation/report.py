@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medcot_pipeline.evaluation.perplexity_figures import definition_rows
 from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt, Verdict
 from medcot_pipeline.evaluation.rules import MEANINGS, compare, paired_checks, rule_table
 from medcot_pipeline.evaluation.statistics import SCORES, net_preference, pass_rate_uplift
@@ -72,6 +73,7 @@ def build_report(
     following = _instruction_following(prompts, answers, judge, human, verdicts, settings)
     measured = {**perplexity, "relative_drop": 1.0 - perplexity["ratio"]["value"], "status": "measured"}
     measured["histogram"] = _histogram(perplexity["examples"])
+    measured["table"] = definition_rows(perplexity)
     return {
         "schema_version": SCHEMA_VERSION,
         "profile": profile,
