@@ -14,10 +14,11 @@ from pathlib import Path
 import polars as pl
 
 from medcot_pipeline.artifacts import CheckOutcome
-from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
+from medcot_pipeline.corpus.normalize import normalize_text
 from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
 from medcot_pipeline.corpus.sources import Reject
 from medcot_pipeline.corpus.splits import leaks
+from medcot_pipeline.evaluation.prompts import prompts_in_training
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import DedupSettings
@@ -215,11 +216,18 @@ def both_arms_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def prompts_not_in_training(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """No prompt asks a question that a training row asks."""
-    trained = set(_rows(inputs["corpus_splits"]).filter(split="train")["key"])
-    prompts = read_jsonl(folder / "prompts.jsonl", Prompt)
-    shared = [prompt.id for prompt in prompts if comparison_key(prompt.prompt) in trained]
-    return not shared, f"{len(shared):,} prompts stand in the training rows" + (f": {shared[0]}." if shared else ".")
+    """No prompt asks a question that a training row asks; those with much text in common are named."""
+    found = prompts_in_training(read_jsonl(folder / "prompts.jsonl", Prompt), _rows(inputs["corpus_splits"]))
+    said = f"{len(found['confirmed']):,} prompts stand in the training rows"
+    alike = f"; much text in common: {', '.join(found['flagged'])}." if found["flagged"] else "."
+    return not found["confirmed"], said + alike
+
+
+def answers_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The arms wrote something else for some prompt: where they never do, the adapter changes nothing."""
+    figures = read_json(folder / "figures.json")
+    same, prompts = figures["same"], figures["prompts"]
+    return same < prompts, f"Both arms wrote the same for {same:,} of {prompts:,} prompts."
 
 
 def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -313,6 +321,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
     ),
     "judgements": (
+        Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
         Check("review_page_is_blind", "Is the review page blind?", review_page_is_blind),
         Check("judge_is_consistent", "Does the judge hold its verdicts?", judge_is_consistent, blocking=False),
     ),

@@ -15,7 +15,11 @@ from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.evaluation.judge import judge_answers
-from medcot_pipeline.evaluation.perplexity import by_row, summarise
+from medcot_pipeline.chat import THINK_OPEN
+from medcot_pipeline.evaluation.answer_figures import answer_figures
+from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
+from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
+from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl, read_prompts, write_jsonl
 from medcot_pipeline.evaluation.report import build_report, render_report
 from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
@@ -83,15 +87,13 @@ def model_answers(
         if not run.reused:
             prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
             write_jsonl(run.path / "prompts.jsonl", prompts)
-            arguments = _model_arguments(run) | {
-                "settings": settings.model_dump(mode="json"),
-                "prompts": str(run.path / "prompts.jsonl"),
-                "work": str(run.work),
-            }
-            generated = run.run_worker(pipes, "answers", arguments)
-            write_json(run.publication.aside("timings.json"), generated["seconds"])
+            refuse_trained_prompts(prompts, pl.read_parquet(run.input("corpus_splits") / "rows.parquet"))
+            seconds = _write_answers(run, pipes, prompts)
+            write_json(run.publication.aside("timings.json"), seconds)
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
             asked = {prompt.id: prompt.prompt for prompt in prompts}
+            figures = answer_figures(prompts, answers, settings.backend)
+            write_json(run.path / "figures.json", figures)
             preview: list[dict[str, str | int | float | bool | None]] = [
                 {
                     "prompt": asked[answer.prompt_id][:120],
@@ -105,8 +107,15 @@ def model_answers(
             run.describe(
                 prompts=len(prompts),
                 preview=Table(preview),
+                prompts_sha256=figures["prompts_sha256"],
+                strata=Table(figures["strata"]),
+                backend=settings.backend,
+                cut_at_token_limit=Table([figures["cut"]]),
+                same_answer_in_both_arms=figures["same"],
                 rules=Table(rule_table(prompts, answers)),
                 answers=FileLink("answers.jsonl"),
+                instructions=Table([{"checked": name, **rates} for name, rates in figures["instructions"].items()]),
+                safety_queue=Table(figures["safety_queue"]),
             )
     return run.result()
 
@@ -126,6 +135,7 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
                 outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
+                started = time.monotonic()
                 invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
                 judge = {
                     "status": "judged",
@@ -212,6 +222,23 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 summary_zh=report["summary_zh"],
                 report=FileLink("report.html"),
                 report_data=FileLink("report.json"),
+
+
+def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:
+    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint; seconds by arm."""
+    settings = run.workspace.settings.answers
+    if settings.backend == "model":
+        arguments = _model_arguments(run) | {
+            "settings": settings.model_dump(mode="json", exclude={"endpoint"}),
+            "prompts": str(run.path / "prompts.jsonl"),
+            "work": str(run.work),
+        }
+        return dict(run.run_worker(pipes, "answers", arguments)["seconds"])
+    template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
+    opened = template.endswith(THINK_OPEN)
+    generated = ask_for_answers(prompts, settings, run.work, run.say, opened_by_prompt=opened)
+    write_jsonl(run.path / "answers.jsonl", generated.answers)
+    return {**generated.seconds}
             )
     return run.result()
 

@@ -170,6 +170,7 @@ def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> l
 
     lengths = [len(row) for row in rows]
     padding = [max(lengths) - length for length in lengths]
+    split: Any = torch.Tensor.split
     ids = torch.tensor([[*row, *[pad_token_id] * more] for row, more in zip(rows, padding, strict=True)])
     mask = torch.tensor([[1] * length + [0] * more for length, more in zip(lengths, padding, strict=True)])
     ids, mask = ids.to(model.device), mask.to(model.device)
@@ -180,9 +181,9 @@ def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> l
         states, targets = hidden[:, :-1][scored], ids[:, 1:][scored]
         pieces = [
             _cross_entropy(decoder.lm_head(some).float(), wanted)
-            for some, wanted in zip(states.split(LOGIT_CHUNK), targets.split(LOGIT_CHUNK), strict=True)
+            for some, wanted in zip(split(states, LOGIT_CHUNK), split(targets, LOGIT_CHUNK), strict=True)
         ]
-    return list(torch.cat(pieces).double().cpu().split([length - 1 for length in lengths]))
+    return list(split(torch.cat(pieces).double().cpu(), [length - 1 for length in lengths]))
 
 
 def _cross_entropy(logits: Any, targets: Any) -> Any:

@@ -114,8 +114,8 @@ def definitions(held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
 def _compare(rows: pl.DataFrame, settings: PerplexitySettings, *, of: str = "nll", per: str = "tokens") -> Any:
     """Both arms and their ratio, each with its interval over groups of rows."""
     groups = _groups(rows)
-    columns = (groups[name].to_list() for name in (f"base_{of}", f"tuned_{of}", per))
-    return paired_bootstrap_perplexity(*columns, settings.bootstrap_resamples, settings.seed)
+    base, tuned, sizes = (groups[name].to_list() for name in (f"base_{of}", f"tuned_{of}", per))
+    return paired_bootstrap_perplexity(base, tuned, sizes, settings.bootstrap_resamples, settings.seed)
 
 
 def _groups(rows: pl.DataFrame) -> pl.DataFrame:
@@ -145,9 +145,15 @@ def _overfitting(trained: pl.DataFrame, held_out: pl.DataFrame, settings: Perple
     """
     if trained.is_empty():
         return None
-    samples = [_groups(held_out), _groups(trained)]
-    gaps = {}
+    unseen, seen = _groups(held_out), _groups(trained)
+    figures: dict[str, Any] = {"train_rows": trained.height}
     for arm in ARMS:
-        columns = (sample[name].to_list() for sample in samples for name in (f"{arm}_nll", "tokens"))
-        gaps[arm] = bootstrap_perplexity_gap(*columns, settings.bootstrap_resamples, settings.seed)
-    return {"train_rows": trained.height, **gaps}
+        figures[arm] = bootstrap_perplexity_gap(
+            unseen[f"{arm}_nll"].to_list(),
+            unseen["tokens"].to_list(),
+            seen[f"{arm}_nll"].to_list(),
+            seen["tokens"].to_list(),
+            settings.bootstrap_resamples,
+            settings.seed,
+        )
+    return figures
