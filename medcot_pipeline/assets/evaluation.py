@@ -14,10 +14,10 @@ from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
-from medcot_pipeline.evaluation.judge import judge_answers
 from medcot_pipeline.chat import THINK_OPEN
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
+from medcot_pipeline.evaluation.judge import judge_answers
 from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
 from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl, read_prompts, write_jsonl
@@ -86,14 +86,14 @@ def model_answers(
     with publish(context, workspace) as run:
         if not run.reused:
             prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
-            write_jsonl(run.path / "prompts.jsonl", prompts)
             refuse_trained_prompts(prompts, pl.read_parquet(run.input("corpus_splits") / "rows.parquet"))
+            write_jsonl(run.path / "prompts.jsonl", prompts)
             seconds = _write_answers(run, pipes, prompts)
             write_json(run.publication.aside("timings.json"), seconds)
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
-            asked = {prompt.id: prompt.prompt for prompt in prompts}
             figures = answer_figures(prompts, answers, settings.backend)
             write_json(run.path / "figures.json", figures)
+            asked = {prompt.id: prompt.prompt for prompt in prompts}
             preview: list[dict[str, str | int | float | bool | None]] = [
                 {
                     "prompt": asked[answer.prompt_id][:120],
@@ -106,16 +106,16 @@ def model_answers(
             ]
             run.describe(
                 prompts=len(prompts),
-                preview=Table(preview),
                 prompts_sha256=figures["prompts_sha256"],
                 strata=Table(figures["strata"]),
                 backend=settings.backend,
                 cut_at_token_limit=Table([figures["cut"]]),
                 same_answer_in_both_arms=figures["same"],
+                preview=Table(preview),
                 rules=Table(rule_table(prompts, answers)),
-                answers=FileLink("answers.jsonl"),
                 instructions=Table([{"checked": name, **rates} for name, rates in figures["instructions"].items()]),
                 safety_queue=Table(figures["safety_queue"]),
+                answers=FileLink("answers.jsonl"),
             )
     return run.result()
 
@@ -134,8 +134,8 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
-                outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
                 started = time.monotonic()
+                outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
                 invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
                 judge = {
                     "status": "judged",
@@ -222,6 +222,12 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 summary_zh=report["summary_zh"],
                 report=FileLink("report.html"),
                 report_data=FileLink("report.json"),
+            )
+    return run.result()
+
+
+def _model_arguments(run: AssetRun) -> dict[str, Any]:
+    return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
 
 
 def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:
@@ -239,9 +245,3 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
     generated = ask_for_answers(prompts, settings, run.work, run.say, opened_by_prompt=opened)
     write_jsonl(run.path / "answers.jsonl", generated.answers)
     return {**generated.seconds}
-            )
-    return run.result()
-
-
-def _model_arguments(run: AssetRun) -> dict[str, Any]:
-    return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
