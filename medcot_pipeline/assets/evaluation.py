@@ -134,7 +134,6 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
-                started = time.monotonic()
                 outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
                 invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
                 judge = {
@@ -244,4 +243,4 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
     opened = template.endswith(THINK_OPEN)
     generated = ask_for_answers(prompts, settings, run.work, run.say, opened_by_prompt=opened)
     write_jsonl(run.path / "answers.jsonl", generated.answers)
-    return {**generated.seconds}
+    return {str(arm): seconds for arm, seconds in generated.seconds.items()}
