@@ -318,10 +318,10 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "model_answers": (
         Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
         Check("prompts_not_in_training", "Is no prompt among the training rows?", prompts_not_in_training),
+        Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
         Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
     ),
     "judgements": (
-        Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
         Check("review_page_is_blind", "Is the review page blind?", review_page_is_blind),
         Check("judge_is_consistent", "Does the judge hold its verdicts?", judge_is_consistent, blocking=False),
     ),

@@ -306,10 +306,10 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     perplexity: PerplexitySettings = PerplexitySettings()
     answers: AnswerSettings = AnswerSettings()
+    exams: ExamSettings = ExamSettings()
     judge: JudgeSettings = JudgeSettings()
     review: ReviewSettings = ReviewSettings()
     report: ReportSettings = ReportSettings()
-    exams: ExamSettings = ExamSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @classmethod
