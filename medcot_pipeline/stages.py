@@ -136,7 +136,7 @@ def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
 
 def _judgements(settings: Settings) -> dict[str, Any]:
     judge = _section("judge", "api_key", "concurrency", "timeout_s", "max_retries")(settings)
-    return judge | {"review.salt": settings.review.salt}
+    return judge | {"review.salt": settings.review.salt, "review.repeats": settings.review.repeats}
 
 
 def review_files(settings: Settings, data: Path) -> list[Path]:

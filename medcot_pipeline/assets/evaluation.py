@@ -4,7 +4,7 @@ Belongs here: the five assets of the evaluation; those that load a model run it 
 Does not: measuring, judging, statistics or the page (evaluation/).
 """
 
-import dataclasses
+import time
 from typing import Any
 
 import dagster as dg
@@ -17,15 +17,18 @@ from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.chat import THINK_OPEN
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
+from medcot_pipeline.evaluation.exams import require_lm_eval
+from medcot_pipeline.evaluation.human import join_reviews
 from medcot_pipeline.evaluation.judge import judge_answers
 from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
 from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
-from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl, read_prompts, write_jsonl
-from medcot_pipeline.evaluation.report import build_report, render_report
-from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
+from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict, read_jsonl, read_prompts, write_jsonl
+from medcot_pipeline.evaluation.report import build_report
+from medcot_pipeline.evaluation.report_page import render_report
+from medcot_pipeline.evaluation.review import build_pack, render_page
 from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.json_files import read_json, write_json
-from medcot_pipeline.stages import Workspace, review_files
+from medcot_pipeline.stages import Workspace, exam_files, review_files
 
 
 @dg.asset(**asset_options("perplexity_report"))
@@ -44,12 +47,14 @@ def perplexity_report(
                 "splits": str(splits),
                 "passages": str(workspace.root / settings.general_texts),
             }
+            exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
             figures = perplexity_figures(pl.read_parquet(run.path / "examples.parquet"), settings) | measured
             questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
             for example in figures["examples"]:
                 example["question"] = questions[example["row_id"]]
             write_json(run.path / "perplexity.json", figures)
+            write_json(run.path / "exams.json", exams)
             charts.bars(
                 run.picture("perplexity"),
                 f"Perplexity of held-out completions ({figures['rows']} rows)",
@@ -70,6 +75,7 @@ def perplexity_report(
                 rows=figures["rows"],
                 left_out=figures["left_out"],
                 share_improved=figures["share_improved"],
+                exams=Table(exams["scores"]),
                 examples=FileLink("examples.parquet"),
             )
     return run.result()
@@ -134,19 +140,13 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
+                started = time.monotonic()
                 outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
-                invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
-                judge = {
-                    "status": "judged",
-                    "model": settings.judge.model,
-                    "verdicts": [dataclasses.asdict(verdict) for verdict in outcome.verdicts],
-                    "flip_rate": outcome.flip_rate,
-                    "first_position_share": outcome.first_position_share,
-                    "invalid_rate": invalid / len(outcome.verdicts),
-                    "calls": outcome.calls,
-                    "tokens": outcome.tokens,
-                }
-            pack, key = build_pack(prompts, answers, settings.review.salt)
+                judge = outcome.record(settings.judge)
+                paid = {**outcome.paid, "seconds": round(time.monotonic() - started, 1)}
+                write_json(run.publication.aside("paid.json"), paid)
+                run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+            pack, key = build_pack(prompts, answers, settings.review.salt, settings.review.repeats)
             write_json(run.path / "judge.json", judge)
             write_json(run.path / "pack.json", pack)
             write_json(run.path / "key.json", key)
@@ -165,20 +165,34 @@ def human_review(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
     """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
     with publish(context, workspace) as run:
         if not run.reused:
-            key = read_json(run.input("judgements") / "key.json")
-            files = review_files(workspace.settings, workspace.store.root)
-            reviews = [read_review(path, key) for path in files]
-            human: dict[str, Any] = {
-                "status": "reviewed" if reviews else "none yet",
-                "reviewers": [
-                    {"reviewer": review.reviewer, "qualification": review.qualification} for review in reviews
-                ],
-                "verdicts": [dataclasses.asdict(verdict) for review in reviews for verdict in review.verdicts],
-                "missing": sum(review.missing for review in reviews),
-                "unsafe": {arm: [prompt for review in reviews for prompt in review.unsafe[arm]] for arm in ARMS},
-            }
+            judged = run.input("judgements")
+            outcome = join_reviews(
+                review_files(workspace.settings, workspace.store.root),
+                read_json(judged / "pack.json"),
+                read_json(judged / "key.json"),
+                {each["prompt_id"]: Verdict(**each) for each in read_json(judged / "judge.json")["verdicts"]},
+            )
+            human = outcome.record
             write_json(run.path / "human.json", human)
-            run.describe(status=human["status"], reviewers=len(reviews), verdicts=len(human["verdicts"]))
+            for pack, key in outcome.second_looks:
+                folder = run.path / f"second-look-{pack['pack'][:8]}"
+                write_json(folder / "pack.json", pack)
+                write_json(folder / "key.json", key)
+                (folder / "review.html").write_text(render_page(pack), encoding="utf-8")
+            reviewers = [
+                {
+                    "reviewer": each["reviewer"],
+                    "verdicts": len(each["verdicts"]),
+                    "missing": each["missing"],
+                    "second_look": each["second_look"]["items"] if each["second_look"] else 0,
+                    "second_look_done": len(each["second_look"]["verdicts"]) if each["second_look"] else 0,
+                }
+                for each in human["reviewers"]
+            ]
+            run.describe(status=human["status"], reviewers=Table(reviewers))
+            for each in reviewers:
+                if each["missing"]:
+                    run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")
     return run.result()
 
 
@@ -188,15 +202,18 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     with publish(context, workspace) as run:
         if not run.reused:
             answers = run.input("model_answers")
-            human = read_json(run.input("human_review") / "human.json")
+            judged = run.input("judgements")
+            paid = judged / "aside" / "paid.json"
             report = build_report(
                 profile=workspace.profile,
                 perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
                 prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
                 answers=read_jsonl(answers / "answers.jsonl", Answer),
+                answer_figures=read_json(answers / "figures.json"),
                 answer_seconds=read_json(answers / "aside" / "timings.json"),
-                judge=read_json(run.input("judgements") / "judge.json"),
-                human=human,
+                judge=read_json(judged / "judge.json"),
+                judge_paid=read_json(paid) if paid.is_file() else {},
+                human=read_json(run.input("human_review") / "human.json"),
                 training=training_summary(run.input("qlora_adapter")),
                 provenance=provenance(workspace),
                 settings=workspace.settings.report,
@@ -227,6 +244,20 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
 
 def _model_arguments(run: AssetRun) -> dict[str, Any]:
     return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
+
+
+def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]:
+    """Scores of both arms in the exams that are set, or "not measured"."""
+    files = exam_files(run.workspace.settings, run.workspace.root)
+    if not files:
+        return {"status": "not measured", "scores": []}
+    require_lm_eval()
+    arguments = _model_arguments(run) | {
+        "settings": run.workspace.settings.exams.model_dump(mode="json"),
+        "splits": str(run.input("corpus_splits") / "rows.parquet"),
+        "files": [str(path) for path in files],
+    }
+    return {"status": "measured", **run.run_worker(pipes, "exams", arguments)}
 
 
 def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:

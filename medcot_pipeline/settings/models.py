@@ -243,7 +243,10 @@ class ExamSettings(Section):
     )
     max_questions: Count = Field(200, description="questions of each file, from the top")
     max_new_tokens: Count = Field(1024, description="longest answer, tokens")
-    batch_size: Count = Field(8, description="questions in a batch")
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    batch_size: Count = Field(8, description="questions in a batch; part of what a sampled answer depends on")
+    seed: int = 13
 
 
 class JudgeSettings(Section):
@@ -251,10 +254,12 @@ class JudgeSettings(Section):
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
     model: str = Field("", description="the judge's name at the endpoint")
+    family: str = Field("", description="who made the judge, such as openai or qwen; by the model's name where empty")
     api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
     concurrency: Count = Field(4, description="calls in flight")
-    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
+    max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
 
     @model_validator(mode="after")
     def _endpoint_needs_model(self) -> "JudgeSettings":
@@ -268,6 +273,7 @@ class ReviewSettings(Section):
 
     folder: Path = Field(Path("reviews"), description="verdict files, relative to the data folder")
     salt: str = Field("review-1", description="changes the side each arm is shown on, and the order")
+    repeats: int = Field(10, ge=0, description="items shown a second time, sides swapped")
 
 
 class ReportSettings(Section):
