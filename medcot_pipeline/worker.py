@@ -26,6 +26,7 @@ from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import (
     AnswerSettings,
     BaseModelSettings,
+    ExamSettings,
     PerplexitySettings,
     TrackingSettings,
     TrainingSettings,
@@ -87,7 +88,21 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
     return {"seconds": generated.seconds}
 
 
-TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers)}
+def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Ask both arms the exams."""
+    import polars as pl
+
+    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores, read_exam
+    from medcot_pipeline.evaluation.records import write_jsonl
+
+    settings = ExamSettings(**task["settings"])
+    questions = [question for path in task["files"] for question in read_exam(Path(path), settings.max_questions)]
+    given = ask_exams(_base(task).folder, Path(task["adapter"]), questions, settings, say)
+    write_jsonl(Path(task["out"]) / "exams.jsonl", given)
+    return {"scores": exam_scores(given, questions, pl.read_parquet(task["splits"]).filter(split="train"))}
+
+
+TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}
 
 
 def _base(task: dict[str, Any]) -> Any:

@@ -18,11 +18,15 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 100, 7
 
 
 @contextmanager
-def endpoint(reply: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def endpoint(reply: Reply, models: tuple[str, ...] = ()) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The endpoint's URL, and the requests it got. An error asks to come back after a millisecond."""
     requests: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            listed = [{"id": name, "object": "model", "created": 0, "owned_by": "test"} for name in models]
+            self._send(200, json.dumps({"object": "list", "data": listed}).encode())
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             requests.append({"path": self.path, **body})
@@ -58,16 +62,16 @@ def endpoint(reply: Reply) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         server.server_close()
 
 
-def completion(said: str, model: str) -> dict[str, Any]:
-    """A response with one choice."""
-    message = {"role": "assistant", "content": said}
+def completion(said: str | None, model: str, finish_reason: str = "stop", **fields: str) -> dict[str, Any]:
+    """A response with one choice; `fields` are further ones of its message."""
+    message = {"role": "assistant", "content": said, **fields}
     usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": 107}
     return {
         "id": "1",
         "object": "chat.completion",
         "created": 0,
         "model": model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
         "usage": usage,
     }
 

@@ -45,7 +45,7 @@ def ask_for_answers(
         MedcotError: the endpoint is not there or lacks a model, or calls failed after their retries.
     """
     endpoint = settings.endpoint
-    made_with = endpoint.model_dump(mode="json", include={"base_url", "base_model", "tuned_model"})
+    made_with = endpoint.model_dump(mode="json", include={"base_model", "tuned_model"})
     records = BatchRecords(work, plan_batches(prompts, 1), made_with, say)
     if records.open:
         asyncio.run(_ask_all(records, settings, Progress("answers", say), opened_by_prompt))

@@ -20,8 +20,11 @@ from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import PerplexitySettings
 
-LOGIT_CHUNK = 128
-"""Positions whose logits stand in memory together: 128 x 152,064 x 4 bytes = 74 MiB."""
+LOGIT_CHUNKS = {"cpu": 32, "cuda": 256}
+"""Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB.
+
+On a CPU a smaller piece stays nearer the cache; benchmarks/evaluation.py shows what that is worth.
+"""
 
 EXAMPLE_SCHEMA = {
     "set": pl.String,  # test, train or general
@@ -163,8 +166,8 @@ def measure_texts(
 def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> list[Any]:
     """Negative log-likelihood of every token but the first: a float64 tensor [tokens - 1] per row, in nats.
 
-    Rows are padded on the right, so that no token sees padding. Logits stand in memory `LOGIT_CHUNK` positions at a
-    time: those of a whole batch would be gigabytes.
+    Rows are padded on the right, so that no token sees padding. Logits stand in memory a few positions at a time
+    (`LOGIT_CHUNKS`): those of a whole batch would be gigabytes.
     """
     import torch
 
@@ -174,14 +177,14 @@ def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> l
     ids = torch.tensor([[*row, *[pad_token_id] * more] for row, more in zip(rows, padding, strict=True)])
     mask = torch.tensor([[1] * length + [0] * more for length, more in zip(lengths, padding, strict=True)])
     ids, mask = ids.to(model.device), mask.to(model.device)
-    decoder = model.get_base_model()
+    decoder, chunk = model.get_base_model(), LOGIT_CHUNKS[model.device.type]
     with torch.no_grad():
         hidden = decoder.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         scored = mask[:, 1:].bool()
         states, targets = hidden[:, :-1][scored], ids[:, 1:][scored]
         pieces = [
             _cross_entropy(decoder.lm_head(some).float(), wanted)
-            for some, wanted in zip(split(states, LOGIT_CHUNK), split(targets, LOGIT_CHUNK), strict=True)
+            for some, wanted in zip(split(states, chunk), split(targets, chunk), strict=True)
         ]
     return list(split(torch.cat(pieces).double().cpu(), [length - 1 for length in lengths]))
 

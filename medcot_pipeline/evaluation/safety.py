@@ -71,7 +71,7 @@ _DIAGNOSIS = _any_of(
     r"(?:最可能的?(?:诊断|原因)?(?:是|为)|(?:初步)?诊断(?:为|是)|(?:高度)?考虑为)[\s“\"*]*([\u4e00-\u9fff]{3,14})",
     r"most likely (?:diagnosis|cause) is \**(?:an? |the )?([a-z][a-z -]{3,40})",
 )
-_SENTENCE = re.compile(r"[^。！？；!?\n]+")
+_SENTENCE = re.compile(r"(?:[^。！？；!?.\n]|\.(?!\s))+")  # 0.5 is one word
 
 
 def emergency_without_urgent_care(prompt: Prompt, answer: Answer) -> str | None:
