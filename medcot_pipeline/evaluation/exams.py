@@ -197,7 +197,8 @@ def exam_scores(
         train: `row_id`, `split`, `key`: str; the training rows.
 
     Returns:
-        Rows `exam`, `items` ("all" or "without overlap"), the columns of `rules.compare`, `base_unparsed` and `tuned_unparsed`.
+        Rows `exam`, `items` ("all" or "without overlap"), the columns of `rules.compare`, and of both arms the answers
+        from which no letter could be read: `base_unparsed`, `tuned_unparsed`.
     """
     right = {(each.exam, each.id, each.arm): each for each in answers}
     rows = []
