@@ -124,6 +124,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each arm beside lm-eval")
     parser.add_argument("--json", type=Path, default=Path("evaluation_benchmark.json"), help="where the numbers go")
     args = parser.parse_args()
+    os.environ["TQDM_DISABLE"] = "1"  # lm-eval's bars would run through the progress lines
     quiet()
     settings = load_settings("tiny")
     source, records = rows(args.rows)

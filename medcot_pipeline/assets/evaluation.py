@@ -207,6 +207,7 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
             report = build_report(
                 profile=workspace.profile,
                 perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
+                exams=read_json(run.input("perplexity_report") / "exams.json"),
                 prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
                 answers=read_jsonl(answers / "answers.jsonl", Answer),
                 answer_figures=read_json(answers / "figures.json"),

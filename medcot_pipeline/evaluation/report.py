@@ -27,6 +27,7 @@ def build_report(
     *,
     profile: str,
     perplexity: Mapping[str, Any],
+    exams: Mapping[str, Any],
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
     answer_figures: Mapping[str, Any],
@@ -46,6 +47,7 @@ def build_report(
     Args:
         profile: name of the settings profile.
         perplexity: both arms on held-out rows; `examples` holds per-row NLL sums in nats.
+        exams: exams.json: scores of both arms, or status "not measured".
         prompts: the frozen prompts.
         answers: both arms' answers to them.
         answer_figures: figures over them (answer_figures.py).
@@ -61,7 +63,9 @@ def build_report(
         MedcotError: a prompt carries an unknown rule.
     """
     following = instruction_following(prompts, answers, judge, human, answer_figures["instructions"], settings)
-    measured = {**perplexity, "relative_drop": 1.0 - perplexity["ratio"]["value"], "status": "measured"}
+    void = perplexity["max_logit_difference"] == 0
+    drop = None if void else 1.0 - perplexity["ratio"]["value"]  # of an adapter without effect nothing is claimed
+    measured = {**perplexity, "relative_drop": drop, "status": "adapter without effect" if void else "measured"}
     measured["histogram"] = _histogram(perplexity["examples"])
     measured["table"] = definition_rows(perplexity)
     return {
@@ -75,12 +79,13 @@ def build_report(
         "answers": {
             name: answer_figures[name] for name in ("backend", "prompts", "prompts_sha256", "strata", "cut", "same")
         },
+        "exams": dict(exams),
         "rules": [{**row, "meaning": MEANINGS[row["rule"]]} for row in rule_table(prompts, answers)],
         "safety_queue": answer_figures["safety_queue"],
         "transcripts": _transcripts(prompts, answers, judge, human, settings),
         "training": dict(training),
         "cost": _cost(training, answers, answer_seconds, judge, judge_paid),
-        "not_measured": not_measured(measured, following),
+        "not_measured": not_measured(measured, exams, following),
         "limits": limits(measured, following, answer_figures, training),
         "provenance": dict(provenance),
     }
@@ -94,6 +99,8 @@ def _claims(perplexity: Mapping[str, Any], following: Mapping[str, Any]) -> list
     length = following["length"].get(source, {"win_rate": None, "controlled": {"value": None}})
     ratio = perplexity["ratio"]
     drop = {"value": 1 - ratio["value"], "low": 1 - ratio["high"], "high": 1 - ratio["low"]}
+    if perplexity["relative_drop"] is None:
+        drop = {"value": None}
     rows: tuple[tuple[str, str, str, Mapping[str, Any]], ...] = (
         ("relative drop of held-out perplexity", "1 − PPL(tuned) / PPL(base)", "%", drop),
         (f"net preference, {whose}", "(wins − losses) / n", "points", preference["net"]),

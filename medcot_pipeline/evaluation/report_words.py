@@ -27,7 +27,7 @@ def summary_zh(perplexity: Mapping[str, Any], following: Mapping[str, Any]) -> s
     """The verdict in one Chinese line."""
     base, tuned = (number(perplexity[arm]["value"]) for arm in ARMS)
     drop, headline = perplexity["relative_drop"], following["headline"]
-    change = f"{'下降' if drop >= 0 else '上升'} {100 * abs(drop):.1f}%"
+    change = "适配器不起作用" if drop is None else f"{'下降' if drop >= 0 else '上升'} {100 * abs(drop):.1f}%"
     if headline is None:
         return f"留出集困惑度 {base} → {tuned}（{change}）；指令遵循：未测量。"
     whose = {"human": "人工盲评", "judge": "仅 AI 评审", "joint": "人工与 AI 联合评审"}[headline]
@@ -69,7 +69,7 @@ def warnings(
     return found
 
 
-def not_measured(perplexity: Mapping[str, Any], following: Mapping[str, Any]) -> list[str]:
+def not_measured(perplexity: Mapping[str, Any], exams: Mapping[str, Any], following: Mapping[str, Any]) -> list[str]:
     """Gaps, each with what would fill it."""
     gaps = [*_unheard_people(following), *_unheard_judge(following)]
     if not perplexity["general"]:
@@ -78,7 +78,8 @@ def not_measured(perplexity: Mapping[str, Any], following: Mapping[str, Any]) ->
         gaps.append("Overfitting: no training row was measured beside the held-out ones.")
     gaps.append("Medical correctness: no answer was checked by a clinician or against a reference.")
     gaps.append("Safety: the flags below are a queue for people to look at, not a count of errors.")
-    gaps.append("Public examinations (CMB, CMExam, MedQA) are a run of their own and no part of this report.")
+    if exams["status"] == "not measured":
+        gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
     return gaps
 
 

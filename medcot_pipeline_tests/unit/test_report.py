@@ -25,6 +25,11 @@ JUDGED: dict[str, Any] = {
     "errors": {},
     "tokens": {"prompt": 900, "completion": 90},
 }
+SCORE: dict[str, Any] = {"n": 40, "base_pass": 20, "tuned_pass": 24, "base_only": 1, "tuned_only": 5, "mcnemar_p": 0.22}
+EXAMINED: dict[str, Any] = {
+    "status": "measured",
+    "scores": [{"exam": ATTACK, "items": "all", **SCORE, "base_unparsed": 3, "tuned_unparsed": 0}],
+}
 ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
 
 
@@ -87,6 +92,7 @@ def report(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "profile": "demo",
         "perplexity": perplexity(),
+        "exams": {"status": "not measured", "scores": []},
         "prompts": prompts,
         "answers": answers,
         "answer_figures": answer_figures(prompts, answers, "model"),
@@ -132,6 +138,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "reviewed by two": {"judge": JUDGED, "human": human(reviewer(DISSENT), reviewer(DISSENT, reviewer="李医生"))},
     "one prompt": {"prompts": [Prompt("p0", "en", "x", "?", constraints=({"rule": "max_chars", "value": 9},))]},
     "perplexity rose": {"perplexity": perplexity(ratio=ROSE, examples=[])},
+    "examined": {"exams": EXAMINED},
+    "an adapter without effect": {"perplexity": perplexity(max_logit_difference=0.0)},
     "no curves": {"training": training(loss=[], validation=[], seconds=0.0)},
 }
 
@@ -191,6 +199,7 @@ def test_human_judge_and_joint_stand_side_by_side() -> None:
     net = {name: made["preference"][name]["net"]["value"] for name in ("human", "judge", "joint")}
     assert net == {"human": pytest.approx(1 / 6), "judge": pytest.approx(2 / 6), "joint": pytest.approx(1.0)}
     assert made["unresolved"] == 0
+    assert made["reviewers"][0]["second_look"] == {"prompts": 5, "done": 5}
     assert made["reviewers"][0]["with_judge"]["table"] == [[0, 0, 0], [2, 0, 3], [0, 0, 1]]
     assert made["reviewers"][0]["blinding"]["value"] == pytest.approx(-0.1)
 
@@ -249,8 +258,21 @@ def test_the_gap_is_named_where_nobody_compared() -> None:
 def test_an_adapter_without_effect_is_said_first() -> None:
     made = report(perplexity=perplexity(max_logit_difference=0.0))
     assert "The adapter changes nothing" in made["warnings"][0]
-    assert "The adapter changes nothing" in Page(render_report(made)).text
+    assert "The adapter changes nothing: no improvement is claimed" in Page(render_report(made)).text
     assert report()["warnings"] == []
+
+
+def test_an_adapter_without_effect_is_not_reported_as_0_percent_improvement() -> None:
+    made = report(perplexity=perplexity(max_logit_difference=0.0, ratio={"value": 1.0, "low": 1.0, "high": 1.0}))
+    assert (made["perplexity"]["relative_drop"], made["perplexity"]["status"]) == (None, "adapter without effect")
+    assert made["claims"][0]["value"] is None
+    assert "适配器不起作用" in made["summary_zh"]
+    assert "0.0 %" not in Page(render_report(made)).text.partition("Instruction following")[0]
+
+
+def test_exams_that_were_not_run_are_named_as_such() -> None:
+    assert "MEDCOT_EXAMS__FOLDER" in " ".join(report()["not_measured"])
+    assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED)["not_measured"])
 
 
 def test_random_weights_write_meaningless_text() -> None:

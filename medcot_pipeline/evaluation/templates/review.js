@@ -149,8 +149,10 @@ function answer(changed) {
   save();
   send();
   show();
+  if (state.reviewer.trim()) at("about").open = false;
   const { choice, guess } = mark();
   if (choice && (guess || !pack.items[state.at].guess)) move(1);
+  else at(choice ? "guess" : "number").scrollIntoView({ block: "nearest" });
 }
 
 const choose = (choice) => answer({ choice });
