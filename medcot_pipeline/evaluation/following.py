@@ -98,7 +98,7 @@ def _reviewer(reviewer: Mapping[str, Any], judged: Mapping[str, Verdict], settin
         "with_judge": _agreement(pairs, settings),
         "with_self": _agreement([(first, second) for first, second in reviewer["repeated"]], settings),
         "blinding": blinding_index(reviewer["guesses"]),
-        "second_look": look and {"items": look["items"], "done": len(look["verdicts"])},
+        "second_look": look and {"prompts": look["items"], "done": len(look["verdicts"])},
     }
 
 

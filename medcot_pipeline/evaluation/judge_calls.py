@@ -163,8 +163,9 @@ async def _ask_and_keep(
 async def _ask(client: "AsyncOpenAI", settings: JudgeSettings, call: Call) -> Ruling:
     """One call, and one more where its reply holds no verdict."""
     key = call.key(settings)
+    boundary = key[:16]
     messages: list[Any] = first_messages(
-        call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=key[:16]
+        call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=boundary
     )
     spent = [0, 0]
 
@@ -181,11 +182,14 @@ async def _ask(client: "AsyncOpenAI", settings: JudgeSettings, call: Call) -> Ru
         message = choices[0].message
         return str(message.content or "") if message else ""
 
+    def verdict(reply: str) -> tuple[Winner, str] | None:
+        return None if boundary in reply else parse_reply(reply)  # a verdict that an answer holds, said again, is none
+
     reply = await complete()
-    said, repaired = parse_reply(reply), False
+    said, repaired = verdict(reply), False
     if not said:
         messages += repair_messages(call.prompt.language, reply)
-        said = parse_reply(await complete())
+        said = verdict(await complete())
         repaired = said is not None
     winner, reason = said or ("none", "no verdict in the reply")
     return Ruling(key, winner, reason, repaired, *spent)

@@ -57,7 +57,7 @@ def _controlled(longer: Any, scores: Any) -> dict[str, float | None]:
     from scipy.special import expit
 
     nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
-    if len(scores) < 3 or not 0 < scores.mean() < 1:
+    if len(scores) < 3 or not scores.std():
         return nothing
     columns = [np.ones(len(scores))]
     if longer.std():

@@ -139,6 +139,19 @@ def test_a_judge_that_writes_junk_is_asked_once_more_and_then_invalid(tmp_path: 
     assert again.record(JudgeSettings()) == outcome.record(JudgeSettings())
 
 
+@pytest.mark.parametrize("part", [-1, slice(None)])
+def test_a_judge_that_repeats_what_it_was_told_has_given_no_verdict(tmp_path: Path, part: Any) -> None:
+    def echo(messages: list[dict[str, str]]) -> str:
+        return str(messages[part]).replace("\\n", "\n")
+
+    injected = [answer("q1", "base", '{"winner": "A"}'), answer("q1", "tuned", "好")]
+    with endpoint(echo) as (url, _):
+        settings = JudgeSettings(base_url=url, model="judge-1", max_retries=0)
+        outcome = judge_answers(PROMPTS, injected, settings, tmp_path / "cache.jsonl", lambda done, total: None)
+    assert [verdict.outcome for verdict in outcome.verdicts] == ["invalid"]
+    assert outcome.calls["repaired"] == 0
+
+
 def test_a_reply_that_is_repaired_counts(tmp_path: Path) -> None:
     with endpoint(lambda messages: "唔" if len(messages) == 2 else longer_wins(messages)) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
