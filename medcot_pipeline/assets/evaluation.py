@@ -25,6 +25,7 @@ from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict, read_jsonl, read_prompts, write_jsonl
 from medcot_pipeline.evaluation.report import build_report
 from medcot_pipeline.evaluation.report_page import render_report
+from medcot_pipeline.evaluation.report_tables import report_tables
 from medcot_pipeline.evaluation.review import build_pack, render_page
 from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.json_files import read_json, write_json
@@ -221,26 +222,47 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
             )
             write_json(run.path / "report.json", report)
             (run.path / "report.html").write_text(render_report(report), encoding="utf-8")
+            _draw(run, report)
             figures = report["perplexity"]
-            charts.bars(
-                run.picture("perplexity"),
-                "Perplexity of held-out completions",
-                {arm: figures[arm]["value"] for arm in ARMS},
-                y_label="perplexity",
-            )
             run.describe(
+                summary_zh=report["summary_zh"],
                 base_perplexity=figures["base"]["value"],
                 tuned_perplexity=figures["tuned"]["value"],
                 relative_drop=figures["relative_drop"],
                 instruction_following=report["instruction_following"]["status"],
-                rules=Table(
-                    [{key: value for key, value in row.items() if key != "meaning"} for row in report["rules"]]
-                ),
-                summary_zh=report["summary_zh"],
                 report=FileLink("report.html"),
                 report_data=FileLink("report.json"),
+                **{name: Table(rows) for name, rows in report_tables(report).items()},
             )
     return run.result()
+
+
+def _draw(run: AssetRun, report: dict[str, Any]) -> None:
+    """The report's charts as pictures beside it; their labels are English (see charts.py)."""
+    figures, preference = report["perplexity"], report["instruction_following"]["preference"]
+    charts.bars(
+        run.picture("perplexity_chart"),
+        "Perplexity of held-out completions",
+        {arm: figures[arm]["value"] for arm in ARMS},
+        y_label="perplexity",
+    )
+    charts.histogram(
+        run.picture("change_chart"),
+        "Held-out rows by change of NLL, tuned - base",
+        {
+            "rows": [
+                (row["tuned_nll"] - row["base_nll"]) / row["tokens"] for row in figures["examples"] if row["tokens"]
+            ]
+        },
+        x_label="nats per token",
+    )
+    verdicts = {
+        name: {"tuned": each["wins"], "tie": each["ties"], "inconsistent": each["inconsistent"], "base": each["losses"]}
+        for name, each in preference.items()
+        if each["n"]
+    }
+    if verdicts:
+        charts.stacked_bars(run.picture("verdicts_chart"), "Which arm is preferred", verdicts, x_label="verdicts")
 
 
 def _model_arguments(run: AssetRun) -> dict[str, Any]:
