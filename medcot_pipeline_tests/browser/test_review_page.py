@@ -208,3 +208,17 @@ def test_the_page_speaks_english_and_fits_a_phone(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     left, right = page.locator("#left").bounding_box(), page.locator("#right").bounding_box()
     assert left and right and right["y"] > left["y"] + left["height"]
+
+
+def test_a_phone_is_touched_and_shows_the_guess_once_the_verdict_is_given(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "review.html").write_text(render_page(PACK), encoding="utf-8")
+    with browser.new_context(viewport={"width": 390, "height": 640}, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.goto((tmp_path / "review.html").as_uri())
+        for _ in PACK["items"]:
+            page.get_by_role("button", name="不相上下").tap()
+        guess, footer = page.locator("#guess").bounding_box(), page.locator("footer").bounding_box()
+        assert guess and footer and guess["y"] + guess["height"] <= footer["y"]
+        page.get_by_role("button", name="说不准").tap()
+        expect(page.locator("#count")).to_have_text("已评 4/4")
