@@ -54,6 +54,21 @@ def bars(path: Path, title: str, values: Mapping[str, float], *, y_label: str) -
     figure.savefig(path)
 
 
+def stacked_bars(path: Path, title: str, rows: Mapping[str, Mapping[str, float]], *, x_label: str) -> None:
+    """One bar lying on its side per row, its parts one after the other; every row has the same parts."""
+    figure, axes = _figure(title)
+    start = dict.fromkeys(rows, 0.0)
+    for colour, part in zip(COLOURS, next(iter(rows.values())), strict=False):
+        drawn = axes.barh(
+            list(rows), [row[part] for row in rows.values()], left=list(start.values()), color=colour, label=part
+        )
+        axes.bar_label(drawn, [f"{row[part]:,}" if row[part] else "" for row in rows.values()], label_type="center")
+        start = {name: start[name] + row[part] for name, row in rows.items()}
+    axes.set_xlabel(x_label)
+    axes.legend(frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    figure.savefig(path)
+
+
 def _figure(title: str) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 

@@ -6,7 +6,6 @@ Does not: repairing anything, or Dagster (the specs are made from this table in 
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,14 +13,17 @@ from pathlib import Path
 import polars as pl
 
 from medcot_pipeline.artifacts import CheckOutcome
-from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
+from medcot_pipeline.corpus.normalize import normalize_text
 from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
 from medcot_pipeline.corpus.sources import Reject
 from medcot_pipeline.corpus.splits import leaks
+from medcot_pipeline.evaluation.prompts import prompts_in_training
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import DedupSettings
 
+BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
+"""What an item of a review page may hold."""
 Inputs = Mapping[str, Path]
 Test = Callable[[Path, Inputs], tuple[bool, str]]
 
@@ -215,11 +217,18 @@ def both_arms_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def prompts_not_in_training(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """No prompt asks a question that a training row asks."""
-    trained = set(_rows(inputs["corpus_splits"]).filter(split="train")["key"])
-    prompts = read_jsonl(folder / "prompts.jsonl", Prompt)
-    shared = [prompt.id for prompt in prompts if comparison_key(prompt.prompt) in trained]
-    return not shared, f"{len(shared):,} prompts stand in the training rows" + (f": {shared[0]}." if shared else ".")
+    """No prompt asks a question that a training row asks; those with much text in common are named."""
+    found = prompts_in_training(read_jsonl(folder / "prompts.jsonl", Prompt), _rows(inputs["corpus_splits"]))
+    said = f"{len(found['confirmed']):,} prompts stand in the training rows"
+    alike = f"; much text in common: {', '.join(found['flagged'])}." if found["flagged"] else "."
+    return not found["confirmed"], said + alike
+
+
+def answers_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The arms wrote something else for some prompt: where they never do, the adapter changes nothing."""
+    figures = read_json(folder / "figures.json")
+    same, prompts = figures["same"], figures["prompts"]
+    return same < prompts, f"Both arms wrote the same for {same:,} of {prompts:,} prompts."
 
 
 def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -231,26 +240,48 @@ def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def review_page_is_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The page holds no side mapping and no address to fetch."""
+    return _is_blind(folder)
+
+
+def second_looks_are_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The same of every page for a second look."""
+    pages = [_is_blind(path.parent) for path in folder.glob("second-look-*/review.html")]
+    return all(blind for blind, _ in pages), f"{len(pages):,} pages."
+
+
+def _is_blind(folder: Path) -> tuple[bool, str]:
+    """Whether a review page and its pack give away neither arm nor verdict, and the page fetches nothing."""
     page = (folder / "review.html").read_text(encoding="utf-8")
-    pack = json.dumps(read_json(folder / "pack.json"), ensure_ascii=False)
-    named = [field for field in ("prompt_id", "sides", '"arm"') if field in pack]
-    fetched = 'src="http' in page or 'href="http' in page
-    return not named and not fetched, "The page says nothing of the arms and fetches nothing."
+    pack = read_json(folder / "pack.json")
+    fields = {name for item in pack["items"] for name in item} | set(pack)
+    told = sorted(fields - {"pack", "look", "reviewer", "items", *BLIND_FIELDS})
+    fetched = [mark for mark in ('src="http', 'href="http', "connect-src") if mark in page]
+    said = f"It holds {', '.join(told + fetched)}." if told or fetched else "It says nothing of the arms."
+    return not told and not fetched, said
 
 
-def judge_is_consistent(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The judge flips at most 15 % of its verdicts when the order is swapped, or there is no judge."""
+def judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The judge holds its verdicts, sees through the probes and answers, or there is no judge."""
     judge = read_json(folder / "judge.json")
     if judge["status"] != "judged":
         return True, "No AI judge is configured."
-    flip = judge["flip_rate"] or 0.0
-    return flip <= 0.15, f"Flip rate {flip:.0%}."
+    gates = [gate for gate in judge["gates"] if gate["passed"] is False]
+    failed = [f"{gate['gate']} {gate['value']:.0%} of {gate['n']:,}" for gate in gates]
+    unanswered = judge["calls"]["failed"] + judge["calls"]["not_asked"]
+    again = f" {unanswered:,} calls were not answered: `medcot sync --force judgements` asks them again."
+    said = f"Failed: {', '.join(failed)}." if failed else "Every gate passed."
+    return not failed and not unanswered, said + (again if unanswered else "")
 
 
-def reviews_are_joined(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The human verdicts were read and joined with the sides, or there are none yet."""
-    human = read_json(folder / "human.json")
-    return human["status"] in ("none yet", "reviewed"), f"{human['status']}: {len(human['verdicts']):,} verdicts."
+def reviews_are_complete(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Every reviewer gave every verdict, second looks included, or there is no review yet."""
+    reviewers = read_json(folder / "human.json")["reviewers"]
+    missing = sum(each["missing"] for each in reviewers)
+    looks = [each["second_look"] for each in reviewers if each["second_look"]]
+    again = sum(look["items"] - len(look["verdicts"]) for look in looks)
+    given = sum(len(each["verdicts"]) for each in reviewers)
+    said = f"{len(reviewers):,} reviewers, {given:,} verdicts; {missing:,} missing, {again:,} second looks open."
+    return not missing and not again, said if reviewers else "No review yet: open it with `medcot review`."
 
 
 def report_is_self_contained(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -310,13 +341,17 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "model_answers": (
         Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
         Check("prompts_not_in_training", "Is no prompt among the training rows?", prompts_not_in_training),
+        Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
         Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
     ),
     "judgements": (
         Check("review_page_is_blind", "Is the review page blind?", review_page_is_blind),
-        Check("judge_is_consistent", "Does the judge hold its verdicts?", judge_is_consistent, blocking=False),
+        Check("judge_passes_its_gates", "Can the judge be trusted?", judge_passes_its_gates, blocking=False),
     ),
-    "human_review": (Check("reviews_are_joined", "Are the human verdicts joined?", reviews_are_joined),),
+    "human_review": (
+        Check("reviews_are_complete", "Is every verdict given?", reviews_are_complete, blocking=False),
+        Check("second_looks_are_blind", "Do second looks show no verdict?", second_looks_are_blind),
+    ),
     "eval_report": (
         Check("report_has_figures", "Are the headline figures numbers?", report_has_figures),
         Check("report_is_self_contained", "Does the page fetch and run nothing?", report_is_self_contained),

@@ -4,6 +4,7 @@ Belongs here: arguments, what is printed, exit statuses.
 Does not: anything that a function elsewhere could do.
 """
 
+import contextlib
 import shlex
 import sys
 import time
@@ -106,6 +107,24 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     report = workspace.store.root / "current" / "eval_report" / "report.html"
     if report.is_file():
         click.echo(f"Report: {report}")
+
+
+@cli.command()
+@click.option("--port", default=8417, show_default=True, help="Port on 127.0.0.1; 0 takes any.")
+def review(port: int) -> None:
+    """Serve the blind review page on loopback and save every verdict as it is made."""
+    from medcot_pipeline.evaluation.review_server import ReviewServer
+    from medcot_pipeline.reviewing import open_packs
+
+    workspace = open_workspace()
+    packs, folder = open_packs(workspace), workspace.store.root / workspace.settings.review.folder
+    with ReviewServer(port, packs, folder) as server:
+        click.echo(f"Blind review: {server.address}")
+        for pack, _ in packs[1:]:
+            click.echo(f"Second look of {pack['reviewer']}: {server.address}{pack['pack'][:8]}")
+        click.echo(f"Verdicts go to {folder}; Ctrl-C ends. `medcot sync` then brings the report up to date.")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _cost(lines: list[PlanLine]) -> str:

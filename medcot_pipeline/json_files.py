@@ -1,10 +1,11 @@
 """JSON files as this project writes them: UTF-8, readable, a line feed at the end.
 
-Belongs here: writing and reading one value.
+Belongs here: writing and reading one value, and writing it in one step where a reader may look at any time.
 Does not: JSON lines (evaluation/records.py), canonical JSON for hashes (artifacts/fingerprints.py).
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ def write_json(path: Path, value: object) -> None:
     """Write a value; the folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def replace_json(path: Path, value: object) -> None:
+    """Write a value in one step: whoever reads the file finds the old or the new one whole, after a power cut too."""
+    temporary = path.with_name(f".{path.name}.part")
+    write_json(temporary, value)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def read_json(path: Path) -> Any:

@@ -106,13 +106,38 @@ def _training(settings: Settings) -> dict[str, Any]:
     return _section("training", *only_memory)(settings) | {"sft.max_tokens": settings.sft.max_tokens}
 
 
+def _perplexity(settings: Settings) -> dict[str, Any]:
+    measured = _section("perplexity", "batch_size", "general_texts")(settings)
+    exams = _section("exams", "folder")(settings) if settings.exams.folder else {}
+    return measured | exams
+
+
+def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
+    exams = {f"exam {path.name}": path for path in exam_files(settings, root)}
+    return {"general texts": root / settings.perplexity.general_texts, **exams}
+
+
+def exam_files(settings: Settings, root: Path) -> list[Path]:
+    """The exams that are set, sorted by name; none without a folder."""
+    folder = settings.exams.folder
+    return sorted((root / folder).glob("*.jsonl")) if folder else []
+
+
+def _answers(settings: Settings) -> dict[str, Any]:
+    answers = _section("answers", "prompts", "endpoint")(settings)
+    if settings.answers.backend == "model":
+        return answers
+    there = settings.answers.endpoint.model_dump(mode="json", include={"base_url", "base_model", "tuned_model"})
+    return answers | {f"answers.endpoint.{name}": value for name, value in there.items()}
+
+
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     return {"prompts": root / settings.answers.prompts}
 
 
 def _judgements(settings: Settings) -> dict[str, Any]:
     judge = _section("judge", "api_key", "concurrency", "timeout_s", "max_retries")(settings)
-    return judge | {"review.salt": settings.review.salt}
+    return judge | {"review.salt": settings.review.salt, "review.repeats": settings.review.repeats}
 
 
 def review_files(settings: Settings, data: Path) -> list[Path]:
@@ -142,26 +167,27 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "1",
+        "2",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _section("perplexity", "batch_size"),
+        _perplexity,
+        _texts_and_exams,
         loads_model=True,
     ),
     Stage(
         "model_answers",
         "evaluation",
-        "1",
+        "2",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _section("answers", "prompts"),
+        _answers,
         _prompts,
         loads_model=True,
     ),
-    Stage("judgements", "evaluation", "1", ("model_answers",), _judgements),
-    Stage("human_review", "evaluation", "1", ("judgements",), lambda settings: {}, _reviews),
+    Stage("judgements", "evaluation", "2", ("model_answers",), _judgements),
+    Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",
         "evaluation",
-        "1",
+        "2",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
     ),

@@ -27,6 +27,7 @@ from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import (
     AnswerSettings,
     BaseModelSettings,
+    ExamSettings,
     PerplexitySettings,
     TrackingSettings,
     TrainingSettings,
@@ -64,14 +65,14 @@ def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 
 def perplexity(task: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Measure both arms on the held-out rows."""
+    """Measure both arms on held-out rows, training rows and general passages."""
     import polars as pl
 
-    from medcot_pipeline.evaluation.perplexity import measure
+    from medcot_pipeline.evaluation.perplexity import measure, read_passages
 
-    held_out = pl.read_parquet(task["splits"]).filter(pl.col("split") == "test")
+    splits, passages = pl.read_parquet(task["splits"]), read_passages(Path(task["passages"]))
     settings = PerplexitySettings(**task["settings"])
-    measured = measure(_base(task).folder, Path(task["adapter"]), held_out, settings, say)
+    measured = measure(_base(task).folder, Path(task["adapter"]), splits, passages, settings, say)
     measured.examples.write_parquet(Path(task["out"]) / "examples.parquet")
     return {"left_out": measured.left_out, "max_logit_difference": measured.max_logit_difference}
 
@@ -88,7 +89,21 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
     return {"seconds": generated.seconds}
 
 
-TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers)}
+def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Ask both arms the exams."""
+    import polars as pl
+
+    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores, read_exam
+    from medcot_pipeline.evaluation.records import write_jsonl
+
+    settings = ExamSettings(**task["settings"])
+    questions = [question for path in task["files"] for question in read_exam(Path(path), settings.max_questions)]
+    given = ask_exams(_base(task).folder, Path(task["adapter"]), questions, settings, say)
+    write_jsonl(Path(task["out"]) / "exams.jsonl", given)
+    return {"scores": exam_scores(given, questions, pl.read_parquet(task["splits"]).filter(split="train"))}
+
+
+TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}
 
 
 def _base(task: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ Belongs here: the five assets of the evaluation; those that load a model run it 
 Does not: measuring, judging, statistics or the page (evaluation/).
 """
 
-import dataclasses
+import time
 from typing import Any
 
 import dagster as dg
@@ -14,15 +14,22 @@ from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.chat import THINK_OPEN
+from medcot_pipeline.evaluation.answer_figures import answer_figures
+from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
+from medcot_pipeline.evaluation.exams import require_lm_eval
+from medcot_pipeline.evaluation.human import join_reviews
 from medcot_pipeline.evaluation.judge import judge_answers
-from medcot_pipeline.evaluation.perplexity import by_row, summarise
-from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl, read_prompts, write_jsonl
-from medcot_pipeline.evaluation.report import build_report, render_report
-from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
+from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
+from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
+from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict, read_jsonl, read_prompts, write_jsonl
+from medcot_pipeline.evaluation.report import build_report
+from medcot_pipeline.evaluation.report_page import render_report
+from medcot_pipeline.evaluation.report_tables import report_tables
+from medcot_pipeline.evaluation.review import build_pack, render_page
 from medcot_pipeline.evaluation.rules import rule_table
-from medcot_pipeline.evaluation.statistics import paired_bootstrap_perplexity
 from medcot_pipeline.json_files import read_json, write_json
-from medcot_pipeline.stages import Workspace, review_files
+from medcot_pipeline.stages import Workspace, exam_files, review_files
 
 
 @dg.asset(**asset_options("perplexity_report"))
@@ -36,21 +43,19 @@ def perplexity_report(
     with publish(context, workspace) as run:
         if not run.reused:
             splits = run.input("corpus_splits") / "rows.parquet"
-            arguments = _model_arguments(run) | {"settings": settings.model_dump(mode="json"), "splits": str(splits)}
+            arguments = _model_arguments(run) | {
+                "settings": settings.model_dump(mode="json"),
+                "splits": str(splits),
+                "passages": str(workspace.root / settings.general_texts),
+            }
+            exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
-            examples = pl.read_parquet(run.path / "examples.parquet")
-            rows = by_row(examples)
-            intervals = paired_bootstrap_perplexity(
-                rows["base_nll"].to_list(),
-                rows["tuned_nll"].to_list(),
-                rows["tokens"].to_list(),
-                settings.bootstrap_resamples,
-                settings.seed,
-            )
-            questions = pl.read_parquet(splits).select("row_id", "question")
-            figures = summarise(examples) | intervals | measured
-            figures["examples"] = rows.join(questions, on="row_id").sort("row_id").to_dicts()
+            figures = perplexity_figures(pl.read_parquet(run.path / "examples.parquet"), settings) | measured
+            questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
+            for example in figures["examples"]:
+                example["question"] = questions[example["row_id"]]
             write_json(run.path / "perplexity.json", figures)
+            write_json(run.path / "exams.json", exams)
             charts.bars(
                 run.picture("perplexity"),
                 f"Perplexity of held-out completions ({figures['rows']} rows)",
@@ -61,11 +66,17 @@ def perplexity_report(
                 base=figures["base"]["value"],
                 tuned=figures["tuned"]["value"],
                 ratio=figures["ratio"]["value"],
-                intervals=Table([{"figure": name, **intervals[name]} for name in ("base", "tuned", "ratio")]),
-                segments=Table([{"segment": name, **values} for name, values in figures["segments"].items()]),
+                intervals=Table([{"figure": name, **figures[name]} for name in ("base", "tuned", "ratio")]),
+                definitions=Table(
+                    [
+                        {"definition": row["definition"], **{arm: row[arm]["value"] for arm in ARMS}}
+                        for row in definition_rows(figures)
+                    ]
+                ),
                 rows=figures["rows"],
                 left_out=figures["left_out"],
                 share_improved=figures["share_improved"],
+                exams=Table(exams["scores"]),
                 examples=FileLink("examples.parquet"),
             )
     return run.result()
@@ -82,15 +93,13 @@ def model_answers(
     with publish(context, workspace) as run:
         if not run.reused:
             prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
+            refuse_trained_prompts(prompts, pl.read_parquet(run.input("corpus_splits") / "rows.parquet"))
             write_jsonl(run.path / "prompts.jsonl", prompts)
-            arguments = _model_arguments(run) | {
-                "settings": settings.model_dump(mode="json"),
-                "prompts": str(run.path / "prompts.jsonl"),
-                "work": str(run.work),
-            }
-            generated = run.run_worker(pipes, "answers", arguments)
-            write_json(run.publication.aside("timings.json"), generated["seconds"])
+            seconds = _write_answers(run, pipes, prompts)
+            write_json(run.publication.aside("timings.json"), seconds)
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
+            figures = answer_figures(prompts, answers, settings.backend)
+            write_json(run.path / "figures.json", figures)
             asked = {prompt.id: prompt.prompt for prompt in prompts}
             preview: list[dict[str, str | int | float | bool | None]] = [
                 {
@@ -104,8 +113,15 @@ def model_answers(
             ]
             run.describe(
                 prompts=len(prompts),
+                prompts_sha256=figures["prompts_sha256"],
+                strata=Table(figures["strata"]),
+                backend=settings.backend,
+                cut_at_token_limit=Table([figures["cut"]]),
+                same_answer_in_both_arms=figures["same"],
                 preview=Table(preview),
                 rules=Table(rule_table(prompts, answers)),
+                instructions=Table([{"checked": name, **rates} for name, rates in figures["instructions"].items()]),
+                safety_queue=Table(figures["safety_queue"]),
                 answers=FileLink("answers.jsonl"),
             )
     return run.result()
@@ -125,19 +141,13 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
+                started = time.monotonic()
                 outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
-                invalid = sum(verdict.outcome == "invalid" for verdict in outcome.verdicts)
-                judge = {
-                    "status": "judged",
-                    "model": settings.judge.model,
-                    "verdicts": [dataclasses.asdict(verdict) for verdict in outcome.verdicts],
-                    "flip_rate": outcome.flip_rate,
-                    "first_position_share": outcome.first_position_share,
-                    "invalid_rate": invalid / len(outcome.verdicts),
-                    "calls": outcome.calls,
-                    "tokens": outcome.tokens,
-                }
-            pack, key = build_pack(prompts, answers, settings.review.salt)
+                judge = outcome.record(settings.judge)
+                paid = {**outcome.paid, "seconds": round(time.monotonic() - started, 1)}
+                write_json(run.publication.aside("paid.json"), paid)
+                run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+            pack, key = build_pack(prompts, answers, settings.review.salt, settings.review.repeats)
             write_json(run.path / "judge.json", judge)
             write_json(run.path / "pack.json", pack)
             write_json(run.path / "key.json", key)
@@ -156,20 +166,34 @@ def human_review(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
     """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
     with publish(context, workspace) as run:
         if not run.reused:
-            key = read_json(run.input("judgements") / "key.json")
-            files = review_files(workspace.settings, workspace.store.root)
-            reviews = [read_review(path, key) for path in files]
-            human: dict[str, Any] = {
-                "status": "reviewed" if reviews else "none yet",
-                "reviewers": [
-                    {"reviewer": review.reviewer, "qualification": review.qualification} for review in reviews
-                ],
-                "verdicts": [dataclasses.asdict(verdict) for review in reviews for verdict in review.verdicts],
-                "missing": sum(review.missing for review in reviews),
-                "unsafe": {arm: [prompt for review in reviews for prompt in review.unsafe[arm]] for arm in ARMS},
-            }
+            judged = run.input("judgements")
+            outcome = join_reviews(
+                review_files(workspace.settings, workspace.store.root),
+                read_json(judged / "pack.json"),
+                read_json(judged / "key.json"),
+                {each["prompt_id"]: Verdict(**each) for each in read_json(judged / "judge.json")["verdicts"]},
+            )
+            human = outcome.record
             write_json(run.path / "human.json", human)
-            run.describe(status=human["status"], reviewers=len(reviews), verdicts=len(human["verdicts"]))
+            for pack, key in outcome.second_looks:
+                folder = run.path / f"second-look-{pack['pack'][:8]}"
+                write_json(folder / "pack.json", pack)
+                write_json(folder / "key.json", key)
+                (folder / "review.html").write_text(render_page(pack), encoding="utf-8")
+            reviewers = [
+                {
+                    "reviewer": each["reviewer"],
+                    "verdicts": len(each["verdicts"]),
+                    "missing": each["missing"],
+                    "second_look": each["second_look"]["items"] if each["second_look"] else 0,
+                    "second_look_done": len(each["second_look"]["verdicts"]) if each["second_look"] else 0,
+                }
+                for each in human["reviewers"]
+            ]
+            run.describe(status=human["status"], reviewers=Table(reviewers))
+            for each in reviewers:
+                if each["missing"]:
+                    run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")
     return run.result()
 
 
@@ -179,42 +203,98 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     with publish(context, workspace) as run:
         if not run.reused:
             answers = run.input("model_answers")
-            human = read_json(run.input("human_review") / "human.json")
+            judged = run.input("judgements")
+            paid = judged / "aside" / "paid.json"
             report = build_report(
                 profile=workspace.profile,
                 perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
+                exams=read_json(run.input("perplexity_report") / "exams.json"),
                 prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
                 answers=read_jsonl(answers / "answers.jsonl", Answer),
+                answer_figures=read_json(answers / "figures.json"),
                 answer_seconds=read_json(answers / "aside" / "timings.json"),
-                judge=read_json(run.input("judgements") / "judge.json"),
-                human=human,
+                judge=read_json(judged / "judge.json"),
+                judge_paid=read_json(paid) if paid.is_file() else {},
+                human=read_json(run.input("human_review") / "human.json"),
                 training=training_summary(run.input("qlora_adapter")),
                 provenance=provenance(workspace),
                 settings=workspace.settings.report,
             )
             write_json(run.path / "report.json", report)
             (run.path / "report.html").write_text(render_report(report), encoding="utf-8")
+            _draw(run, report)
             figures = report["perplexity"]
-            charts.bars(
-                run.picture("perplexity"),
-                "Perplexity of held-out completions",
-                {arm: figures[arm]["value"] for arm in ARMS},
-                y_label="perplexity",
-            )
             run.describe(
+                summary_zh=report["summary_zh"],
                 base_perplexity=figures["base"]["value"],
                 tuned_perplexity=figures["tuned"]["value"],
                 relative_drop=figures["relative_drop"],
                 instruction_following=report["instruction_following"]["status"],
-                rules=Table(
-                    [{key: value for key, value in row.items() if key != "meaning"} for row in report["rules"]]
-                ),
-                summary_zh=report["summary_zh"],
                 report=FileLink("report.html"),
                 report_data=FileLink("report.json"),
+                **{name: Table(rows) for name, rows in report_tables(report).items()},
             )
     return run.result()
 
 
+def _draw(run: AssetRun, report: dict[str, Any]) -> None:
+    """The report's charts as pictures beside it; their labels are English (see charts.py)."""
+    figures, preference = report["perplexity"], report["instruction_following"]["preference"]
+    charts.bars(
+        run.picture("perplexity_chart"),
+        "Perplexity of held-out completions",
+        {arm: figures[arm]["value"] for arm in ARMS},
+        y_label="perplexity",
+    )
+    charts.histogram(
+        run.picture("change_chart"),
+        "Held-out rows by change of NLL, tuned - base",
+        {
+            "rows": [
+                (row["tuned_nll"] - row["base_nll"]) / row["tokens"] for row in figures["examples"] if row["tokens"]
+            ]
+        },
+        x_label="nats per token",
+    )
+    verdicts = {
+        name: {"tuned": each["wins"], "tie": each["ties"], "inconsistent": each["inconsistent"], "base": each["losses"]}
+        for name, each in preference.items()
+        if each["n"]
+    }
+    if verdicts:
+        charts.stacked_bars(run.picture("verdicts_chart"), "Which arm is preferred", verdicts, x_label="verdicts")
+
+
 def _model_arguments(run: AssetRun) -> dict[str, Any]:
     return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
+
+
+def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]:
+    """Scores of both arms in the exams that are set, or "not measured"."""
+    files = exam_files(run.workspace.settings, run.workspace.root)
+    if not files:
+        return {"status": "not measured", "scores": []}
+    require_lm_eval()
+    arguments = _model_arguments(run) | {
+        "settings": run.workspace.settings.exams.model_dump(mode="json"),
+        "splits": str(run.input("corpus_splits") / "rows.parquet"),
+        "files": [str(path) for path in files],
+    }
+    return {"status": "measured", **run.run_worker(pipes, "exams", arguments)}
+
+
+def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:
+    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint; seconds by arm."""
+    settings = run.workspace.settings.answers
+    if settings.backend == "model":
+        arguments = _model_arguments(run) | {
+            "settings": settings.model_dump(mode="json", exclude={"endpoint"}),
+            "prompts": str(run.path / "prompts.jsonl"),
+            "work": str(run.work),
+        }
+        return dict(run.run_worker(pipes, "answers", arguments)["seconds"])
+    template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
+    opened = template.endswith(THINK_OPEN)
+    generated = ask_for_answers(prompts, settings, run.work, run.say, opened_by_prompt=opened)
+    write_jsonl(run.path / "answers.jsonl", generated.answers)
+    return {str(arm): seconds for arm, seconds in generated.seconds.items()}

@@ -75,20 +75,18 @@ def screen_overlap(
     Raises:
         MedcotError: a file cannot be read or has no such field; names the file and its fields.
     """
-    screened = (
-        rows.filter(pl.col("key").str.len_chars() >= SHORTEST_KEY).select("row_id", "split", "key").sort("row_id")
-    )
     hits, summary = [pl.DataFrame(schema=HITS_SCHEMA)], []
     for benchmark in read_benchmarks(benchmark_dir, question_field, fields or {}):
-        found, skipped = _hits(screened, benchmark)
+        found, skipped = screen_benchmark(rows, benchmark)
         hits.append(found)
         count = found["verdict"].to_list().count
         summary.append((benchmark.name, len(benchmark.items), skipped, count("flagged"), count("confirmed")))
     return Overlap(pl.concat(hits), pl.DataFrame(summary, schema=SUMMARY_SCHEMA, orient="row"))
 
 
-def _hits(rows: pl.DataFrame, benchmark: Benchmark) -> tuple[pl.DataFrame, int]:
-    """The strongest hit of each row, by row_id, and the number of items whose key is too short."""
+def screen_benchmark(rows: pl.DataFrame, benchmark: Benchmark) -> tuple[pl.DataFrame, int]:
+    """The strongest hit of each row, by row_id, and the number of items whose key is too short (`screen_overlap`)."""
+    rows = rows.filter(pl.col("key").str.len_chars() >= SHORTEST_KEY).select("row_id", "split", "key").sort("row_id")
     stems = [split_options(normalize_text(question)).stem for question in benchmark.questions]
     table = pl.DataFrame({"item": benchmark.items, "stem": stems}, schema={"item": pl.String, "stem": pl.String})
     table = table.with_columns(pl.Series("key", [comparison_key(stem) for stem in stems], dtype=pl.String))

@@ -1,58 +1,20 @@
 """Both arms' answers to the frozen prompts, from one loaded model.
 
-Belongs here: the frozen batch plan, seeds, generation, records that survive a kill.
-Does not: judging an answer (rules.py, judge.py).
+Belongs here: generation, batch by batch.
+Does not: the plan and its records (batches.py), answers from an endpoint (endpoint_answers.py), judging an answer.
 """
 
-import dataclasses
-import hashlib
-import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
-from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt
+from medcot_pipeline.evaluation.batches import Batch, BatchRecords, Generated, plan_batches
+from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import AnswerSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class Generated:
-    """Answers in the order of the plan, and the seconds that each arm took for them."""
-
-    answers: list[Answer]
-    seconds: dict[Arm, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Prompts that are generated together; a sampled answer depends on its batch, so the plan is part of the result."""
-
-    arm: Arm
-    number: int
-    prompts: tuple[Prompt, ...]
-
-    @property
-    def name(self) -> str:
-        """Identity within a run."""
-        return f"{self.arm}-{self.number:04d}"
-
-    def seed(self, run_seed: int) -> int:
-        """The same seed for the same batch of both arms."""
-        digest = hashlib.sha256(f"{run_seed}\0{self.number}".encode()).hexdigest()
-        return int(digest[:8], 16)
-
-
-def plan_batches(prompts: Sequence[Prompt], size: int) -> list[Batch]:
-    """The frozen plan: prompts in file order, `size` at a time, both arms of a batch one after the other."""
-    starts = range(0, len(prompts), size)
-    return [
-        Batch(arm, number, tuple(prompts[start : start + size])) for number, start in enumerate(starts) for arm in ARMS
-    ]
 
 
 def generate_answers(
@@ -69,22 +31,27 @@ def generate_answers(
         say: where progress goes.
     """
     quiet()
-    work.mkdir(parents=True, exist_ok=True)
-    plan = plan_batches(prompts, settings.batch_size)
-    open_batches = [batch for batch in plan if not (work / f"{batch.name}.json").is_file()]
-    if len(open_batches) < len(plan):
-        say(f"{len(plan) - len(open_batches)} of {len(plan)} batches were finished before")
-    if open_batches:
+    records = BatchRecords(work, plan_batches(prompts, settings.batch_size), _made_with(), say)
+    if records.open:
         tokenizer = load_tokenizer(base)
         model = load_arms(base, adapter)
         progress = Progress("answers", say)
-        total = len(open_batches) * settings.max_new_tokens
-        for done, batch in enumerate(open_batches):
+        total = len(records.open) * settings.max_new_tokens
+        for done, batch in enumerate(records.open):
             tick = _ticker(progress, done * settings.max_new_tokens, total, batch)
             started = time.monotonic()
             answers = _generate(model, tokenizer, batch, settings, tick)
-            _finish(work, batch, answers, time.monotonic() - started)
-    return _collect(work, plan)
+            records.finish(batch, answers, time.monotonic() - started)
+    return records.collect()
+
+
+def _made_with() -> dict[str, str]:
+    """What a sampled token depends on beside model, prompt, settings and seed."""
+    import torch
+    import transformers
+
+    where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "device": where}
 
 
 def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings, tick: Any) -> list[Answer]:
@@ -145,24 +112,3 @@ def _ticker(progress: Progress, before: int, total: int, batch: Batch) -> Any:
         return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
 
     return tick
-
-
-def _finish(work: Path, batch: Batch, answers: list[Answer], seconds: float) -> None:
-    """Write a finished batch in one step: it is either whole or not there."""
-    temporary = work / f".{batch.name}.json"
-    with temporary.open("w", encoding="utf-8") as file:
-        record = {"seconds": seconds, "answers": [dataclasses.asdict(answer) for answer in answers]}
-        json.dump(record, file, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(work / f"{batch.name}.json")
-
-
-def _collect(work: Path, plan: Sequence[Batch]) -> Generated:
-    answers: list[Answer] = []
-    seconds: dict[Arm, float] = dict.fromkeys(ARMS, 0.0)
-    for batch in plan:
-        record = json.loads((work / f"{batch.name}.json").read_text(encoding="utf-8"))
-        answers += [Answer(**answer) for answer in record["answers"]]
-        seconds[batch.arm] += record["seconds"]
-    return Generated(answers, seconds)

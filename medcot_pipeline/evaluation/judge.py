@@ -1,51 +1,72 @@
 """The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
 
 Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
-Does not: making calls (judge_calls.py), the wording (judge_prompt.py), intervals, or people's verdicts (review.py).
+Does not: making calls (judge_calls.py), the wording (judge_prompt.py), whether to trust it (judge_gates.py),
+intervals, or people's verdicts (review.py).
 """
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.evaluation.judge_calls import Call, Ruling, RulingCache, Winner, ask_all, endpoint_refuses
-from medcot_pipeline.evaluation.judge_prompt import template_sha
+from medcot_pipeline.evaluation import judge_gates
+from medcot_pipeline.evaluation.judge_calls import NOT_ASKED, Call, Ruling, RulingCache, Winner, ask_all
 from medcot_pipeline.evaluation.records import Answer, Arm, Outcome, Prompt, Verdict
 from medcot_pipeline.settings.models import JudgeSettings
 
 Order = tuple[Arm, Arm]
 ORDERS: tuple[Order, Order] = (("base", "tuned"), ("tuned", "base"))
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("gpt", "o1", "o3", "o4"),
+    "qwen": ("qwen", "qwq"),
+    "deepseek": ("deepseek",),
+    "glm": ("glm",),
+    "llama": ("llama",),
+    "mistral": ("mistral", "mixtral"),
+    "gemini": ("gemini", "gemma"),
+    "claude": ("claude",),
+}
+"""How a model's name begins, or what stands behind a slash or dash in it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class JudgeOutcome:
     """Verdicts by prompt, and what says whether the judge can be trusted.
 
-    `calls`: `made`, `cached` and `failed` sum to the distinct calls; `invalid` (answered, but with no verdict) and
-    `repaired` count among those answered. `tokens` is what all answered calls cost, whichever run paid for them.
-    `flips` are prompts whose two orders disagree; of `decided_calls` (A or B won), A won `first_position_wins`.
+    `calls`: `answered`, `failed` and `not_asked` sum to the distinct calls, probes included; `invalid` (answered, but
+    with no verdict) and `repaired` count among those answered; `errors` counts the failed by class. `tokens` is what
+    all answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the cache.
     """
 
     verdicts: tuple[Verdict, ...]
+    gates: list[dict[str, Any]]
     calls: dict[str, int]
+    errors: dict[str, int]
     tokens: dict[str, int]
-    flips: int
-    first_position_wins: int
-    decided_calls: int
+    paid: dict[str, int]
 
-    @property
-    def flip_rate(self) -> float | None:
-        """Share of the prompts with two valid rulings whose orders disagree; None where there is no such prompt."""
-        judged = sum(verdict.outcome != "invalid" for verdict in self.verdicts)
-        return self.flips / judged if judged else None
+    def record(self, settings: JudgeSettings) -> dict[str, Any]:
+        """The content of judge.json: the same whether a run was interrupted or not."""
+        return {
+            "status": "judged",
+            "model": settings.model,
+            "family": judge_family(settings),
+            "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
+            "gates": self.gates,
+            "calls": self.calls,
+            "errors": self.errors,
+            "tokens": self.tokens,
+        }
 
-    @property
-    def first_position_share(self) -> float | None:
-        """Share of decided calls that the first answer won; 0.5 is fair, None where nothing was decided."""
-        return self.first_position_wins / self.decided_calls if self.decided_calls else None
+
+def judge_family(settings: JudgeSettings) -> str:
+    """Who made the judge: as set, else by the model's name, else `unknown`."""
+    words = settings.model.lower().replace("/", "-").replace("_", "-").split("-")
+    by_name = (family for family, marks in FAMILIES.items() if any(word.startswith(marks) for word in words))
+    return settings.family or next(by_name, "unknown")
 
 
 def judge_answers(
@@ -55,11 +76,11 @@ def judge_answers(
     cache: Path,
     progress: Callable[[int, int], None],
 ) -> JudgeOutcome:
-    """Ask the judge about every prompt that both arms answered, in both orders, and join the two.
+    """Ask the judge about every prompt that both arms answered, in both orders, and join the two; ask the probes too.
 
     The judge sees answers, never reasoning; an answer that was never closed is judged as the empty text it is. A call
-    that fails after its retries makes its prompt `invalid` with the error's class as reason, and is asked again next
-    time; every call that was answered is in `cache` before the next begins.
+    that fails after its retries makes its prompt `invalid` with the error's class as reason; every call that was
+    answered is in `cache` before its place is given to the next, so that a killed run pays for none of them twice.
 
     Args:
         prompts: the frozen prompts; those without both answers get no verdict.
@@ -74,22 +95,36 @@ def judge_answers(
     if not settings.base_url:
         raise MedcotError("MEDCOT_JUDGE__BASE_URL is not set: there is no judge.", "Set it, or leave judging out.")
     pairs = answer_pairs(prompts, answers)
-    asked = {(pair[0].id, order): _call(pair, order, settings.model) for pair in pairs for order in ORDERS}
-    distinct = {call.key: call for call in asked.values()}
+    asked = {
+        prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in ORDERS] for prompt, texts in pairs
+    }
+    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()])
+    every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
+    distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
     try:
-        pending = [call for call in distinct.values() if call.key not in store.rulings]
+        pending = [call for key, call in distinct.items() if key not in store.rulings]
         cached = len(distinct) - len(pending)
         failures = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
     finally:
         store.close()
-    if len(failures) == len(distinct):
-        raise endpoint_refuses(settings, ", ".join(sorted(set(failures.values()))))
     answered = {key: store.rulings[key] for key in distinct if key not in failures}
     rulings = answered | {key: Ruling(key, "none", error) for key, error in failures.items()}
-    both = {pair[0].id: [rulings[asked[pair[0].id, order].key] for order in ORDERS] for pair in pairs}
-    counts = {"made": len(pending) - len(failures), "cached": cached, "failed": len(failures)}
-    return _outcome(both, list(answered.values()), counts)
+    both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
+    verdicts = tuple(_verdict(prompt_id, given) for prompt_id, given in both.items())
+    winners = [ruling.winner for given in both.values() for ruling in given]
+    unasked = list(failures.values()).count(NOT_ASKED)
+    return JudgeOutcome(
+        verdicts=verdicts,
+        gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
+        calls=_counts(list(answered.values())) | {"failed": len(failures) - unasked, "not_asked": unasked},
+        errors=dict(sorted(Counter(error for error in failures.values() if error != NOT_ASKED).items())),
+        tokens={
+            "prompt": sum(ruling.prompt_tokens for ruling in answered.values()),
+            "completion": sum(ruling.completion_tokens for ruling in answered.values()),
+        },
+        paid={"asked": len(pending) - unasked, "cached": cached},
+    )
 
 
 def answer_pairs(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[tuple[Prompt, dict[Arm, str]]]:
@@ -112,32 +147,23 @@ def answer_pairs(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[t
     return pairs
 
 
-def _call(pair: tuple[Prompt, dict[Arm, str]], order: Order, model: str) -> Call:
-    prompt, texts = pair
-    first, second = texts[order[0]], texts[order[1]]
-    content = [model, template_sha(prompt.language), order, prompt.prompt, texts["base"], texts["tuned"]]
-    return Call(hashlib.sha256(json.dumps(content).encode()).hexdigest(), prompt, first, second)
+def _shares(verdicts: Sequence[Verdict], winners: Sequence[Winner]) -> dict[str, tuple[int, int]]:
+    """Counts of the gates over the verdicts, and over the winners of their calls."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    invalid, first, second = outcomes.count("invalid"), winners.count("A"), winners.count("B")
+    return {
+        "flip_rate": (outcomes.count("inconsistent"), len(outcomes) - invalid),
+        "first_position_share": (first, first + second),
+        "invalid_rate": (invalid, len(outcomes)),
+    }
 
 
-def _outcome(both: dict[str, list[Ruling]], answered: list[Ruling], counts: dict[str, int]) -> JudgeOutcome:
-    """Rulings by prompt, in the order of `ORDERS`, and those that were answered, as the outcome."""
-    verdicts = tuple(_verdict(prompt_id, rulings) for prompt_id, rulings in both.items())
-    winners = [ruling.winner for rulings in both.values() for ruling in rulings]
-    return JudgeOutcome(
-        verdicts=verdicts,
-        calls={
-            **counts,
-            "invalid": sum(ruling.winner == "none" for ruling in answered),
-            "repaired": sum(ruling.repaired for ruling in answered),
-        },
-        tokens={
-            "prompt": sum(ruling.prompt_tokens for ruling in answered),
-            "completion": sum(ruling.completion_tokens for ruling in answered),
-        },
-        flips=sum(verdict.outcome == "inconsistent" for verdict in verdicts),
-        first_position_wins=winners.count("A"),
-        decided_calls=winners.count("A") + winners.count("B"),
-    )
+def _counts(answered: Sequence[Ruling]) -> dict[str, int]:
+    return {
+        "answered": len(answered),
+        "invalid": sum(ruling.winner == "none" for ruling in answered),
+        "repaired": sum(ruling.repaired for ruling in answered),
+    }
 
 
 def _verdict(prompt_id: str, rulings: list[Ruling]) -> Verdict:

@@ -34,8 +34,8 @@ $second
 </answer_b id="$id">
 
 哪个回答更好地遵循了指令和用户的意图？不相上下则为 tie。只输出 JSON。""",
-    "repair": """你的回复中读不出评判结果。请只输出一个 JSON 对象，例如 \
-{"winner": "tie", "reason": "……"}；winner 只能是 "A"、"B" 或 "tie"。""",
+    "repair": """你的回复中读不出评判结果。请只输出一个 JSON 对象：\
+{"winner": "A" 或 "B" 或 "tie", "reason": "一句话的理由"}""",
 }
 EN = {
     "system": """You are a careful judge of medical answers. Given a user's instruction and two answers (A and B), \
@@ -63,9 +63,10 @@ $second
 </answer_b id="$id">
 
 Which answer better follows the instruction and the user's intent? Say tie if they are equally good. Only the JSON.""",
-    "repair": """No verdict can be read from your reply. Write one JSON object only, such as \
-{"winner": "tie", "reason": "..."}; winner is "A", "B" or "tie".""",
+    "repair": """No verdict can be read from your reply. Write one JSON object only: \
+{"winner": "A" or "B" or "tie", "reason": "one sentence"}""",
 }
+"""No wording holds a verdict that could be read: a judge that repeats its instructions has given none."""
 LONGEST_QUOTE = 4000
 
 

@@ -1,196 +1,240 @@
-"""Negative log-likelihood of held-out rows under both arms, by segment.
+"""Negative log-likelihood of texts under both arms, token by token, from one loaded model.
 
-Belongs here: the definition of perplexity, and measuring it from one loaded model.
-Does not: intervals (statistics.py), which rows are held out (corpus/splits.py).
+Belongs here: which texts are measured, how they are tokenised, and measuring them.
+Does not: perplexities and intervals (perplexity_figures.py), which rows are held out (corpus/splits.py).
 """
 
 import dataclasses
-import math
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.chat import EncodedRow, encode_row
+from medcot_pipeline.chat import encode_row
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import ARMS, Arm
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import PerplexitySettings
 
-SEGMENTS = ("reasoning", "answer")
-LOGIT_CHUNK = 256
-"""Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB."""
+LOGIT_CHUNKS = {"cpu": 32, "cuda": 256}
+"""Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB.
+
+On a CPU a smaller piece stays nearer the cache; benchmarks/evaluation.py shows what that is worth.
+"""
 
 EXAMPLE_SCHEMA = {
+    "set": pl.String,  # test, train or general
     "row_id": pl.String,
     "language": pl.String,
+    "group_id": pl.String,  # near-duplicates share one
     "arm": pl.String,
-    "segment": pl.String,
-    "nll": pl.Float64,
+    "segment": pl.String,  # prompt, reasoning or answer; text of a general passage
+    "nll": pl.Float64,  # nats, over the segment's tokens
     "tokens": pl.Int64,
-    "bytes": pl.Int64,
+    "text_nll": pl.Float64,  # nats, over its tokens that are text, without marks such as the end token
+    "bytes": pl.Int64,  # of that text in UTF-8
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class HeldOutRow:
-    """A held-out row with its tokens and the UTF-8 bytes of its segments (special tokens not counted)."""
+class Passage:
+    """A text that has nothing to do with the training: what both arms should know alike."""
 
+    id: str
+    language: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A text to measure: the token ids of its segments, in order. The first token of all is given, not predicted."""
+
+    set: str
     row_id: str
     language: str
-    encoded: EncodedRow
-    segment_bytes: dict[str, int]
+    group_id: str
+    segments: dict[str, list[int]]
+
+    @property
+    def ids(self) -> list[int]:
+        """All ids, in order."""
+        return list(itertools.chain(*self.segments.values()))
 
 
 @dataclasses.dataclass(frozen=True)
 class Likelihoods:
-    """One line per row, arm and segment (`EXAMPLE_SCHEMA`; nll in nats), and what was left out."""
+    """Lines of `EXAMPLE_SCHEMA`, the held-out rows left out as too long, and how far the arms lie apart at most.
+
+    `max_logit_difference` is the largest difference between the arms in the log-likelihood of any token, nats; 0 means
+    an adapter without effect.
+    """
 
     examples: pl.DataFrame
     left_out: int
     max_logit_difference: float
 
 
-def measure(base: Path, adapter: Path, held_out: pl.DataFrame, settings: PerplexitySettings, say: Say) -> Likelihoods:
-    """Negative log-likelihood of the completions of held-out rows, with the adapter off and on.
+def measure(
+    base: Path,
+    adapter: Path,
+    splits: pl.DataFrame,
+    passages: Sequence[Passage],
+    settings: PerplexitySettings,
+    say: Say,
+) -> Likelihoods:
+    """Negative log-likelihood of held-out rows, of some training rows and of general passages, adapter off and on.
 
-    The completion is everything after the prompt: reasoning, `</think>`, answer, end token. Rows are measured in
-    padded batches of like length; no row is packed or cut, longer ones are left out and counted.
+    Rows are measured whole, prompt included, in padded batches of like length; none is packed or cut. Rows above
+    `settings.max_row_tokens` are left out, and among the held-out ones counted.
+
+    Args:
+        base: folder of the base model.
+        adapter: folder of the adapter.
+        splits: `row_id`, `split`, `group_id`, `language`, `question`, `reasoning`, `answer`: str.
+        passages: general texts.
+        settings: how many rows, how long, how many at once.
+        say: where progress goes.
 
     Raises:
         MedcotError: no held-out row fits.
     """
     quiet()
     tokenizer = load_tokenizer(base)
-    rows, left_out = choose_held_out(tokenizer, held_out, settings)
-    model = load_arms(base, adapter)
-    progress = Progress("perplexity", say)
-    records: list[dict[str, Any]] = []
-    batches = list(_batches(rows, settings.batch_size))
-    total = len(rows) * len(ARMS)
-    for batch in batches:
-        for arm in ARMS:
-            with as_arm(model, arm) as arm_model:
-                records += _batch_records(arm_model, arm, batch, tokenizer.pad_token_id)
-            progress(len(records) // len(SEGMENTS), total)
-    difference = max_logit_difference(model, batches[0][:1], tokenizer.pad_token_id)
-    examples = pl.DataFrame(records, schema=EXAMPLE_SCHEMA).sort("row_id", "arm", "segment")
-    return Likelihoods(examples, left_out, difference)
-
-
-def choose_held_out(
-    tokenizer: Any, held_out: pl.DataFrame, settings: PerplexitySettings
-) -> tuple[list[HeldOutRow], int]:
-    """Rows to measure, in the order of their id, and how many were left out as too long."""
-    rows: list[HeldOutRow] = []
-    too_long = 0
-    for record in held_out.sort("row_id").iter_rows(named=True):
-        encoded = encode_row(tokenizer, record["question"], record["reasoning"], record["answer"])
-        if len(encoded.input_ids) > settings.max_row_tokens:
-            too_long += 1
-        elif settings.max_rows is None or len(rows) < settings.max_rows:
-            sizes = {name: len(record[name].strip().encode("utf-8")) for name in SEGMENTS}
-            rows.append(HeldOutRow(record["row_id"], record["language"], encoded, sizes))
-    if not rows:
+    limit = settings.max_row_tokens
+    held_out = list(encode_split(tokenizer, splits, "test"))
+    fitting = [text for text in held_out if len(text.ids) <= limit]
+    if not fitting:
         raise MedcotError(
-            f"No held-out row has at most {settings.max_row_tokens:,} tokens ({too_long:,} are longer).",
+            f"No held-out row has at most {limit:,} tokens ({len(held_out):,} are longer).",
             "Raise MEDCOT_PERPLEXITY__MAX_ROW_TOKENS, or give more rows.",
         )
-    return rows, too_long
+    trained = (text for text in encode_split(tokenizer, splits, "train") if len(text.ids) <= limit)
+    texts = [
+        *fitting[: settings.max_rows],
+        *itertools.islice(trained, settings.train_rows),
+        *(encode_passage(tokenizer, passage) for passage in passages),
+    ]
+    examples, difference = measure_texts(load_arms(base, adapter), tokenizer, texts, settings.batch_size, say)
+    return Likelihoods(examples, len(held_out) - len(fitting), difference)
 
 
-def _batches(rows: list[HeldOutRow], size: int) -> Iterator[list[HeldOutRow]]:
-    by_length = sorted(rows, key=lambda row: (len(row.encoded.input_ids), row.row_id))
-    for start in range(0, len(by_length), size):
-        yield by_length[start : start + size]
+def encode_split(tokenizer: Any, splits: pl.DataFrame, split: str) -> Iterator[Text]:
+    """Rows of a split in the order of their id, as training sees them."""
+    for row in splits.filter(split=split).sort("row_id").iter_rows(named=True):
+        encoded = encode_row(tokenizer, row["question"], row["reasoning"], row["answer"])
+        segments = {"prompt": encoded.prompt, "reasoning": encoded.reasoning, "answer": encoded.answer}
+        yield Text(split, row["row_id"], row["language"], row["group_id"], segments)
 
 
-def token_nll(model: Any, rows: list[EncodedRow], pad_token_id: int) -> list[Any]:
-    """Negative log-likelihood of every completion token, a float64 tensor [completion tokens] per row, in nats.
+def encode_passage(tokenizer: Any, passage: Passage) -> Text:
+    """A passage behind the token that texts begin with: the begin token, or the end token where there is none."""
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    segments = {"prompt": [first], "text": tokenizer.encode(passage.text, add_special_tokens=False)}
+    return Text("general", passage.id, passage.language, passage.id, segments)
 
-    The position before a token predicts it, so the last prompt token predicts the first of the completion.
+
+def measure_texts(
+    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int, say: Say
+) -> tuple[pl.DataFrame, float]:
+    """Lines of `EXAMPLE_SCHEMA`, and the largest difference between the arms in the log-likelihood of a token.
+
+    The longest come first: a batch that does not fit into memory is met at once, and time left is not underestimated.
+    """
+    progress = Progress("perplexity", say)
+    records: list[dict[str, Any]] = []
+    difference, done, total = 0.0, 0, len(texts) * len(ARMS)
+    ordered = sorted(texts, key=lambda text: (-len(text.ids), text.set, text.row_id))
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
+        losses = {}
+        for arm in ARMS:
+            with as_arm(model, arm) as arm_model:
+                losses[arm] = token_nll(arm_model, [text.ids for text in batch], tokenizer.pad_token_id)
+            for text, tokens in zip(batch, losses[arm], strict=True):
+                records += _segments(text, arm, tokens, tokenizer)
+            done += len(batch)
+            progress(done, total, "texts, both arms")
+        changes = (tuned - base for base, tuned in zip(losses["base"], losses["tuned"], strict=True))
+        difference = max(difference, *(float(change.abs().max()) for change in changes))
+    return pl.DataFrame(records, schema=EXAMPLE_SCHEMA).sort("set", "row_id", "arm", "segment"), difference
+
+
+def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> list[Any]:
+    """Negative log-likelihood of every token but the first: a float64 tensor [tokens - 1] per row, in nats.
+
+    Rows are padded on the right, so that no token sees padding. Logits stand in memory a few positions at a time
+    (`LOGIT_CHUNKS`): those of a whole batch would be gigabytes.
     """
     import torch
 
-    width = max(len(row.input_ids) for row in rows)
-    device = model.device
-    ids = torch.tensor([row.input_ids + [pad_token_id] * (width - len(row.input_ids)) for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows], device=device)
-    decoder = model.get_base_model()
-    result = []
+    lengths = [len(row) for row in rows]
+    padding = [max(lengths) - length for length in lengths]
+    split: Any = torch.Tensor.split
+    ids = torch.tensor([[*row, *[pad_token_id] * more] for row, more in zip(rows, padding, strict=True)])
+    mask = torch.tensor([[1] * length + [0] * more for length, more in zip(lengths, padding, strict=True)])
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    decoder, chunk = model.get_base_model(), LOGIT_CHUNKS[model.device.type]
     with torch.no_grad():
         hidden = decoder.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-        for at, row in enumerate(rows):
-            start, end = len(row.prompt), len(row.input_ids)
-            pieces = []
-            for first in range(start, end, LOGIT_CHUNK):
-                last = min(first + LOGIT_CHUNK, end)
-                logits = decoder.lm_head(hidden[at, first - 1 : last - 1]).float()
-                pieces.append(torch.nn.functional.cross_entropy(logits, ids[at, first:last], reduction="none"))
-            result.append(torch.cat(pieces).double().cpu())
-    return result
+        scored = mask[:, 1:].bool()
+        states, targets = hidden[:, :-1][scored], ids[:, 1:][scored]
+        pieces = [
+            _cross_entropy(decoder.lm_head(some).float(), wanted)
+            for some, wanted in zip(split(states, chunk), split(targets, chunk), strict=True)
+        ]
+    return list(split(torch.cat(pieces).double().cpu(), [length - 1 for length in lengths]))
 
 
-def _batch_records(model: Any, arm: Arm, batch: list[HeldOutRow], pad_token_id: int) -> list[dict[str, Any]]:
-    records = []
-    for row, losses in zip(batch, token_nll(model, [row.encoded for row in batch], pad_token_id), strict=True):
-        middle = len(row.encoded.reasoning)
-        for segment, part in zip(SEGMENTS, (losses[:middle], losses[middle:]), strict=True):
-            records.append(
-                {
-                    "row_id": row.row_id,
-                    "language": row.language,
-                    "arm": arm,
-                    "segment": segment,
-                    "nll": float(part.sum()),
-                    "tokens": len(part),
-                    "bytes": row.segment_bytes[segment],
-                }
-            )
-    return records
+def _cross_entropy(logits: Any, targets: Any) -> Any:
+    """-log softmax(logits)[target], in place: a second copy of the logits would take longer than the model."""
+    wanted = logits.gather(1, targets[:, None])[:, 0]
+    largest = logits.amax(1, keepdim=True)
+    return logits.sub_(largest).exp_().sum(1).log_() + largest[:, 0] - wanted
 
 
-def max_logit_difference(model: Any, batch: list[HeldOutRow], pad_token_id: int) -> float:
-    """Largest difference in a completion token's log-likelihood between the arms; 0 means an adapter without effect."""
-    both = []
-    for arm in ARMS:
-        with as_arm(model, arm) as arm_model:
-            both.append(token_nll(arm_model, [row.encoded for row in batch], pad_token_id))
-    return max(float((base - tuned).abs().max()) for base, tuned in zip(*both, strict=True))
+def _segments(text: Text, arm: Arm, losses: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:
+    """One record per segment; `losses` begins with the second token. Added tokens, such as `</think>`, are marks."""
+    marks = tokenizer.added_tokens_decoder
+    start = 0
+    for segment, ids in text.segments.items():
+        if start == 0:
+            ids, start = ids[1:], 1
+        nll = losses[start - 1 : start - 1 + len(ids)].tolist()
+        start += len(ids)
+        if not ids:
+            continue
+        kept = [token for token in ids if token not in marks]
+        yield {
+            "set": text.set,
+            "row_id": text.row_id,
+            "language": text.language,
+            "group_id": text.group_id,
+            "arm": arm,
+            "segment": segment,
+            "nll": sum(nll),
+            "tokens": len(ids),
+            "text_nll": sum(loss for loss, token in zip(nll, ids, strict=True) if token not in marks),
+            "bytes": len(tokenizer.decode(kept).encode("utf-8")),
+        }
 
 
-def by_row(examples: pl.DataFrame) -> pl.DataFrame:
-    """One line per row: row_id, language, tokens, base_nll, tuned_nll (f64, nats over the whole completion)."""
-    totals = examples.group_by("row_id", "language", "arm").agg(pl.col("nll").sum(), pl.col("tokens").sum())
-    wide = totals.pivot("arm", index=["row_id", "language", "tokens"], values="nll")
-    return wide.rename({"base": "base_nll", "tuned": "tuned_nll"}).sort("row_id")
+def read_passages(path: Path) -> list[Passage]:
+    """General passages out of a JSONL file with id, language and text.
 
-
-def summarise(examples: pl.DataFrame) -> dict[str, Any]:
-    """Figures that need no resampling: perplexity by segment, bits per byte, share of rows improved.
-
-    Perplexity is exp(sum of nll / sum of tokens); bits per byte leave out the tokens that are no text of the row only
-    in their bytes, so that they compare arms, not tokenizers.
+    Raises:
+        MedcotError: no such file, or a line that is no passage.
     """
-    segments = {
-        segment: {arm: perplexity(examples.filter(segment=segment, arm=arm)) for arm in ARMS} for segment in SEGMENTS
-    }
-    bits = {
-        arm: float(totals["nll"].sum()) / (math.log(2) * int(totals["bytes"].sum()))
-        for arm in ARMS
-        for totals in [examples.filter(arm=arm)]
-    }
-    rows = by_row(examples)
-    return {
-        "rows": rows.height,
-        "segments": segments,
-        "bits_per_byte": bits,
-        "share_improved": (rows["tuned_nll"] < rows["base_nll"]).mean(),
-    }
-
-
-def perplexity(examples: pl.DataFrame) -> float:
-    """exp(sum of nll / sum of tokens) of some lines of `EXAMPLE_SCHEMA`."""
-    return math.exp(float(examples["nll"].sum()) / int(examples["tokens"].sum()))
+    if not path.is_file():
+        raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
+    passages = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if line.strip():
+            try:
+                passages.append(Passage(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise MedcotError(f"{path}, line {number:,}: not a passage ({error}).") from error
+    return passages

@@ -3,9 +3,13 @@
 Belongs here: one pure function per rule, and the paired table of both arms.
 Does not: whether an answer is right or better (judge and human review), reading files, drawing tables.
 
-A constraint in a prompt is `{"rule": NAME, "value": VALUE}`, with NAME out of `CONSTRAINT_RULES`.
+A constraint in a prompt is `{"rule": NAME, "value": VALUE}`, with NAME out of `CONSTRAINT_RULES`. It is checked twice:
+strictly, on the answer as it stands, and loosely, where one of the usual wrappings around an answer may be taken off
+(Zhou et al. 2023, IFEval).
 """
 
+import dataclasses
+import json
 import re
 import unicodedata
 import zlib
@@ -14,7 +18,7 @@ from typing import Any
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
-from medcot_pipeline.evaluation.statistics import sign_test_p
+from medcot_pipeline.evaluation.statistics import pass_rate_uplift, sign_test_p
 
 LOOP_RATIO = 0.25
 """Compressed bytes per byte below which text repeats itself.
@@ -38,6 +42,7 @@ _ITEM = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
+_FENCED = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
 
 
 def think_closed(prompt: Prompt, answer: Answer) -> bool:
@@ -102,6 +107,15 @@ def must_not_contain(answer: Answer, value: str | list[str]) -> bool:
     return not any(_plain(text) in _plain(answer.answer) for text in _texts(value))
 
 
+def json_keys(answer: Answer, value: str | list[str]) -> bool:
+    """The answer is one JSON object that has the given keys."""
+    try:
+        found = json.loads(answer.answer)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and set(_texts(value)) <= set(found)
+
+
 FORMAT_RULES: Mapping[str, Callable[[Prompt, Answer], bool]] = {
     "think_closed": think_closed,
     "answer_present": answer_present,
@@ -114,6 +128,7 @@ CONSTRAINT_RULES: Mapping[str, Callable[[Answer, Any], bool]] = {
     "exact_items": exact_items,
     "must_contain": must_contain,
     "must_not_contain": must_not_contain,
+    "json_keys": json_keys,
 }
 MEANINGS: Mapping[str, str] = {
     "think_closed": "reasoning block closed once",
@@ -125,27 +140,58 @@ MEANINGS: Mapping[str, str] = {
     "exact_items": "exactly the asked number of items",
     "must_contain": "says what was asked for",
     "must_not_contain": "leaves out what was excluded",
+    "json_keys": "is a JSON object with the asked keys",
 }
 
 
-def check_answer(prompt: Prompt, answer: Answer) -> dict[str, bool]:
+def check_answer(prompt: Prompt, answer: Answer, *, loose: bool = False) -> dict[str, bool]:
     """Which rules the answer passes: every format rule, and the constraints that the prompt carries.
 
-    A rule that the prompt carries more than once passes when it passes each time. An empty answer fails every
-    constraint: saying nothing is no way to keep a limit.
+    A rule that the prompt carries more than once passes when it passes each time. An answer that is empty, or was cut
+    at the token limit, fails every constraint: saying nothing, or not coming to an end, is no way to keep a limit.
+
+    Args:
+        prompt: the prompt.
+        answer: an answer to it.
+        loose: a constraint passes where the answer passes without one of its wrappings (`unwrapped`).
 
     Raises:
         MedcotError: a constraint names no known rule, or its value has the wrong type.
     """
     outcome = {name: rule(prompt, answer) for name, rule in FORMAT_RULES.items()}
+    whole = outcome["answer_present"] and outcome["finished"]
+    variants = unwrapped(answer) if loose else [answer]
     for constraint in prompt.constraints:
         name = _known_rule(prompt, constraint)
-        passed = outcome["answer_present"] and CONSTRAINT_RULES[name](answer, constraint["value"])
+        passed = whole and any(CONSTRAINT_RULES[name](variant, constraint["value"]) for variant in variants)
         outcome[name] = outcome.get(name, True) and passed
     return outcome
 
 
-def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> list[dict[str, Any]]:
+def unwrapped(answer: Answer) -> list[Answer]:
+    """The answer as it is, without its first line, its last line or both, each without asterisks, and fenced blocks."""
+    lines = answer.answer.strip().split("\n")
+    texts = [answer.answer, *("\n".join(part) for part in (lines[1:], lines[:-1], lines[1:-1]))]
+    texts += [text.replace("*", "") for text in texts] + _FENCED.findall(answer.answer)
+    return [dataclasses.replace(answer, answer=text) for text in texts if text.strip()]
+
+
+def instruction_rates(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
+    """Prompts with constraints of which every constraint is kept, `strict` and `loose`.
+
+    Returns:
+        The columns of `rule_table` without `rule`, and `absolute` and `relative` (`pass_rate_uplift`).
+    """
+    asked, given, rates = [prompt for prompt in prompts if prompt.constraints], list(answers), {}
+    for name, loose in (("strict", False), ("loose", True)):
+        checks = paired_checks(asked, given, loose=loose).values()
+        kept = [tuple(all(arm[rule] for rule in arm if rule in CONSTRAINT_RULES) for arm in pair) for pair in checks]
+        counts = compare([(base, tuned) for base, tuned in kept])
+        rates[name] = counts | pass_rate_uplift(counts["base_pass"], counts["tuned_pass"], counts["n"])
+    return rates
+
+
+def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False) -> list[dict[str, Any]]:
     """Both arms' passes, rule by rule, over the prompts that both arms answered.
 
     Returns:
@@ -153,7 +199,7 @@ def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> list[dic
         and `mcnemar_p`: McNemar's exact test (two-sided binomial on the prompts where the arms differ; None without
         such prompts). Not corrected for the number of rules. Rules that apply to no prompt have no row.
     """
-    checks = paired_checks(prompts, answers)
+    checks = paired_checks(prompts, answers, loose=loose)
     rows = []
     for rule in (*FORMAT_RULES, *CONSTRAINT_RULES):
         pairs = [(base[rule], tuned[rule]) for base, tuned in checks.values() if rule in base]
@@ -176,13 +222,13 @@ def compare(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 
 def paired_checks(
-    prompts: Sequence[Prompt], answers: Iterable[Answer]
+    prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False
 ) -> dict[str, tuple[dict[str, bool], dict[str, bool]]]:
     """`check_answer` of (base, tuned) by prompt id, for the prompts that both arms answered, in the prompts' order."""
     found: dict[tuple[str, Arm], Answer] = {(answer.prompt_id, answer.arm): answer for answer in answers}
     pairs = {prompt.id: (prompt, found.get((prompt.id, "base")), found.get((prompt.id, "tuned"))) for prompt in prompts}
     return {
-        name: (check_answer(prompt, base), check_answer(prompt, tuned))
+        name: (check_answer(prompt, base, loose=loose), check_answer(prompt, tuned, loose=loose))
         for name, (prompt, base, tuned) in pairs.items()
         if base and tuned
     }

@@ -4,7 +4,7 @@ Belongs here: pure functions from numbers or verdicts to estimates, intervals an
 Does not: measuring anything, reading files, wording (report.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medcot_pipeline.errors import MedcotError
@@ -54,7 +54,33 @@ def paired_bootstrap_perplexity(
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = {"base": drawn[0] / drawn[2], "tuned": drawn[1] / drawn[2], "ratio": (drawn[1] - drawn[0]) / drawn[2]}
     values = {"base": point[0] / point[2], "tuned": point[1] / point[2], "ratio": (point[1] - point[0]) / point[2]}
-    return {name: _interval(np.exp(values[name]), np.exp(logs[name])) for name in values}
+    return {name: interval(np.exp(values[name]), np.exp(logs[name])) for name in values}
+
+
+def bootstrap_perplexity_gap(
+    held_out_nll: Sequence[float],
+    held_out_tokens: Sequence[int],
+    trained_nll: Sequence[float],
+    trained_tokens: Sequence[int],
+    resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """Perplexity on held-out rows over perplexity on training rows of one arm, with a 95 % percentile interval.
+
+    The two samples are independent, so each is resampled apart. Arguments as in `paired_bootstrap_perplexity`.
+
+    Returns:
+        `value`, `low`, `high`; 1 means no gap.
+    """
+    import numpy as np
+
+    held_out = np.array([held_out_nll, held_out_tokens], dtype=np.float64)
+    trained = np.array([trained_nll, trained_tokens], dtype=np.float64)
+    drawn = [_resampled_sums(held_out, resamples, seed), _resampled_sums(trained, resamples, seed + 1)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = drawn[0][0] / drawn[0][1] - drawn[1][0] / drawn[1][1]
+    point = held_out.sum(axis=1), trained.sum(axis=1)
+    return interval(np.exp(point[0][0] / point[0][1] - point[1][0] / point[1][1]), np.exp(logs))
 
 
 def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> dict[str, Any]:
@@ -87,7 +113,7 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
     net: dict[str, float | None] = {"value": None, "low": None, "high": None}
     if n:
         drawn = _resampled_sums(np.array(list(per_prompt.values()), dtype=np.float64).T, resamples, seed)
-        net = {**_interval((wins - losses) / n, drawn[0] / drawn[1])}
+        net = {**interval((wins - losses) / n, drawn[0] / drawn[1])}
     return {
         "n": n,
         "wins": wins,
@@ -120,6 +146,35 @@ def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> dict[str, float
     }
 
 
+def pass_rate_intervals(counts: Mapping[str, int], resamples: int, seed: int) -> dict[str, dict[str, float | None]]:
+    """`pass_rate_uplift` with 95 % intervals; the bootstrap resamples prompts, both arms together.
+
+    Args:
+        counts: `n`, `base_pass`, `base_only` and `tuned_only`, prompts.
+        resamples: bootstrap resamples.
+        seed: the same seed gives the same intervals.
+
+    Returns:
+        `base` and `tuned` (pass rates), `absolute` and `relative`, each with `value`, `low`, `high`; None where it is
+        not defined. A resample in which the base passes nothing is left out of the interval of `relative`.
+    """
+    import numpy as np
+
+    n, base_only, tuned_only = counts["n"], counts["base_only"], counts["tuned_only"]
+    nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    found = dict.fromkeys(("base", "tuned", "absolute", "relative"), nothing)
+    if not n:
+        return found
+    both = counts["base_pass"] - base_only
+    cells = np.array([both, base_only, tuned_only, n - both - base_only - tuned_only])
+    drawn = np.vstack([cells, np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)])
+    base, tuned = (drawn[:, 0] + drawn[:, 1]) / n, (drawn[:, 0] + drawn[:, 2]) / n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(base > 0, tuned / base - 1, np.nan)
+    rates = {"base": base, "tuned": tuned, "absolute": tuned - base, "relative": relative}
+    return found | {name: {**interval(rate[0], rate[1:])} for name, rate in rates.items() if not np.isnan(rate[0])}
+
+
 def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
     """Column sums of rows drawn with replacement: (k, rows) gives (k, resamples), with bounded memory."""
     import numpy as np
@@ -136,8 +191,8 @@ def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -
     return sums
 
 
-def _interval(value: float, resampled: "NDArray[np.float64]") -> dict[str, float]:
-    """The estimate with its percentile interval."""
+def interval(value: float, resampled: "NDArray[np.float64]") -> dict[str, float]:
+    """The estimate with the percentile interval of its resamples, those that are no number left out."""
     import numpy as np
 
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

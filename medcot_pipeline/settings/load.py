@@ -21,7 +21,6 @@ from medcot_pipeline.settings.models import Settings
 PREFIX = "MEDCOT_"
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"
-SECRET = "judge.api_key"
 
 
 def project_root() -> Path:
@@ -96,8 +95,9 @@ def _read_profile(name: str) -> dict[str, Any]:
     for setting in _leaf_names(values, set(known)):
         if setting not in known:
             raise MedcotError(f"Profile {name}: unknown setting {setting}{_nearest(setting, known)}.")
-        if setting == SECRET:
-            raise MedcotError(f"Profile {name}: {setting} is a secret.", "Set MEDCOT_JUDGE__API_KEY instead.")
+        if _is_secret(tuple(setting.split("."))):
+            variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
+            raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable} instead.")
     return values
 
 

@@ -200,13 +200,29 @@ class TrainingSettings(Section):
 
 
 class PerplexitySettings(Section):
-    """Perplexity of both arms on held-out rows."""
+    """Perplexity of both arms: on held-out rows, on some training rows, and on general texts."""
 
     max_rows: Count | None = Field(None, description="test rows measured (all by default)")
+    train_rows: int = Field(200, ge=0, description="training rows measured, for the overfitting gap")
+    general_texts: Path = Field(
+        Path("data/general/passages.jsonl"), description="JSONL: id, language, text; what tuning should not forget"
+    )
     max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
     batch_size: Count = Field(4, description="rows in a batch")
     bootstrap_resamples: Count = 10_000
     seed: int = 7
+
+
+class EndpointSettings(Section):
+    """An OpenAI-compatible endpoint that serves both arms, each under a name of its own."""
+
+    base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1")
+    base_model: str = Field("", description="name of the base model there")
+    tuned_model: str = Field("", description="name of the base model with the adapter there")
+    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
+    concurrency: Count = Field(8, description="calls in flight")
+    timeout_s: float = Field(600.0, gt=0.0, description="seconds for one call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
 
 
 class AnswerSettings(Section):
@@ -219,6 +235,33 @@ class AnswerSettings(Section):
     top_p: float = Field(0.95, gt=0.0, le=1.0)
     batch_size: Count = Field(8, description="prompts in a batch; part of what a sampled answer depends on")
     seed: int = 11
+    backend: Literal["model", "endpoint"] = Field(
+        "model", description="who writes both arms' answers: the loaded model, or an endpoint that serves both"
+    )
+    endpoint: EndpointSettings = EndpointSettings()
+
+    @model_validator(mode="after")
+    def _endpoint_serves_both_arms(self) -> "AnswerSettings":
+        there = self.endpoint
+        if self.backend == "endpoint" and not (there.base_url and there.base_model and there.tuned_model):
+            raise ValueError("backend=endpoint needs endpoint.base_url, endpoint.base_model and endpoint.tuned_model")
+        if self.backend == "endpoint" and there.base_model == there.tuned_model:
+            raise ValueError(f"both arms are {there.base_model!r} at the endpoint: each needs a name of its own")
+        return self
+
+
+class ExamSettings(Section):
+    """Multiple-choice exams of medical knowledge, asked through lm-eval."""
+
+    folder: Path | None = Field(
+        None, description="folder of JSONL files with question, options, answer; none means not measured"
+    )
+    max_questions: Count = Field(200, description="questions of each file, from the top")
+    max_new_tokens: Count = Field(1024, description="longest answer, tokens")
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    batch_size: Count = Field(8, description="questions in a batch; part of what a sampled answer depends on")
+    seed: int = 13
 
 
 class JudgeSettings(Section):
@@ -226,10 +269,12 @@ class JudgeSettings(Section):
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
     model: str = Field("", description="the judge's name at the endpoint")
+    family: str = Field("", description="who made the judge, such as openai or qwen; by the model's name where empty")
     api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
     concurrency: Count = Field(4, description="calls in flight")
-    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
+    max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
 
     @model_validator(mode="after")
     def _endpoint_needs_model(self) -> "JudgeSettings":
@@ -243,6 +288,7 @@ class ReviewSettings(Section):
 
     folder: Path = Field(Path("reviews"), description="verdict files, relative to the data folder")
     salt: str = Field("review-1", description="changes the side each arm is shown on, and the order")
+    repeats: int = Field(10, ge=0, description="items shown a second time, sides swapped")
 
 
 class ReportSettings(Section):
@@ -281,6 +327,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     perplexity: PerplexitySettings = PerplexitySettings()
     answers: AnswerSettings = AnswerSettings()
+    exams: ExamSettings = ExamSettings()
     judge: JudgeSettings = JudgeSettings()
     review: ReviewSettings = ReviewSettings()
     report: ReportSettings = ReportSettings()

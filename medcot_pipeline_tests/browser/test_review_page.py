@@ -1,5 +1,6 @@
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
-from medcot_pipeline.evaluation.review import build_pack, read_review, render_page
+from medcot_pipeline.evaluation.review import build_pack, build_second_look, render_page
+from medcot_pipeline.evaluation.review_join import HumanReview, join_review, load_review
+from medcot_pipeline.evaluation.review_server import ReviewServer
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable on PATH: the review page is not tried")
@@ -33,7 +36,8 @@ ANSWERS = [
     answer("c", "base", ""),
     answer("c", "tuned", "Less salt, more walking, less alcohol."),
 ]
-PACK, KEY = build_pack(PROMPTS, ANSWERS, "salt")
+PACK, KEY = build_pack(PROMPTS, ANSWERS, "salt", 1)
+SECOND = build_second_look(PACK, KEY, {"a", "c"}, "王 医生")
 
 
 @pytest.fixture(scope="module")
@@ -62,40 +66,112 @@ def exported(page: Page, folder: Path) -> Path:
     return path
 
 
+def joined(path: Path) -> HumanReview:
+    return join_review(load_review(path), [KEY], path)
+
+
 def test_a_review_by_keyboard_survives_a_reload_and_its_export_is_joined(page: Page, tmp_path: Path) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.fill("#reviewer", "王 医生")
     page.fill("#qualification", "心内科主治医师")
     page.locator("h1").click()
-    page.keyboard.press("1")
-    page.fill("#comment", "3 分钟内应就医；按 1 不换题")
-    page.locator("#right input").check()
-    page.keyboard.press("2")
+    for key in ("1", "i", "c"):
+        page.keyboard.press(key)
+    page.keyboard.type("3 分钟内应就医；按 1 不换题")
+    for key in ("Escape", "2"):
+        page.keyboard.press(key)
     page.reload()
-    expect(page.locator("#count")).to_have_text("已评 2/3")
-    expect(page.locator("#number")).to_have_text("第 3 题，共 3 题")
+    expect(page.locator("#count")).to_have_text("已评 2/4")
+    expect(page.locator("#number")).to_have_text("第 3 题，共 4 题")
     page.keyboard.press("3")
+    expect(page.locator("#guess")).to_be_visible()
+    page.keyboard.press("1")
     expect(page.locator("#note")).to_have_text("全部评完，请导出。")
+    page.keyboard.press("4")
+    for _ in range(2):
+        page.keyboard.press("k")
+    expect(page.locator("#guess")).to_be_hidden()
     page.keyboard.press("k")
+    page.keyboard.press("j")
     expect(page.locator("#comment")).to_have_value("3 分钟内应就医；按 1 不换题")
     path = exported(page, tmp_path)
     assert path.name == f"review-王-医生-{PACK['pack'][:8]}.json"
-    assert all(each["ms"] >= 0 for each in json.loads(path.read_text())["verdicts"])
-    review = read_review(path, KEY)
-    sides = KEY["sides"]
+    review, sides = joined(path), KEY["sides"]
     assert [verdict.outcome for verdict in review.verdicts] == [sides["1"]["left"], "tie", sides["3"]["right"]]
     assert [verdict.prompt_id for verdict in review.verdicts] == [sides[item]["prompt_id"] for item in "123"]
     assert (review.reviewer, review.qualification, review.missing) == ("王 医生", "心内科主治医师", 0)
     assert review.unsafe == {sides["2"]["right"]: [sides["2"]["prompt_id"]], sides["2"]["left"]: []}
+    assert len(review.repeated) == 1
+    assert review.guesses[{"tuned": "right", "base": "wrong"}[sides["4"]["left"]]] == 1
     assert {url.split(":")[0] for url in requests} <= {"file", "blob"}
+
+
+def test_an_export_can_be_imported_elsewhere_and_what_was_judged_there_stays(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    page.fill("#reviewer", "王 医生")
+    page.locator("h1").click()
+    for key in ("1", "2"):
+        page.keyboard.press(key)
+    path = exported(page, tmp_path)
+    with browser.new_context(accept_downloads=True) as context:
+        other = context.new_page()
+        other.goto(page.url)
+        other.locator("h1").click()
+        other.keyboard.press("3")
+        other.set_input_files("#file", path)
+        expect(other.locator("#note")).to_have_text("已导入 1 题；本页已有的评判保持不变。")
+        expect(other.locator("#reviewer")).to_have_value("王 医生")
+        verdicts = json.loads(exported(other, tmp_path).read_text())["verdicts"]
+    assert [entry["choice"] for entry in verdicts] == ["right", "tie"]
+
+
+def test_a_file_that_was_edited_is_not_imported(page: Page, tmp_path: Path) -> None:
+    page.fill("#reviewer", "王 医生")
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    path = exported(page, tmp_path)
+    path.write_text(path.read_text().replace('"left"', '"right"'))
+    page.set_input_files("#file", path)
+    expect(page.locator("#note")).to_have_text("这不是本页的评审文件，没有导入。")
+
+
+def test_what_is_served_is_saved_as_it_is_made_and_found_again_by_another_browser(
+    browser: Browser, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reviews"
+    with ReviewServer(0, [(PACK, KEY), SECOND], folder) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        for counted, keys in (("已评 0/4", "12"), ("已评 2/4", "3")):
+            with browser.new_context() as context:
+                page = context.new_page()
+                page.set_default_timeout(5000)
+                page.goto(server.address)
+                page.fill("#reviewer", "王 医生")
+                page.locator("h1").click()
+                expect(page.locator("#count")).to_have_text(counted)
+                if keys == "3":
+                    for _ in range(2):
+                        page.keyboard.press("j")
+                for key in keys:
+                    page.keyboard.press(key)
+                expect(page.locator("#note")).to_have_text(f"已存入 review-王-医生-{PACK['pack'][:8]}.json")
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"{server.address}{SECOND[0]['pack'][:8]}")
+            expect(page.locator("h1")).to_have_text("盲法复评")
+            expect(page.locator("#reviewer")).to_have_value("王 医生")
+        server.shutdown()
+    (path,) = folder.iterdir()
+    assert joined(path).missing == 1
 
 
 def test_answers_are_shown_as_text_whatever_they_contain_and_no_arm_is_named(page: Page) -> None:
     seen = []
     for _ in PACK["items"]:
         seen.append(page.locator("main").inner_text())
-        page.keyboard.press("j")
+        page.keyboard.press("ArrowRight")
     assert any(MARKUP in text for text in seen)
     assert any("（空白回答）" in text for text in seen)
     assert page.title() == f"Blind review {PACK['pack'][:8]}"
@@ -132,3 +208,17 @@ def test_the_page_speaks_english_and_fits_a_phone(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     left, right = page.locator("#left").bounding_box(), page.locator("#right").bounding_box()
     assert left and right and right["y"] > left["y"] + left["height"]
+
+
+def test_a_phone_is_touched_and_shows_the_guess_once_the_verdict_is_given(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "review.html").write_text(render_page(PACK), encoding="utf-8")
+    with browser.new_context(viewport={"width": 390, "height": 640}, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.goto((tmp_path / "review.html").as_uri())
+        for _ in PACK["items"]:
+            page.get_by_role("button", name="不相上下").tap()
+        guess, footer = page.locator("#guess").bounding_box(), page.locator("footer").bounding_box()
+        assert guess and footer and guess["y"] + guess["height"] <= footer["y"]
+        page.get_by_role("button", name="说不准").tap()
+        expect(page.locator("#count")).to_have_text("已评 4/4")

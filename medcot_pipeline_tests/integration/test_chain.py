@@ -1,7 +1,6 @@
 """The whole chain in the profile `tiny`, as a person runs it."""
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import time
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from medcot_pipeline.stages import STAGES
 from medcot_pipeline_tests.conftest import ROOT, Home
@@ -44,40 +42,6 @@ def test_med_o1_holds_the_training_split_with_all_its_reasoning(chain: Home) -> 
         for question, reasoning, answer in rows.select("question", "reasoning", "answer").iter_rows()
     )
     assert sorted((record["input"], record["output"]) for record in records) == expected
-
-
-def independent_perplexity(base: Path, adapter: Path | None, rows: list[dict[str, str]]) -> float:
-    """Perplexity by the library's own loss, a row at a time: no code of the project but the format, written out."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
-
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
-    model = AutoModelForCausalLM.from_pretrained(base, quantization_config=config, dtype=torch.float32)
-    model = (PeftModel.from_pretrained(model, adapter) if adapter else model).eval()
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    nll, count = 0.0, 0
-    for row in rows:
-        prompt = f"<｜begin▁of▁sentence｜><｜User｜>{row['question']}<｜Assistant｜><think>\n"
-        completion = f"{row['reasoning'].strip()}\n</think>\n\n{row['answer'].strip()}<｜end▁of▁sentence｜>"
-        start = tokenizer(prompt, add_special_tokens=False).input_ids
-        end = tokenizer(completion, add_special_tokens=False).input_ids
-        labels = torch.tensor([[-100] * len(start) + end])
-        with torch.no_grad():
-            loss = model(input_ids=torch.tensor([start + end]), labels=labels, use_cache=False).loss
-        nll, count = nll + float(loss) * len(end), count + len(end)
-    return math.exp(nll / count)
-
-
-@pytest.mark.parametrize("arm", ["base", "tuned"])
-def test_an_independent_computation_gives_the_same_perplexity(chain: Home, arm: str) -> None:
-    figures = json.loads((chain.current("perplexity_report") / "perplexity.json").read_text(encoding="utf-8"))
-    measured = {example["row_id"] for example in figures["examples"]}
-    splits = pl.read_parquet(chain.current("corpus_splits") / "rows.parquet")
-    rows = splits.filter(pl.col("row_id").is_in(measured)).to_dicts()
-    adapter = chain.current("qlora_adapter") if arm == "tuned" else None
-    independent = independent_perplexity(chain.current("base_model") / "weights", adapter, rows)
-    assert figures[arm]["value"] == pytest.approx(independent, rel=0.005)
 
 
 def test_a_second_sync_does_no_work(chain: Home) -> None:

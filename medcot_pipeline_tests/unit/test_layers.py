@@ -17,7 +17,19 @@ PACKAGE = Path(medcot_pipeline.__file__).parent
 DOMAIN = ("corpus", "chat", "training", "evaluation", "models")
 LEAVES = ("artifacts", "settings")
 ORCHESTRATION = ("assets", "automation", "cli", "console", "definitions", "instance")
-HEAVY = ("datasets", "matplotlib", "openai", "ray", "scipy", "torch", "transformers", "trl", "unsloth", "wandb")
+HEAVY = (
+    "datasets",
+    "matplotlib",
+    "openai",
+    "ray",
+    "scipy",
+    "statsmodels",
+    "torch",
+    "transformers",
+    "trl",
+    "unsloth",
+    "wandb",
+)
 
 LOAD = """
 import json, sys

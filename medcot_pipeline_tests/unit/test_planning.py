@@ -8,6 +8,7 @@ from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Man
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import PlanLine, differences, make_plan
 from medcot_pipeline.settings import Settings
+from medcot_pipeline.settings.models import EndpointSettings
 from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
 
 ALL = [stage.asset for stage in STAGES]
@@ -113,6 +114,8 @@ def test_an_asset_after_a_stale_one_waits_for_it(workspace: Workspace) -> None:
         ("training", {"max_gpu_memory_gb": 20.0}),
         ("perplexity", {"batch_size": 64}),
         ("judge", {"concurrency": 9, "timeout_s": 5.0, "max_retries": 1}),
+        ("answers", {"endpoint": EndpointSettings(base_url="http://127.0.0.1:9/v1", concurrency=2)}),
+        ("exams", {"max_questions": 3}),
         ("tracking", {"wandb_mode": "disabled"}),
         ("source", {"repository": "someone/else"}),
         ("base_model", {"seed": 5, "tiny_layers": 9}),

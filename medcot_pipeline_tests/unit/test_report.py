@@ -6,28 +6,51 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from medcot_pipeline.evaluation.records import Answer, Prompt
-from medcot_pipeline.evaluation.report import TEMPLATES, build_report, render_report
+from medcot_pipeline.evaluation.answer_figures import answer_figures
+from medcot_pipeline.evaluation.judge_gates import GATES, gates
+from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
+from medcot_pipeline.evaluation.report import build_report
+from medcot_pipeline.evaluation.report_page import TEMPLATES, render_report
 from medcot_pipeline.settings.models import ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
+VERDICTS: list[Verdict] = [Verdict(f"p{i}", "tuned" if i < 4 else "base", ATTACK) for i in range(6)]
 JUDGED: dict[str, Any] = {
     "status": "judged",
     "model": "judge-1",
-    "verdicts": [{"prompt_id": f"p{i}", "outcome": "tuned" if i < 4 else "base", "reason": ATTACK} for i in range(6)],
-    "flip_rate": 0.1,
-    "first_position_share": 0.5,
-    "invalid_rate": 0.0,
-    "calls": {"made": 12},
-    "tokens": {"prompt": 900},
+    "family": "qwen",
+    "verdicts": [vars(verdict) for verdict in VERDICTS],
+    "gates": gates(dict(zip(GATES, [(1, 10), (5, 10), (0, 10), (10, 10), (10, 10), (9, 10)], strict=True))),
+    "calls": {"answered": 12, "failed": 0, "not_asked": 0, "invalid": 0, "repaired": 0},
+    "errors": {},
+    "tokens": {"prompt": 900, "completion": 90},
+}
+SCORE: dict[str, Any] = {"n": 40, "base_pass": 20, "tuned_pass": 24, "base_only": 1, "tuned_only": 5, "mcnemar_p": 0.22}
+EXAMINED: dict[str, Any] = {
+    "status": "measured",
+    "scores": [{"exam": ATTACK, "items": "all", **SCORE, "base_unparsed": 3, "tuned_unparsed": 0}],
 }
 ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
-REVIEWED: dict[str, Any] = {
-    "status": "reviewed",
-    "reviewers": ["王医生"],
-    "verdicts": [{"prompt_id": f"p{i}", "outcome": "tie" if i else "tuned", "reason": ""} for i in range(6)],
-    "missing": 0,
-}
+
+
+def reviewer(outcomes: dict[str, str], **changed: Any) -> dict[str, Any]:
+    """What human.json says of one reviewer."""
+    verdicts = [vars(Verdict(prompt, outcome, "")) for prompt, outcome in outcomes.items()]  # type: ignore[arg-type]
+    told = {"reviewer": "王医生", "qualification": ATTACK, "verdicts": verdicts, "missing": 0, "minutes": 31.5}
+    guesses = {"right": 1, "wrong": 2, "unknown": 7}
+    return {**told, "repeated": [["tuned", "tie"]], "guesses": guesses, "second_look": None, **changed}
+
+
+def human(*reviewers: dict[str, Any]) -> dict[str, Any]:
+    status = "reviewed" if reviewers else "none yet"
+    return {"status": status, "reviewers": list(reviewers), "unsafe": {"base": ["p1"], "tuned": []}}
+
+
+DISSENT = {f"p{i}": "tie" if i else "tuned" for i in range(6)}
+OPEN = {"items": 5, "pack": "a" * 64, "verdicts": []}
+SETTLED = {**OPEN, "verdicts": [vars(Verdict(f"p{i}", "tuned")) for i in range(1, 6)]}
+REVIEWED = human(reviewer(DISSENT))
+AGREED = human(reviewer({verdict.prompt_id: verdict.outcome for verdict in VERDICTS}))
 
 
 def perplexity(**changes: Any) -> dict[str, Any]:
@@ -41,8 +64,12 @@ def perplexity(**changes: Any) -> dict[str, Any]:
         "base": {"value": 5.1, "low": 4.9, "high": 5.3},
         "tuned": {"value": 3.1, "low": 3.0, "high": 3.2},
         "ratio": {"value": 3.1 / 5.1, "low": 0.60, "high": 0.62},
-        "segments": {"reasoning": {"base": 5.5, "tuned": 3.4}, "answer": {"base": 4.2, "tuned": 2.5}},
-        "bits_per_byte": {"base": 0.5, "tuned": 0.36},
+        "groups": 8,
+        "segments": {name: {"base": ROSE, "tuned": ROSE, "ratio": ROSE} for name in ("reasoning", "answer")},
+        "bits_per_byte": {"base": ROSE, "tuned": ROSE},
+        "definitions": {name: {"base": 5.2, "tuned": 3.2} for name in ("full_text", "macro", "trainer_style")},
+        "general": {"passages": 40, "base": ROSE, "tuned": ROSE, "ratio": ROSE, "languages": {}},
+        "overfitting": None,
         "share_improved": 1.0,
         "max_logit_difference": 2.5,
         "examples": examples,
@@ -58,18 +85,21 @@ def training(**changes: Any) -> dict[str, Any]:
 
 
 def report(**changes: Any) -> dict[str, Any]:
-    prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK, i == 0) for i in range(6)]
+    prompts = changes.get("prompts", [Prompt(f"p{i}", "zh", "consultation", ATTACK, i == 0) for i in range(6)])
     answers = [Answer(p.id, "base", ATTACK * 9, "", False, False, 64) for p in prompts]
     answers += [Answer(p.id, "tuned", "想。", f"建议就医。{ATTACK}", True, True, 32) for p in prompts]
     artifact = {"asset": "qlora_adapter", "fingerprint": "f" * 64, "content_hash": "c" * 64, "code_version": "1"}
     given: dict[str, Any] = {
         "profile": "demo",
         "perplexity": perplexity(),
+        "exams": {"status": "not measured", "scores": []},
         "prompts": prompts,
         "answers": answers,
+        "answer_figures": answer_figures(prompts, answers, "model"),
         "answer_seconds": {"base": 12.0, "tuned": 6.0},
-        "judge": {"status": "not configured"},
-        "human": {"status": "none yet"},
+        "judge": {"status": "not configured", "verdicts": []},
+        "judge_paid": {"asked": 8, "cached": 4, "seconds": 3.5} if "judge" in changes else {},
+        "human": human(),
         "training": training(),
         "provenance": {
             "artifacts": [artifact],
@@ -103,10 +133,13 @@ class Page(HTMLParser):
 VARIANTS: dict[str, dict[str, Any]] = {
     "nobody compared": {},
     "judged": {"judge": JUDGED},
+    "judged, all invalid": {"judge": {**JUDGED, "verdicts": [{"prompt_id": "p0", "outcome": "invalid", "reason": ""}]}},
     "reviewed": {"judge": JUDGED, "human": REVIEWED},
+    "reviewed by two": {"judge": JUDGED, "human": human(reviewer(DISSENT), reviewer(DISSENT, reviewer="李医生"))},
     "one prompt": {"prompts": [Prompt("p0", "en", "x", "?", constraints=({"rule": "max_chars", "value": 9},))]},
-    "no answers": {"answers": []},
     "perplexity rose": {"perplexity": perplexity(ratio=ROSE, examples=[])},
+    "examined": {"exams": EXAMINED},
+    "an adapter without effect": {"perplexity": perplexity(max_logit_difference=0.0)},
     "no curves": {"training": training(loss=[], validation=[], seconds=0.0)},
 }
 
@@ -147,10 +180,12 @@ def test_what_the_model_wrote_can_be_read() -> None:
     [
         ({}, "not measured", None),
         ({"judge": JUDGED}, "provisional", "judge"),
-        ({"judge": JUDGED, "human": REVIEWED}, "measured", "human"),
+        ({"judge": JUDGED, "human": AGREED}, "measured", "joint"),
+        ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=OPEN))}, "measured", "human"),
+        ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=SETTLED))}, "measured", "joint"),
         ({"human": REVIEWED}, "measured", "human"),
-        ({"judge": JUDGED, "human": {**REVIEWED, "missing": 3}}, "provisional", "human"),
-        ({"judge": {**JUDGED, "verdicts": [{"prompt_id": "p0", "outcome": "invalid"}]}}, "not measured", None),
+        ({"judge": JUDGED, "human": human(reviewer(DISSENT, missing=3))}, "provisional", "human"),
+        ({"judge": VARIANTS["judged, all invalid"]["judge"]}, "not measured", None),
     ],
 )
 def test_the_status_says_who_compared(changes: dict[str, Any], status: str, headline: str | None) -> None:
@@ -159,19 +194,85 @@ def test_the_status_says_who_compared(changes: dict[str, Any], status: str, head
     assert (made["instruction_following"]["status"], made["instruction_following"]["headline"]) == (status, headline)
 
 
+def test_human_judge_and_joint_stand_side_by_side() -> None:
+    made = report(judge=JUDGED, human=human(reviewer(DISSENT, second_look=SETTLED)))["instruction_following"]
+    net = {name: made["preference"][name]["net"]["value"] for name in ("human", "judge", "joint")}
+    assert net == {"human": pytest.approx(1 / 6), "judge": pytest.approx(2 / 6), "joint": pytest.approx(1.0)}
+    assert made["unresolved"] == 0
+    assert made["reviewers"][0]["second_look"] == {"prompts": 5, "done": 5}
+    assert made["reviewers"][0]["with_judge"]["table"] == [[0, 0, 0], [2, 0, 3], [0, 0, 1]]
+    assert made["reviewers"][0]["blinding"]["value"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(
+    ("reviewed", "validated"), [(human(), None), (AGREED, True), (REVIEWED, False), (human(reviewer({})), False)]
+)
+def test_a_judge_that_people_do_not_confirm_is_called_not_validated(
+    reviewed: dict[str, Any], validated: bool | None
+) -> None:
+    made = report(judge=JUDGED, human=reviewed)
+    assert made["instruction_following"]["judge"]["validated"] is validated
+    text = Page(render_report(made)).text
+    assert ("AI judge, not validated" in text) is (validated is False)
+    assert ("AI judge, provisional" in text) is (validated is None)
+
+
+def test_a_failed_gate_and_its_value_are_said_first() -> None:
+    said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(GATES, (6, 10)))})["warnings"]
+    assert said == [
+        "The AI judge failed its gates (flip rate 60.0 %, first position share 60.0 %, invalid rate 60.0 %, canary "
+        "identical 60.0 %, canary truncated 60.0 %, retest 60.0 %): its verdicts are weak evidence."
+    ]
+
+
+def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() -> None:
+    calls = {**JUDGED["calls"], "failed": 3, "not_asked": 5}
+    made = report(judge={**JUDGED, "calls": calls, "errors": {"APITimeoutError": 3}})
+    assert "8 calls were not answered (3 APITimeoutError); `medcot sync --force judgements`" in made["not_measured"][1]
+    assert "APITimeoutError 3" in Page(render_report(made)).text
+
+
+def test_a_taste_for_length_shows() -> None:
+    lengths = report(judge=JUDGED)["instruction_following"]["length"]["judge"]
+    assert lengths["longer_wins"] == pytest.approx(4 / 6)
+    assert lengths["mean_base"] == 0
+
+
+def test_two_meanings_of_the_same_percentage_stand_apart_with_their_definitions() -> None:
+    claims = {claim["formula"]: claim for claim in report(judge=JUDGED)["claims"]}
+    assert claims["1 − PPL(tuned) / PPL(base)"]["value"] == pytest.approx(0.392, abs=0.0005)
+    assert claims["(wins − losses) / n"]["value"] == pytest.approx(2 / 6)
+    assert claims["(p(tuned) − p(base)) / p(base), strict"]["value"] is None
+    text = Page(render_report(report(judge=JUDGED))).text
+    assert all(formula in text for formula in claims)
+
+
 def test_the_gap_is_named_where_nobody_compared() -> None:
     gaps = " ".join(report()["not_measured"])
     assert "Human preference" in gaps
     assert "MEDCOT_JUDGE__BASE_URL" in gaps
     assert "指令遵循：未测量" in report()["summary_zh"]
-    assert "Human preference" not in " ".join(report(human=REVIEWED)["not_measured"])
+    assert "Human preference" not in " ".join(report(human=AGREED)["not_measured"])
 
 
 def test_an_adapter_without_effect_is_said_first() -> None:
     made = report(perplexity=perplexity(max_logit_difference=0.0))
     assert "The adapter changes nothing" in made["warnings"][0]
-    assert "The adapter changes nothing" in Page(render_report(made)).text
+    assert "The adapter changes nothing: no improvement is claimed" in Page(render_report(made)).text
     assert report()["warnings"] == []
+
+
+def test_an_adapter_without_effect_is_not_reported_as_0_percent_improvement() -> None:
+    made = report(perplexity=perplexity(max_logit_difference=0.0, ratio={"value": 1.0, "low": 1.0, "high": 1.0}))
+    assert (made["perplexity"]["relative_drop"], made["perplexity"]["status"]) == (None, "adapter without effect")
+    assert made["claims"][0]["value"] is None
+    assert "适配器不起作用" in made["summary_zh"]
+    assert "0.0 %" not in Page(render_report(made)).text.partition("Instruction following")[0]
+
+
+def test_exams_that_were_not_run_are_named_as_such() -> None:
+    assert "MEDCOT_EXAMS__FOLDER" in " ".join(report()["not_measured"])
+    assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED)["not_measured"])
 
 
 def test_random_weights_write_meaningless_text() -> None:
@@ -190,17 +291,17 @@ def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None
     better, worse = report(judge=JUDGED), report(judge=JUDGED, perplexity=perplexity(ratio=ROSE))
     assert better["perplexity"]["relative_drop"] == pytest.approx(0.392, abs=0.0005)
     assert better["instruction_following"] == worse["instruction_following"]
-    assert better["instruction_following"]["judge"]["preference"]["net"]["value"] == pytest.approx(2 / 6)
+    assert better["instruction_following"]["preference"]["judge"]["net"]["value"] == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
-    assert nobody.count("39.2") == 3, "the perplexity headline, its table, the Chinese line"
+    assert nobody.count("39.2") == 4, "the perplexity headline, its table, the table of claims, the Chinese line"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
     shown = report(judge=JUDGED)["transcripts"]
     groups = [[entry["prompt"]["id"] for entry in shown[group]] for group in ("best", "worst", "random")]
     assert len({name for group in groups for name in group}) == sum(map(len, groups)) == 6
-    assert {entry["verdicts"]["judge"]["outcome"] for entry in shown["best"]} == {"tuned"}
-    assert {entry["verdicts"]["judge"]["outcome"] for entry in shown["worst"]} == {"base"}
+    assert {each["outcome"] for entry in shown["best"] for each in entry["verdicts"]} == {"tuned"}
+    assert {each["outcome"] for entry in shown["worst"] for each in entry["verdicts"]} == {"base"}
     assert report(judge=JUDGED)["transcripts"] == shown
 
 
@@ -213,7 +314,7 @@ def test_the_histogram_counts_every_row_and_has_an_edge_at_zero() -> None:
 
 def test_provenance_and_cost_reach_the_page() -> None:
     text = Page(render_report(report(judge=JUDGED))).text
-    for said in ("f" * 64, "c" * 64, "e4b5a7b", "2.11.0", "24,981", "made 12"):
+    for said in ("f" * 64, "c" * 64, "e4b5a7b", "2.11.0", "24,981", "answered 12", "cached 4"):
         assert said in text
     stages = {row["stage"]: row for row in report()["cost"]["stages"]}
     assert stages["answers, base"]["tokens_per_second"] == pytest.approx(32.0)

@@ -2,10 +2,19 @@ import dataclasses
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
-from medcot_pipeline.evaluation.rules import CONSTRAINT_RULES, FORMAT_RULES, MEANINGS, check_answer, rule_table
+from medcot_pipeline.evaluation.rules import (
+    CONSTRAINT_RULES,
+    FORMAT_RULES,
+    MEANINGS,
+    check_answer,
+    instruction_rates,
+    rule_table,
+)
 
 NORMAL = "患者反复胸痛三天，向左肩放射，活动后加重，休息可缓解。考虑稳定型心绞痛，建议完善心电图与心肌酶谱检查。"
 
@@ -18,8 +27,8 @@ def answer(text: str = NORMAL, arm: Arm = "tuned", name: str = "p1", **changes: 
     return dataclasses.replace(Answer(name, arm, "先想一想。", text, True, True, 40), **changes)
 
 
-def passes(rule: str, text: str, value: Any) -> bool:
-    return check_answer(prompt({"rule": rule, "value": value}), answer(text))[rule]
+def passes(rule: str, text: str, value: Any, *, loose: bool = False) -> bool:
+    return check_answer(prompt({"rule": rule, "value": value}), answer(text), loose=loose)[rule]
 
 
 def test_a_good_answer_passes_every_format_rule_and_no_other_is_reported() -> None:
@@ -105,6 +114,58 @@ def test_words_are_found_whatever_their_case_or_width() -> None:
 @pytest.mark.parametrize(("rule", "value"), [("max_chars", 10), ("exact_items", 0), ("must_not_contain", "抗生素")])
 def test_an_empty_answer_keeps_no_constraint(rule: str, value: Any) -> None:
     assert not passes(rule, "", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "strict"),
+    [
+        ('{"检查": "超声", "理由": "复查"}', True),
+        ('  {"理由": "", "检查": [], "其他": 1}\n', True),
+        ('```json\n{"检查": "超声", "理由": "复查"}\n```', False),
+        ('好的，结果如下：\n{"检查": "超声", "理由": "复查"}', False),
+    ],
+)
+def test_json_with_the_asked_keys_is_found_strictly_and_in_its_wrapping(text: str, strict: bool) -> None:
+    assert passes("json_keys", text, ["检查", "理由"]) is strict
+    assert passes("json_keys", text, ["检查", "理由"], loose=True)
+
+
+@pytest.mark.parametrize("text", ['{"检查": "超声"}', '["检查", "理由"]', "检查、理由", "[" * 100_000])
+def test_what_is_no_such_json_fails_loosely_too(text: str) -> None:
+    assert not passes("json_keys", text, ["检查", "理由"], loose=True)
+
+
+def test_a_greeting_and_a_closing_line_break_a_limit_strictly_alone() -> None:
+    text = "当然可以，下面是简短的回答：\n多喝水。\n祝您健康！"
+    assert not passes("max_chars", text, 6)
+    assert passes("max_chars", text, 6, loose=True)
+
+
+@pytest.mark.parametrize(("rule", "value"), [("max_chars", 100), ("must_contain", "胸痛"), ("exact_items", 0)])
+@pytest.mark.parametrize("loose", [False, True])
+def test_an_answer_cut_at_the_token_limit_keeps_no_constraint(rule: str, value: Any, loose: bool) -> None:
+    asked = prompt({"rule": rule, "value": value})
+    assert check_answer(asked, answer(), loose=loose)[rule]
+    assert not check_answer(asked, answer(finished=False), loose=loose)[rule]
+
+
+@given(
+    st.text(alphabet="多喝水*\n1.、 ", max_size=40), st.sampled_from(["max_chars", "exact_items"]), st.integers(0, 20)
+)
+def test_whatever_passes_strictly_passes_loosely(text: str, rule: str, value: int) -> None:
+    assert not passes(rule, text, value) or passes(rule, text, value, loose=True)
+
+
+def test_instruction_rates_count_prompts_with_constraints_alone() -> None:
+    limit = {"rule": "max_chars", "value": 3}
+    prompts = [prompt(limit, name="p1"), prompt(limit, {"rule": "must_contain", "value": "水"}, name="p2"), prompt()]
+    answers = [answer("**多喝水**", name=name, arm="base") for name in ("p1", "p2")]
+    answers += [answer("多喝水", name="p1"), answer("多休息", name="p2")]
+    rates = instruction_rates(prompts, answers)
+    assert (rates["strict"]["n"], rates["strict"]["base_pass"], rates["strict"]["tuned_pass"]) == (2, 0, 1)
+    assert (rates["loose"]["base_pass"], rates["loose"]["tuned_pass"]) == (2, 1)
+    assert (rates["strict"]["absolute"], rates["strict"]["relative"]) == (0.5, None)
+    assert (rates["loose"]["absolute"], rates["loose"]["relative"]) == (-0.5, -0.5)
 
 
 def test_a_rule_given_twice_must_hold_twice() -> None:

@@ -233,3 +233,6 @@ def test_a_secret_in_a_profile_is_refused_without_being_shown(tmp_path: Path, ke
     message = complaint(profile(tmp_path, f"judge: {{api_key: {key}}}"))
     assert message.endswith("judge.api_key is a secret. Set MEDCOT_JUDGE__API_KEY instead.")
     assert key not in message
+    message = complaint(profile(tmp_path, f"answers: {{endpoint: {{api_key: {key}}}}}"))
+    assert message.endswith("endpoint.api_key is a secret. Set MEDCOT_ANSWERS__ENDPOINT__API_KEY instead.")
+    assert key not in message

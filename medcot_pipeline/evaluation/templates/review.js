@@ -2,10 +2,13 @@
 
 const TEXT = {
   zh: {
-    title: "盲法评审", export: "导出", other: "English", about: "说明与评审人",
+    title: "盲法评审", titleAgain: "盲法复评", export: "导出", import: "导入", other: "English", about: "说明与评审人",
     task: "每题有一条指令和两个回答，来源不公开。请判断哪一个更好地遵循了指令和用户的意图；医学上有害的回答请勾选“不安全”。长度本身不是优点。",
-    keys: "按键：1 左边更好，2 不相上下，3 右边更好；J、K 或左右方向键换题。",
-    kept: "评审内容自动存在本浏览器中，完成后请导出。",
+    again: "以下各题，您的初评与另一份独立评判不同。请不看初评再判断一次；题序和左右均已重新打乱。",
+    keys: "按键：1 左边更好，2 不相上下，3 右边更好；J、K 或左右方向键换题；U、I 勾选左、右回答不安全；C 写评语，Esc 离开评语。",
+    kept: "评审内容自动存在本浏览器中，完成后请导出。", saved: "每一次评判都会立即存入评审文件夹，无需导出。",
+    guess: "您觉得哪一个出自进一步训练过的模型？（说不准也是答案）", guessLeft: "左边", guessRight: "右边", guessUpper: "上面",
+    guessLower: "下面", guessUnknown: "说不准",
     reviewer: "评审人（必填）", qualification: "资质，如：心内科主治医师", number: (at, of) => `第 ${at} 题，共 ${of} 题`,
     left: "左边的回答", right: "右边的回答", upper: "上面的回答", lower: "下面的回答", unsafe: "不安全",
     comment: "评语（可不填）", leftBetter: "左边更好", rightBetter: "右边更好", upperBetter: "上面更好",
@@ -13,12 +16,19 @@ const TEXT = {
     done: (done, of) => `已评 ${done}/${of}`, noName: "请先填写评审人，再导出。", allDone: "全部评完，请导出。",
     exported: (left) => (left ? `已导出；还有 ${left} 题未评。` : "已导出，全部评完。"),
     unsaved: "浏览器不允许保存：关闭页面之前请先导出。",
+    foreign: "这不是本页的评审文件，没有导入。", imported: (count) => `已导入 ${count} 题；本页已有的评判保持不变。`,
+    nameFirst: "填写评审人之后，评判才会存入评审文件夹。", written: (file) => `已存入 ${file}`,
+    refused: (why) => `没有存入评审文件夹：${why}`, unreachable: "评审服务没有响应；评判仍存在本浏览器中，可导出。",
   },
   en: {
-    title: "Blind review", export: "Export", other: "中文", about: "Instructions and reviewer",
+    title: "Blind review", titleAgain: "Second look", export: "Export", import: "Import", other: "中文", about: "Instructions and reviewer",
     task: "Each item is one instruction and two answers of undisclosed origin. Judge which better follows the instruction and the user's intent; tick “unsafe” where an answer could do medical harm. Length is no merit by itself.",
-    keys: "Keys: 1 left is better, 2 equally good, 3 right is better; J, K or the left and right arrows to move.",
+    again: "On these items your first verdict differs from another, independent one. Please judge once more without looking back; order and sides are shuffled anew.",
+    keys: "Keys: 1 left is better, 2 equally good, 3 right is better; J, K or the left and right arrows to move; U, I tick the left or right answer as unsafe; C to comment, Esc to leave the comment.",
     kept: "Everything is kept in this browser as you go; export when you are done.",
+    saved: "Every verdict goes into the review folder at once; there is no need to export.",
+    guess: "Which one, do you think, was written by the further trained model? (Not sure is an answer.)",
+    guessLeft: "Left", guessRight: "Right", guessUpper: "Upper", guessLower: "Lower", guessUnknown: "Not sure",
     reviewer: "Reviewer (required)", qualification: "Qualification, such as: resident in cardiology",
     number: (at, of) => `Item ${at} of ${of}`, left: "Left answer", right: "Right answer", upper: "Upper answer",
     lower: "Lower answer", unsafe: "Unsafe", comment: "Comment (optional)", leftBetter: "Left is better",
@@ -27,18 +37,24 @@ const TEXT = {
     noName: "Fill in the reviewer first, then export.", allDone: "All judged: please export.",
     exported: (left) => (left ? `Exported; ${left} not judged yet.` : "Exported, all judged."),
     unsaved: "This browser does not let the page save: export before you close it.",
+    foreign: "This is no review of this page; nothing was imported.",
+    imported: (count) => `Imported ${count} items; verdicts made here stay as they are.`,
+    nameFirst: "Fill in the reviewer: only then verdicts go into the review folder.", written: (file) => `Saved in ${file}`,
+    refused: (why) => `Not saved in the review folder: ${why}`,
+    unreachable: "The review server does not answer; verdicts are still kept in this browser, and can be exported.",
   },
 };
 const SIDES = ["left", "right"];
 const at = (id) => document.getElementById(id);
 const pack = JSON.parse(at("pack").textContent);
 const slot = `medcot-review-${pack.pack}`;
+const token = document.querySelector("meta[name=review-token]")?.content;
 const state = load();
 let since = document.hidden ? null : performance.now();
 
 function load() {
   const language = pack.items.some((item) => item.language === "zh") ? "zh" : "en";
-  const fresh = { reviewer: "", qualification: "", language, at: 0, marks: {} };
+  const fresh = { reviewer: pack.reviewer, qualification: "", language, at: 0, marks: {} };
   try {
     return { ...fresh, ...JSON.parse(localStorage.getItem(slot)) };
   } catch (error) {
@@ -56,8 +72,10 @@ function save() {
   }
 }
 
+const blank = () => ({ choice: null, comment: "", unsafe: [], guess: null, ms: 0 });
+
 function mark() {
-  return (state.marks[pack.items[state.at].item] ??= { choice: null, comment: "", unsafe: [], ms: 0 });
+  return (state.marks[pack.items[state.at].item] ??= blank());
 }
 
 function judged() {
@@ -84,7 +102,7 @@ function write(element, text, language) {
 function show() {
   const words = TEXT[state.language];
   const item = pack.items[state.at];
-  const { choice, comment, unsafe } = mark();
+  const { choice, comment, unsafe, guess } = mark();
   document.documentElement.lang = state.language;
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = words[element.dataset.t];
   for (const element of document.querySelectorAll("[data-label]")) {
@@ -100,6 +118,10 @@ function show() {
   }
   for (const button of document.querySelectorAll("[data-choice]")) {
     button.ariaPressed = String(button.dataset.choice === choice);
+  }
+  at("guess").hidden = !item.guess;
+  for (const button of document.querySelectorAll("[data-guess]")) {
+    button.ariaPressed = String(button.dataset.guess === guess);
   }
   at("comment").value = comment;
   at("back").disabled = state.at === 0;
@@ -120,17 +142,117 @@ function move(step) {
   window.scrollTo(0, 0);
 }
 
-function choose(choice) {
-  mark().choice = choice;
-  note(judged().length === pack.items.length ? TEXT[state.language].allDone : "");
+// On to the next item once everything that this one asks is answered.
+function answer(changed) {
+  Object.assign(mark(), changed);
+  if (judged().length === pack.items.length && !token) note(TEXT[state.language].allDone);
+  save();
+  send();
+  show();
+  if (state.reviewer.trim()) at("about").open = false;
+  const { choice, guess } = mark();
+  if (choice && (guess || !pack.items[state.at].guess)) move(1);
+  else at(choice ? "guess" : "number").scrollIntoView({ block: "nearest" });
+}
+
+const choose = (choice) => answer({ choice });
+
+function guess(side) {
+  if (pack.items[state.at].guess) answer({ guess: side });
+}
+
+function toggleUnsafe(side) {
+  const { unsafe } = mark();
+  mark().unsafe = SIDES.filter((each) => (each === side) !== unsafe.includes(each));
+  save();
+  send();
+  show();
+}
+
+// CRC-32 (polynomial EDB88320), so that a file that was changed later is noticed.
+function checksum(text) {
+  let crc = -1;
+  for (const byte of new TextEncoder().encode(text)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 && 0xedb88320);
+  }
+  return ((crc ^ -1) >>> 0).toString(16).padStart(8, "0");
+}
+
+function review() {
+  const verdicts = judged().map(({ item }) => ({ item, ...state.marks[item] }));
+  const [reviewer, qualification] = [state.reviewer.trim(), state.qualification.trim()];
+  const content = { pack: pack.pack, reviewer, qualification, verdicts };
+  return { ...content, checksum: checksum(JSON.stringify(content)) };
+}
+
+// Verdicts made elsewhere on the same pack; what was judged here stays.
+function adopt({ verdicts }) {
+  let count = 0;
+  for (const { item, ...made } of verdicts) {
+    if (state.marks[item]?.choice || !pack.items.some((each) => each.item === item)) continue;
+    state.marks[item] = { ...blank(), ...made };
+    count += 1;
+  }
   save();
   show();
-  move(1);
+  return count;
+}
+
+async function importReview(file) {
+  const words = TEXT[state.language];
+  try {
+    const { pack: reviewed, checksum: given, ...rest } = JSON.parse(await file.text());
+    const { reviewer, qualification, verdicts } = rest;
+    const content = { pack: reviewed, reviewer, qualification, verdicts };
+    if (reviewed !== pack.pack || given !== checksum(JSON.stringify(content))) return note(words.foreign, true);
+    state.reviewer ||= reviewer;
+    state.qualification ||= qualification;
+    for (const name of ["reviewer", "qualification"]) at(name).value = state[name];
+    note(words.imported(adopt(rest)));
+    send();
+  } catch (error) {
+    console.warn(error);
+    note(words.foreign, true);
+  }
+}
+
+// Where the page is served, every change goes to the server: one request at a time, the latest state last.
+let sending = false;
+let waiting = false;
+
+async function send() {
+  if (!token) return;
+  const words = TEXT[state.language];
+  if (!state.reviewer.trim()) return note(words.nameFirst, true);
+  if (sending) {
+    waiting = true;
+    return;
+  }
+  sending = true;
+  try {
+    const headers = { "Content-Type": "application/json", "X-Review-Token": token };
+    const response = await fetch(location.pathname, { method: "POST", headers, body: JSON.stringify(review()) });
+    const answer = await response.json();
+    if (response.ok) {
+      const count = adopt(answer.review);
+      note(count ? words.imported(count) : words.written(answer.file));
+    } else {
+      note(words.refused(answer.problem), true);
+    }
+  } catch (error) {
+    console.warn(error);
+    note(words.unreachable, true);
+  }
+  sending = false;
+  if (waiting) {
+    waiting = false;
+    send();
+  }
 }
 
 function exportReview() {
-  const { reviewer, qualification } = state;
-  if (!reviewer.trim()) {
+  if (!state.reviewer.trim()) {
     note(TEXT[state.language].noName, true);
     at("about").open = true;
     at("reviewer").focus();
@@ -138,18 +260,19 @@ function exportReview() {
   }
   spend();
   save();
-  const verdicts = judged().map(({ item }) => ({ item, ...state.marks[item] }));
-  const review = { pack: pack.pack, reviewer: reviewer.trim(), qualification: qualification.trim(), verdicts };
+  const made = review();
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(review, null, 1)], { type: "application/json" }));
-  link.download = `review-${review.reviewer.replace(/[^\p{L}\p{N}._-]+/gu, "-")}-${pack.pack.slice(0, 8)}.json`;
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(made, null, 1)], { type: "application/json" }));
+  link.download = `review-${made.reviewer.replace(/[^\p{L}\p{N}._-]+/gu, "-")}-${pack.pack.slice(0, 8)}.json`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  note(TEXT[state.language].exported(pack.items.length - verdicts.length));
+  note(TEXT[state.language].exported(pack.items.length - made.verdicts.length));
 }
 
 const ACTIONS = {
   1: () => choose("left"), 2: () => choose("tie"), 3: () => choose("right"),
+  4: () => guess("left"), 5: () => guess("unknown"), 6: () => guess("right"),
+  u: () => toggleUnsafe("left"), i: () => toggleUnsafe("right"), c: () => at("comment").focus(),
   j: () => move(1), arrowright: () => move(1), k: () => move(-1), arrowleft: () => move(-1),
 };
 
@@ -166,17 +289,19 @@ document.addEventListener("keydown", (event) => {
 for (const button of document.querySelectorAll("[data-choice]")) {
   button.addEventListener("click", () => choose(button.dataset.choice));
 }
+for (const button of document.querySelectorAll("[data-guess]")) {
+  button.addEventListener("click", () => guess(button.dataset.guess));
+}
 for (const side of SIDES) {
-  at(side).querySelector("input").addEventListener("change", () => {
-    mark().unsafe = SIDES.filter((each) => at(each).querySelector("input").checked);
-    save();
-  });
+  at(side).querySelector("input").addEventListener("change", () => toggleUnsafe(side));
 }
 for (const name of ["reviewer", "qualification"]) {
   at(name).value = state[name];
   at(name).addEventListener("input", (event) => { state[name] = event.target.value; save(); });
+  at(name).addEventListener("change", send);
 }
 at("comment").addEventListener("input", (event) => { mark().comment = event.target.value; save(); });
+at("comment").addEventListener("change", send);
 at("language").addEventListener("click", () => {
   state.language = state.language === "zh" ? "en" : "zh";
   note("");
@@ -186,7 +311,14 @@ at("language").addEventListener("click", () => {
 at("back").addEventListener("click", () => move(-1));
 at("next").addEventListener("click", () => move(1));
 at("export").addEventListener("click", exportReview);
+at("import").addEventListener("click", () => at("file").click());
+at("file").addEventListener("change", (event) => {
+  if (event.target.files.length) importReview(event.target.files[0]);
+  event.target.value = "";
+});
 document.addEventListener("visibilitychange", () => { spend(); save(); });
 window.addEventListener("pagehide", () => { spend(); save(); });
-at("about").open = !state.reviewer;
+at("reviewer").readOnly = Boolean(pack.reviewer);
+at("about").open = !state.reviewer || pack.look === 2;
 show();
+if (state.reviewer) send();

@@ -1,0 +1,84 @@
+"""From a judged pack to verdicts in the report, by the commands that people type."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.unit.test_review import whole
+
+
+@pytest.fixture
+def reviews(chain: Home) -> Iterator[Path]:
+    """The review folder, empty before and after; the chain is as it was once its file is gone again."""
+    folder = chain.data / "reviews"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    for path in folder.iterdir():
+        path.unlink()
+    chain.run("medcot", "sync")
+
+
+def read(chain: Home, asset: str, name: str) -> Any:
+    return json.loads((chain.current(asset) / name).read_text(encoding="utf-8"))
+
+
+def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: Home, reviews: Path) -> None:
+    review = whole(read(chain, "judgements", "key.json"), "tuned")
+    (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
+    plan = chain.run("medcot", "plan").stdout
+    stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
+    assert set(stale) == {"human_review", "eval_report"}, plan
+    assert "review-王医生.json" in stale["human_review"]
+    done = chain.run("medcot", "sync")
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"(\w+): published in", done.stderr)) == {"human_review", "eval_report"}
+    following = read(chain, "eval_report", "report.json")["instruction_following"]
+    assert (following["status"], following["headline"]) == ("measured", "human")
+    assert following["preference"]["human"]["net"]["value"] == 1.0
+    assert following["reviewers"][0]["with_self"]["raw"]["value"] == 1.0
+
+
+def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, reviews: Path) -> None:
+    before = chain.current("eval_report")
+    review = whole({**read(chain, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
+    (reviews / "old.json").write_text(json.dumps(review), encoding="utf-8")
+    done = chain.run("medcot", "sync")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"medcot: {reviews}/old.json: reviews pack 00000000, but this run's")
+    assert chain.current("eval_report") == before
+    assert (reviews / "old.json").is_file()
+
+
+def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, reviews: Path) -> None:
+    review = whole(read(chain, "judgements", "key.json"), "base")
+    command = ["medcot", "review", "--port", "0"]
+    server = subprocess.Popen(command, cwd=ROOT, env=chain.environment(), stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    found = re.fullmatch(r"Blind review: http://(127\.0\.0\.1:(\d+))/\n", server.stdout.readline())
+    assert found
+    connection = http.client.HTTPConnection(found[1], timeout=10)
+    connection.request("GET", "/")
+    page = connection.getresponse().read().decode()
+    token = re.findall(r'name="review-token" content="(\w+)"', page)[0]
+    connection.request("POST", "/", json.dumps(review), {"Origin": f"http://{found[1]}", "X-Review-Token": token})
+    saved = json.loads(connection.getresponse().read())
+    server.send_signal(signal.SIGINT)
+    rest, _ = server.communicate(timeout=20)
+    assert (server.returncode, str(reviews) in rest) == (0, True)
+    assert json.loads((reviews / saved["file"]).read_text(encoding="utf-8")) == review
+
+
+def test_medcot_review_where_nothing_was_judged_says_what_to_do(fresh_home: Home) -> None:
+    done = fresh_home.run("medcot", "review")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert (
+        done.stderr == "medcot: There is nothing to review: judgements is not materialised. Run `medcot sync` first.\n"
+    )
