@@ -1,56 +1,132 @@
-import json
-from pathlib import Path
+import random
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from medcot_pipeline.evaluation.batches import Batch, BatchRecords, plan_batches
-from medcot_pipeline.evaluation.records import Answer, Prompt
+from medcot_pipeline.chat.encode import IGNORED_LABEL
+from medcot_pipeline.training.batches import (
+    PACKED_WIDTH_MULTIPLE,
+    PADDED_WIDTH_MULTIPLE,
+    Batching,
+    Cutting,
+    MicroBatch,
+    Row,
+    labels,
+    length,
+    optimizer_steps,
+    tensors,
+)
 
-PROMPTS = [Prompt(f"p{number}", "zh", "用药", f"问题{number}？") for number in range(5)]
-PLAN = plan_batches(PROMPTS, 2)
-
-
-def written(batch: Batch) -> list[Answer]:
-    return [Answer(prompt.id, batch.arm, "想\u2028", "答", True, True, 3) for prompt in batch.prompts]
-
-
-def test_both_arms_of_a_batch_have_the_same_prompts_and_seed_and_other_batches_another() -> None:
-    assert [batch.name for batch in PLAN[:3]] == ["base-0000", "tuned-0000", "base-0001"]
-    assert [prompt.id for batch in PLAN for prompt in batch.prompts if batch.arm == "tuned"] == [p.id for p in PROMPTS]
-    assert PLAN[0].seed(11) == PLAN[1].seed(11) != PLAN[2].seed(11)
-    assert PLAN[0].seed(11) != PLAN[0].seed(12)
-
-
-def test_a_resumed_plan_has_the_open_batches_alone_and_collects_in_the_order_of_the_plan(tmp_path: Path) -> None:
-    said: list[str] = []
-    records = BatchRecords(tmp_path / "work", PLAN, {"torch": "2"}, said.append)
-    for batch in (PLAN[4], PLAN[1]):
-        records.finish(batch, written(batch), 2.0)
-    again = BatchRecords(tmp_path / "work", PLAN, {"torch": "2"}, said.append)
-    assert [batch.name for batch in again.open] == ["base-0000", "base-0001", "tuned-0001", "tuned-0002"]
-    assert said == ["2 of 6 batches were finished before"]
-    for batch in again.open:
-        again.finish(batch, written(batch), 1.0)
-    collected = again.collect()
-    assert collected.answers == [answer for batch in PLAN for answer in written(batch)]
-    assert collected.seconds == {"base": 4.0, "tuned": 4.0}
+BATCHINGS: tuple[Batching, ...] = ("rows", "tokens", "packed")
 
 
-@pytest.mark.parametrize("torn", ["", '{"seconds": 1.0, "answ'])
-def test_a_batch_that_was_being_written_is_open(tmp_path: Path, torn: str) -> None:
-    BatchRecords(tmp_path, PLAN, {}, lambda line: None)
-    (tmp_path / ".base-0000.json").write_text(torn, encoding="utf-8")
-    assert len(BatchRecords(tmp_path, PLAN, {}, lambda line: None).open) == len(PLAN)
+def row(number: int, tokens: int) -> Row:
+    """A row whose ids name it, so that it can be told apart."""
+    ids = [number * 1000 + place for place in range(tokens)]
+    prompt = max(1, tokens // 5)
+    return {"input_ids": ids, "labels": [IGNORED_LABEL] * prompt + ids[prompt:]}
 
 
-@pytest.mark.parametrize(("plan", "made_with"), [(PLAN, {"torch": "3"}), (plan_batches(PROMPTS, 3), {"torch": "2"})])
-def test_records_of_other_versions_or_another_plan_are_not_mixed_in(
-    tmp_path: Path, plan: list[Batch], made_with: dict[str, str]
-) -> None:
-    records = BatchRecords(tmp_path / "work", PLAN, {"torch": "2"}, lambda line: None)
-    records.finish(PLAN[0], written(PLAN[0]), 1.0)
-    said: list[str] = []
-    again = BatchRecords(tmp_path / "work", plan, made_with, said.append)
-    assert again.open == plan
-    assert said == ["beginning anew: the finished batches were made with other versions or on another device"]
-    assert json.loads((tmp_path / "work" / "plan.json").read_text(encoding="utf-8"))["made_with"] == made_with
+def rows_of(lengths: list[int]) -> list[Row]:
+    return [row(number, tokens) for number, tokens in enumerate(lengths, start=1)]
+
+
+def realistic(count: int) -> list[Row]:
+    """Lengths as the genuine rows have them: mean 550, 95 % below 780, at most 1,040."""
+    draw = random.Random(5)
+    return rows_of([min(1040, max(220, round(draw.gauss(550, 135)))) for _ in range(count)])
+
+
+def numbers(batches: list[MicroBatch]) -> list[int]:
+    return sorted(each["input_ids"][0] for batch in batches for each in batch.rows)
+
+
+lengths = st.lists(st.integers(2, 400), min_size=1, max_size=60)
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+@given(lengths=lengths, budget=st.integers(64, 1500))
+def test_every_row_is_in_one_micro_batch(batching: Batching, lengths: list[int], budget: int) -> None:
+    rows = rows_of(lengths)
+    assert numbers(Cutting(batching, 7, budget).cut(rows)) == sorted(each["input_ids"][0] for each in rows)
+
+
+@pytest.mark.parametrize("batching", ["tokens", "packed"])
+@given(lengths=lengths, budget=st.integers(64, 1500))
+def test_the_budget_is_kept_but_by_a_row_that_is_longer(batching: Batching, lengths: list[int], budget: int) -> None:
+    for batch in Cutting(batching, 7, budget).cut(rows_of(lengths)):
+        assert batch.padded_tokens <= budget + PACKED_WIDTH_MULTIPLE or len(batch.rows) == 1
+        assert batch.real_tokens <= batch.padded_tokens
+
+
+@given(lengths=lengths)
+def test_widths_are_aligned(lengths: list[int]) -> None:
+    rows = rows_of(lengths)
+    assert all(batch.width % PADDED_WIDTH_MULTIPLE == 0 for batch in Cutting("tokens", 7, 900).cut(rows))
+    assert {batch.width for batch in Cutting("packed", 7, 896).cut(rows)} == {896}
+
+
+def test_rows_come_as_they_are_where_their_number_is_fixed() -> None:
+    rows = rows_of([5, 90, 7, 8, 40])
+    cut = Cutting("rows", 2, 1).cut(rows)
+    assert [batch.rows for batch in cut] == [rows[:2], rows[2:4], rows[4:]]
+    assert [batch.width for batch in cut] == [90, 8, 40]
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+@given(count=st.integers(1, 300), epoch=st.integers(0, 3))
+def test_an_epoch_holds_every_row_once(batching: Batching, count: int, epoch: int) -> None:
+    rows = rows_of([20 + number % 37 for number in range(count)])
+    steps = optimizer_steps(rows, 12, Cutting(batching, 4, 128), 1, epoch)
+    assert len(steps) == -(-count // 12)
+    assert all(steps)
+    assert numbers([batch for step in steps for batch in step]) == sorted(each["input_ids"][0] for each in rows)
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+def test_the_order_follows_the_seed_and_the_epoch_alone(batching: Batching) -> None:
+    rows, cutting = realistic(400), Cutting(batching, 24, 4096)
+    first = optimizer_steps(rows, 48, cutting, 1, 0)
+    assert optimizer_steps(rows, 48, cutting, 1, 0) == first
+    assert optimizer_steps(rows, 48, cutting, 1, 1) != first
+    assert optimizer_steps(rows, 48, cutting, 2, 0) != first
+
+
+@pytest.mark.parametrize(("batching", "least", "most"), [("rows", 48, 48), ("tokens", 30, 66), ("packed", 36, 60)])
+def test_a_step_has_its_number_of_rows_in_expectation(batching: Batching, least: int, most: int) -> None:
+    steps = optimizer_steps(realistic(48 * 40), 48, Cutting(batching, 24, 4352), 3, 0)
+    sizes = [sum(len(batch.rows) for batch in step) for step in steps]
+    assert sum(sizes) / len(sizes) == 48
+    assert least <= min(sizes) <= max(sizes) <= most
+
+
+@pytest.mark.parametrize(("batching", "most"), [("tokens", 0.045), ("packed", 0.02)])
+def test_little_of_the_work_is_padding(batching: Batching, most: float) -> None:
+    steps = optimizer_steps(realistic(48 * 40), 48, Cutting(batching, 24, 4352), 3, 0)
+    batches = [batch for step in steps for batch in step]
+    real, padded = (sum(getattr(batch, name) for batch in batches) for name in ("real_tokens", "padded_tokens"))
+    assert 1 - real / padded < most
+
+
+def test_a_padded_batch_holds_its_rows_on_the_left() -> None:
+    rows = rows_of([5, 3])
+    made = tensors(MicroBatch(rows, 32, packed=False), 9, attention_mask=True)
+    for number, each in enumerate(rows):
+        assert made["input_ids"][number, : length(each)].tolist() == each["input_ids"]
+        assert made["labels"][number, : length(each)].tolist() == each["labels"]
+        assert made["attention_mask"][number].sum() == length(each)
+    assert set(made["input_ids"][1, 3:].tolist()) == {9}
+    assert set(made["labels"][1, 3:].tolist()) == {IGNORED_LABEL}
+
+
+def test_a_packed_line_tells_where_rows_begin_and_predicts_none_of_their_first_tokens() -> None:
+    rows = rows_of([5, 3, 4])
+    made = tensors(MicroBatch(rows, 64, packed=True), 9, longest=40)
+    assert made["boundaries"].tolist() == [0, 5, 8, 12, 52, 64]
+    assert made["boundaries"].dtype == torch.int32
+    assert made["position_ids"][0, :13].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2, 3, 0]
+    assert made["input_ids"][0, 5:8].tolist() == rows[1]["input_ids"]
+    assert all(made["labels"][0, start] == IGNORED_LABEL for start in (0, 5, 8, 12))
+    assert int((made["labels"] != IGNORED_LABEL).sum()) == labels(rows)
