@@ -53,9 +53,7 @@ def test_one_whose_best_predecessor_is_damaged_is_passed_over(tmp_path: Path) ->
 
 def test_another_runs_is_refused(tmp_path: Path) -> None:
     checkpoint(tmp_path, 2, whose="b" * 64)
-    with pytest.raises(
-        MedcotError, match="checkpoint-2 belongs to another run: fingerprint bbbbbbbbbbbb"
-    ):
+    with pytest.raises(MedcotError, match="checkpoint-2 belongs to another run: fingerprint bbbbbbbbbbbb"):
         newest_whole(tmp_path, OURS, print)
 
 
