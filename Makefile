@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SHELL := bash
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint types unit integration browser constraints clean
+.PHONY: help demo test lint types unit integration browser faults constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,12 @@ integration: $(INSTALLED)  ## the chain in the profile tiny
 
 browser: $(INSTALLED)  ## the pages in headless Chromium
 	@$(BIN)/pytest medcot_pipeline_tests/browser
+
+faults: $(INSTALLED)  ## the full schedule of kills, log in build/faults.log; FAULTS_SEED=... repeats one
+	@mkdir -p build
+	@seed=$${FAULTS_SEED:-$$(date +%s)}; echo "FAULTS_SEED=$$seed" | tee build/faults.log; \
+	FAULTS_SEED=$$seed $(BIN)/pytest medcot_pipeline_tests/faults -m faults -v -s 2>&1 | tee -a build/faults.log; \
+	exit $${PIPESTATUS[0]}
 
 format: $(INSTALLED)  ## write the format that lint wants
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

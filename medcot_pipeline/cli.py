@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.planning import PlanLine, make_plan
+from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration
 from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
 
@@ -62,13 +62,14 @@ def env() -> None:
 
 @cli.command()
 def plan() -> None:
-    """Show every asset: fresh, stale and why, missing, or waiting for one that is stale."""
+    """Show every asset (fresh, stale and why, missing, or waiting for one that is stale) and the training plan."""
     workspace = open_workspace()
     lines = make_plan(workspace)
     click.echo(f"Profile {workspace.profile}, data in {workspace.store.root}")
     for line in lines:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
+    click.echo("Training: " + "\n          ".join(training_lines(workspace)))
     click.echo(_cost(lines))
 
 

@@ -22,9 +22,14 @@ LOOK_AGAIN_SECONDS = 0.2
 SAY_AGAIN_SECONDS = 60.0
 
 
+def gpu_is_here() -> bool:
+    """Whether this machine has a GPU, by its device file: asking PyTorch takes seconds."""
+    return Path("/dev/nvidiactl").exists()
+
+
 def lock_path(data: Path) -> Path:
     """The lock's file: of the machine's GPU where there is one, else of the data folder."""
-    if Path("/dev/nvidiactl").exists():
+    if gpu_is_here():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(",", "-").replace("/", "-")
         return Path(tempfile.gettempdir()) / f"medcot-gpu-{visible}.lock"
     return data / "cache" / "gpu.lock"

@@ -1,6 +1,6 @@
 """What is fresh, stale, missing or waiting, and why.
 
-Belongs here: comparing identities with what is published.
+Belongs here: comparing identities with what is published, and what the training run would take.
 Does not: running anything, or Dagster's own view of staleness.
 """
 
@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from medcot_pipeline.artifacts import Identity, Manifest
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.gpu_lock import gpu_is_here
+from medcot_pipeline.models.base import base_folder
 from medcot_pipeline.stages import STAGES, Stage, Workspace
+from medcot_pipeline.training.forecast import base_shape, forecast_training
 
 Status = Literal["fresh", "stale", "missing", "waiting"]
 
@@ -59,6 +63,23 @@ def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, str]) -> 
     if store.find(stage.asset, wanted.fingerprint):
         reasons.append("made before: it will be used again")
     return PlanLine(stage.asset, "stale", tuple(reasons), seconds)
+
+
+def training_lines(workspace: Workspace) -> list[str]:
+    """What the training run would be, from the rows and the base that are there: lines for people."""
+    settings, store = workspace.settings, workspace.store
+    sft, base = store.current("sft_dataset"), store.current("base_model")
+    shape = base_shape(settings, base_folder(store.folder("base_model", base.fingerprint)) if base else None)
+    if sft is None or shape is None:
+        lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
+        return [f"planned once there is {' and '.join(lacking)}"]
+    try:
+        plan = forecast_training(
+            settings, store.folder("sft_dataset", sft.fingerprint) / "rows.parquet", shape, gpu_here=gpu_is_here()
+        )
+    except MedcotError as error:
+        return [str(error)]
+    return plan.lines() if plan else ["no row is short enough"]
 
 
 def differences(old: Identity, new: Identity) -> list[str]:

@@ -98,8 +98,7 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
         MedcotError: the folder is gone, or a file is missing or has changed.
     """
     description = json.loads((artifact / DESCRIPTION).read_text(encoding="utf-8"))
-    location = json.loads((artifact / LOCATION).read_text(encoding="utf-8"))["folder"]
-    folder = Path(location) if location else artifact / "weights"
+    folder = base_folder(artifact)
     for name, expected in description["files"].items():
         path = folder / name
         if not path.is_file() or hashes.of(path) != expected:
@@ -108,6 +107,12 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
                 "Restore the file, or materialise base_model again with `medcot sync --force base_model`.",
             )
     return BaseModel(folder=folder, **description)
+
+
+def base_folder(artifact: Path) -> Path:
+    """Where the weights of an artifact lie: in it, or where they were found."""
+    location = json.loads((artifact / LOCATION).read_text(encoding="utf-8"))["folder"]
+    return Path(location) if location else artifact / "weights"
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -73,6 +73,14 @@ class ModelShape:
         return self.layers * sum(rank * (rows + columns) for rows, columns in self.linear_sizes)
 
 
+KNOWN_SHAPES = {
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": ModelShape(
+        layers=28, hidden=3584, feed_forward=18944, heads=28, key_heads=4, head_size=128, vocabulary=152064, tied=False
+    )
+}
+"""By repository at the hub, so that a run can be planned before 15 GB are downloaded."""
+
+
 def fixed_bytes(shape: ModelShape, rank: int) -> float:
     """Memory that does not grow with the micro-batch: NF4 weights, embeddings, adapter with Adam, workspace."""
     embeddings = 2 * shape.vocabulary * shape.hidden * (1 if shape.tied else 2)

@@ -11,7 +11,7 @@ from typing import Any
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import duration
 from medcot_pipeline.settings import TrainingSettings
-from medcot_pipeline.training.batches import Batching, Cutting
+from medcot_pipeline.training.batches import Batching, Cutting, optimizer_steps
 from medcot_pipeline.training.memory import (
     GB,
     Checkpointing,
@@ -38,6 +38,8 @@ BUDGET_MULTIPLE = 256
 MOST_TOKENS = 16_384
 """Beyond this, larger micro-batches are no faster."""
 CPU_TOKENS = 4096
+SAMPLED_STEPS = 16
+"""Optimiser steps that are cut to learn how much padding and how many micro-batches a run has."""
 ASSUMED_GPU = "NVIDIA GeForce RTX 4090"
 ASSUMED_GPU_GB = 24.0
 
@@ -191,8 +193,10 @@ def plan_training(
         budget = _budget(room / each, least, step_tokens, settings.micro_batch_tokens)
         if budget * each <= room or settings.micro_batch_tokens:
             peak = (fixed_bytes(shape, settings.lora_rank) + budget * each) / GB
-            seconds = _seconds(shape, engine, layers, budget, device, tokens, mean)
-            options.append((seconds or 0.0, layers, plan(kind, layers, budget, round(peak, 1), seconds)))
+            cutting = Cutting(batching, per_micro_batch, budget)
+            seconds = _seconds(shape, engine, layers, cutting, device, lengths, per_step)
+            whole = None if seconds is None else seconds * settings.epochs
+            options.append((whole or 0.0, layers, plan(kind, layers, budget, round(peak, 1), whole)))
     if not options:
         raise MedcotError(_too_small(settings, shape, engine, device, least, room), _what_would_fit(batching))
     return min(options, key=lambda option: option[:2])[2]
@@ -209,6 +213,11 @@ def _kinds(settings: TrainingSettings, shape: ModelShape, engine: Engine) -> lis
         "all": [("all", shape.layers)],
         "offloaded": [("offloaded", shape.layers)],
     }
+    if settings.checkpointing == "some" and engine == "unsloth":
+        raise MedcotError(
+            "MEDCOT_TRAINING__CHECKPOINTING=some, but Unsloth computes every layer twice or none.",
+            "Set it to none, all or offloaded, or set MEDCOT_TRAINING__ENGINE=hf.",
+        )
     if settings.checkpointing != "auto":
         return kinds[settings.checkpointing]
     return [option for options in kinds.values() for option in options]
@@ -231,14 +240,26 @@ def _starting_is_slow(shape: ModelShape, device: Device, mean: float) -> bool:
 
 
 def _seconds(
-    shape: ModelShape, engine: Engine, layers: int, budget: int, device: Device, tokens: int, mean: float
+    shape: ModelShape,
+    engine: Engine,
+    layers: int,
+    cutting: Cutting,
+    device: Device,
+    lengths: Sequence[int],
+    rows_per_step: int,
 ) -> float | None:
-    """Training time: every micro-batch takes what its operations take, or the host's time to start them if longer."""
+    """Time of one epoch: every micro-batch takes what its operations take, or the host's time to start them if longer.
+
+    Micro-batches are those of the first rows, cut as the run will cut them; the rest is taken to be like them.
+    """
     if device.matrix_rate is None:
         return None
-    work = budget * operations_per_token(shape, layers, mean) / (device.matrix_rate * REACHED_SHARE)
+    sample = lengths[: SAMPLED_STEPS * rows_per_step]
+    rows = [{"input_ids": [0] * tokens, "labels": []} for tokens in sample]
+    batches = [batch for step in optimizer_steps(rows, rows_per_step, cutting, 0, 0) for batch in step]
+    each = operations_per_token(shape, layers, sum(sample) / len(sample)) / (device.matrix_rate * REACHED_SHARE)
     host = HOST_SECONDS_PER_LAYER[engine] * (shape.layers + layers / 3)
-    return tokens / budget * max(work, host)
+    return sum(max(batch.padded_tokens * each, host) for batch in batches) * sum(lengths) / sum(sample)
 
 
 def _too_small(

@@ -189,9 +189,9 @@ def make_trainer(
     from transformers import EarlyStoppingCallback
     from transformers.trainer_callback import PrinterCallback
 
-    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, as_step
+    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, TrackRun, as_step
 
-    tracked = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
+    tracking_run = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
     gpu = device() == "cuda"
     between = settings.checkpoint_steps or max(1, round(plan.steps * settings.checkpoint_share))
     arguments = {
@@ -221,12 +221,14 @@ def make_trainer(
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,
-        "report_to": ["wandb"] if tracked else [],
+        "report_to": [],  # see TrackRun
         "dataloader_pin_memory": False,
         "seed": settings.seed,
         "data_seed": settings.seed,
     }
-    callbacks = [ReportProgress(Progress("training", say)), MarkCheckpoints(run.fingerprint)]
+    callbacks: list[Any] = [ReportProgress(Progress("training", say)), MarkCheckpoints(run.fingerprint)]
+    if tracking_run:
+        callbacks.append(TrackRun(tracking_run))
     if settings.early_stopping_checkpoints:
         callbacks.append(EarlyStoppingCallback(settings.early_stopping_checkpoints))
     trainer = trainer_for(

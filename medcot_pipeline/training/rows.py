@@ -6,7 +6,7 @@ Does not: batches.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medcot_pipeline.chat import EncodedRow, encode_row
@@ -37,24 +37,31 @@ def choose_rows(
     Rows are taken in the order of a salted hash of their id, so that the choice depends on neither the order of
     `frame` nor on which other rows are in it, but for the budget.
     """
-    chosen: list[EncodedRow] = []
-    too_long = over_budget = used = 0
-    for row in sorted(_records(frame), key=lambda record: _rank(record["row_id"], seed)):
-        encoded = encode_row(tokenizer, row["question"], row["reasoning"], row["answer"])
-        size = len(encoded.input_ids)
-        if size > max_row_tokens:
-            too_long += 1
-        elif max_tokens is not None and used + size > max_tokens:
-            over_budget += 1
-        else:
+    ranked = in_order_of_choice(_records(frame), seed)
+    encoded = [encode_row(tokenizer, row["question"], row["reasoning"], row["answer"]) for row in ranked]
+    fits = [row for row in encoded if len(row.input_ids) <= max_row_tokens]
+    taken = within([len(row.input_ids) for row in fits], max_tokens)
+    return TrainingRows([fits[number] for number in taken], len(encoded) - len(fits), len(fits) - len(taken))
+
+
+def in_order_of_choice(records: Iterable[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Records with a `row_id`, in the order in which a run takes them."""
+
+    def rank(record: dict[str, Any]) -> str:
+        return hashlib.sha256(f"{seed}\0{record['row_id']}".encode()).hexdigest()
+
+    return sorted(records, key=rank)
+
+
+def within(lengths: Sequence[int], max_tokens: int | None) -> list[int]:
+    """Numbers of the rows that a budget takes, in order: each that still fits into what is left of it."""
+    taken, used = [], 0
+    for number, size in enumerate(lengths):
+        if max_tokens is None or used + size <= max_tokens:
             used += size
-            chosen.append(encoded)
-    return TrainingRows(chosen, too_long, over_budget)
+            taken.append(number)
+    return taken
 
 
 def _records(frame: "pl.DataFrame") -> Iterable[dict[str, Any]]:
     return frame.select("row_id", "question", "reasoning", "answer").iter_rows(named=True)
-
-
-def _rank(row_id: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}\0{row_id}".encode()).hexdigest()

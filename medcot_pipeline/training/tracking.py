@@ -1,7 +1,7 @@
 """Weights & Biases: a run is tracked where that works, and trained in any case.
 
-Belongs here: starting a tracked run.
-Does not: what is logged to it (the trainer's callback).
+Belongs here: starting and ending a tracked run, and what happens when the server does not answer.
+Does not: when something is logged (trainer.py).
 """
 
 import os
@@ -12,9 +12,41 @@ from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import TrackingSettings
 
 INIT_SECONDS = 30
+FINISH_SECONDS = 60
+"""Waited for the last uploads: without a limit a server that went away would hold the GPU for ever."""
 
 
-def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: dict[str, Any], say: Say) -> bool:
+class Tracking:
+    """One tracked run. Whatever goes wrong with it is said once, and ends the tracking, never the training."""
+
+    def __init__(self, run: Any, say: Say) -> None:
+        """Args: run: of `wandb.init`; say: where a problem is said."""
+        self._run: Any | None = run
+        self._say = say
+
+    def log(self, values: dict[str, Any], step: int) -> None:
+        """Log numbers under `train/`, as the library's own integration does."""
+        self._try(lambda run: run.log({f"train/{name}": value for name, value in values.items()}, step=step))
+
+    def finish(self) -> None:
+        """Wait for the last uploads, but not for ever; what was not uploaded stays in the run's folder."""
+        self._try(lambda run: run.finish())
+        self._run = None
+
+    def _try(self, action: Any) -> None:
+        if self._run is None:
+            return
+        try:
+            action(self._run)
+        except Exception as error:
+            # Its service is a process of its own, which can end with errors of any kind.
+            self._say(f"Weights & Biases failed ({_reason(error)}): tracking has ended, training goes on")
+            self._run = None
+
+
+def start_tracking(
+    settings: TrackingSettings, folder: Path, name: str, config: dict[str, Any], say: Say
+) -> Tracking | None:
     """Start a run; a server that does not answer makes it an offline one, which `wandb sync` uploads later.
 
     Args:
@@ -25,19 +57,23 @@ def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: 
         say: where a problem is said.
 
     Returns:
-        Whether anything is tracked.
+        The tracked run, or none where tracking is off.
     """
     if settings.wandb_mode == "disabled":
-        return False
+        return None
     import wandb
 
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["WANDB_SILENT"] = "true"
     options: dict[str, Any] = {"project": settings.wandb_project, "dir": str(folder), "name": name, "config": config}
+    bounded = wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True)
     try:
-        wandb.init(**options, mode=settings.wandb_mode, settings=wandb.Settings(init_timeout=INIT_SECONDS, silent=True))
+        run = wandb.init(**options, mode=settings.wandb_mode, settings=bounded)
     except (wandb.errors.Error, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        say(f"Weights & Biases does not answer ({reason}): tracking offline in {folder}")
-        wandb.init(**options, mode="offline", settings=wandb.Settings(silent=True))
-    return True
+        say(f"Weights & Biases does not answer ({_reason(error)}): tracking offline in {folder}")
+        run = wandb.init(**options, mode="offline", settings=bounded)
+    return Tracking(run, say)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{error.__class__.__name__}: {error}".split())[:120]

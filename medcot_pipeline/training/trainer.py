@@ -36,6 +36,7 @@ from medcot_pipeline.training.cuda_graph import RecordedMicroBatch, zero_in_plac
 from medcot_pipeline.training.loss import completion_loss
 from medcot_pipeline.training.memory import GB
 from medcot_pipeline.training.planner import BUDGET_MULTIPLE, TrainingPlan
+from medcot_pipeline.training.tracking import Tracking
 
 BACK_OFF = 0.85
 """What is left of the token budget after memory ran out."""
@@ -293,6 +294,22 @@ def _details(logs: dict[str, float]) -> Iterator[str]:
         yield f"{logs['tokens_per_second']:,.0f} tokens/s"
     if "gpu_memory_gb" in logs:
         yield f"{logs['gpu_memory_gb']:.1f} GB"
+
+
+class TrackRun(TrainerCallback):  # type: ignore[misc]
+    """Hand what is logged to the tracker. Not the library's own callback: that one fails the training with itself."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        """Args: tracking: the tracked run."""
+        self._tracking = tracking
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Called after each logged step and each validation."""
+        self._tracking.log(logs or {}, state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called once."""
+        self._tracking.finish()
 
 
 class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]

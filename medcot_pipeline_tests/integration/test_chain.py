@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from medcot_pipeline.stages import STAGES
+from medcot_pipeline.training.checkpoints import MARK
 from medcot_pipeline_tests.conftest import ROOT, Home
 
 ASSETS = [stage.asset for stage in STAGES]
@@ -71,6 +72,14 @@ def test_plan_names_the_setting_that_changed(chain: Home) -> None:
     assert "setting perplexity.seed: 7 -> 99" in line
 
 
+def test_plan_shows_the_training_plan_that_the_run_then_made(chain: Home) -> None:
+    done = chain.run("medcot", "plan")
+    summary = json.loads((chain.current("qlora_adapter") / "aside" / "training.json").read_text(encoding="utf-8"))
+    made = f"{summary['optimizer_steps']} optimiser steps of 4 rows, {summary['tokens']:,} tokens"
+    assert f"Training: hf on CPU: {made}" in done.stdout
+    assert "micro-batches of rows of like length, at most 4,096 padded tokens" in done.stdout
+
+
 def test_the_plain_dagster_commands_work_after_medcot_env(chain: Home) -> None:
     script = 'eval "$(medcot env)" && dagster asset materialize --select eval_report && dg launch --assets eval_report'
     done = chain.run("bash", "-c", script)
@@ -109,7 +118,7 @@ def test_a_killed_trainer_publishes_nothing_and_the_next_sync_resumes(chain: Hom
     )
     work = chain.data / "work" / "qlora_adapter"
     deadline = time.monotonic() + 240
-    while not list(work.glob("*/checkpoint-*/trainer_state.json")):
+    while not list(work.glob(f"*/checkpoint-*/{MARK}")):
         assert sync.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
         time.sleep(0.1)
     trainer = trainer_of(sync.pid)

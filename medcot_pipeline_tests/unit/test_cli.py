@@ -33,9 +33,10 @@ def test_the_command_is_installed_beside_the_interpreter() -> None:
 def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home) -> None:
     done = fresh_home.run("medcot", "plan")
     assert done.returncode == 0, done.stderr
-    first, *assets, last = done.stdout.splitlines()
+    first, *assets, training, last = done.stdout.splitlines()
     assert first == f"Profile tiny, data in {fresh_home.data}"
     assert [line.split()[1] for line in assets] == ["missing"] * 12
+    assert training == "Training: planned once there is sft_dataset and base_model"
     assert last == "`medcot sync` would look at 12 of 12 assets."
 
 

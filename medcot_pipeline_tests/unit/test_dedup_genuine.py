@@ -8,20 +8,17 @@ from functools import cache
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from medcot_pipeline.corpus.dedup import find_near_duplicates
 from medcot_pipeline.corpus.normalize import normalize_text
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.splits import assign_splits, leaks, moved_rows
 from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline_tests.genuine import FOLDER, genuine_rows_only
 from medcot_pipeline_tests.unit.test_dedup import rows
 
-FOLDER = Path(os.environ.get("MEDCOT_REALDATA", Path(__file__).parents[3] / "shared" / "data"))
 DEDUP, SPLITS = DedupSettings(), SplitSettings()
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f"genuine questions are not here: {FOLDER} is absent (set MEDCOT_REALDATA)"
-)
+pytestmark = genuine_rows_only
 ONE_THREAD = """
 import hashlib, sys
 import polars as pl

@@ -101,7 +101,7 @@ def test_artifacts_and_settings_import_nothing_but_errors(part: str) -> None:
 
 
 def test_what_a_child_process_needs_is_domain_and_leaves() -> None:
-    assert own_parts("worker") <= {*DOMAIN, *LEAVES, "errors", "progress"}
+    assert own_parts("worker") <= {*DOMAIN, *LEAVES, "errors", "gpu_lock", "progress"}
 
 
 def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:

@@ -1,23 +1,19 @@
 """The rules over every genuine row; the rows stay in the folder of MEDCOT_REALDATA."""
 
 import json
-import os
 import re
 import unicodedata
 from collections import Counter
-from pathlib import Path
 
 import polars as pl
 import pytest
 
 from medcot_pipeline.corpus.normalize import comparison_key, normalize_text, trace
 from medcot_pipeline.corpus.rows import normalize_rows
-from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.settings.models import NormalizeSettings
+from medcot_pipeline_tests.genuine import FOLDER, genuine_rows_only
 
-FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no genuine rows: {FOLDER} (MEDCOT_REALDATA) is absent")
+pytestmark = genuine_rows_only
 
 
 def strings(value: object) -> list[str]:

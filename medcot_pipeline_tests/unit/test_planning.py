@@ -6,7 +6,7 @@ import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.planning import PlanLine, differences, make_plan
+from medcot_pipeline.planning import PlanLine, differences, make_plan, training_lines
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.settings.models import EndpointSettings
 from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
@@ -64,6 +64,10 @@ def status(workspace: Workspace) -> dict[str, list[str]]:
 
 def test_nothing_made_is_all_missing(workspace: Workspace) -> None:
     assert status(workspace) == {"missing": ALL}
+
+
+def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
+    assert training_lines(workspace) == ["planned once there is sft_dataset and base_model"]
 
 
 def test_an_asset_without_inputs_says_it_was_never_made(workspace: Workspace) -> None:

@@ -123,7 +123,7 @@ def test_an_unknown_key_of_a_profile_is_refused_with_the_nearest_name(tmp_path: 
 def test_an_unknown_profile_is_answered_with_the_nearest_and_the_list() -> None:
     assert complaint("demmo") == (
         "MEDCOT_PROFILE=demmo: no such profile (did you mean demo?). "
-        "Profiles: demo, rtx4090, tiny, or a path to a .yaml file."
+        "Profiles: demo, rtx4090, rtx4090-parity, tiny, or a path to a .yaml file."
     )
 
 

@@ -109,6 +109,20 @@ def test_a_gpu_that_is_too_small_is_told_what_it_lacks_and_what_would_fit() -> N
     assert "MEDCOT_TRAINING__CHECKPOINTING=offloaded" in str(error.value)
 
 
+def test_unsloth_cannot_compute_some_layers_twice() -> None:
+    with pytest.raises(MedcotError, match=r"CHECKPOINTING=some, but Unsloth .* set MEDCOT_TRAINING__ENGINE=hf"):
+        plan(checkpointing="some")
+    assert plan(engine="hf", checkpointing="some").checkpointing == "some"
+
+
+def test_padding_is_part_of_the_predicted_time() -> None:
+    packed, padded = (plan(batching=name, checkpointing="offloaded").predicted_seconds for name in ("packed", "rows"))
+    assert packed is not None
+    assert padded is not None
+    real = sum(LENGTHS) / len(LENGTHS) / max(LENGTHS)
+    assert packed < padded < packed / real
+
+
 def test_a_cpu_has_no_memory_to_plan() -> None:
     chosen = plan(memory=None, gpu="CPU, 2 threads")
     assert (chosen.predicted_memory_gb, chosen.predicted_seconds, chosen.checkpointing) == (None, None, "none")

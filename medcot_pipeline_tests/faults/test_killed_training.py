@@ -1,0 +1,120 @@
+"""The trainer killed at random moments, and a disk that fills up under it.
+
+FAULTS_SEED chooses the moments; `make faults` prints the one it took.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medcot_pipeline.settings import TrackingSettings, load_settings
+from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline_tests.worker_process import finish, said, start_worker
+
+FINGERPRINT = "f" * 64
+SETTINGS = load_settings("tiny").training.model_copy(
+    update={"max_train_tokens": 6000, "per_device_train_batch_size": 2, "checkpoint_steps": 1, "validation_rows": 2}
+)
+
+
+def start_training(home: Home, out: Path, work: Path) -> "subprocess.Popen[str]":
+    """The worker process of the asset qlora_adapter; every optimiser step ends with a checkpoint."""
+    arguments = {
+        "base_model": str(home.current("base_model")),
+        "sft": str(home.current("sft_dataset") / "rows.parquet"),
+        "splits": str(home.current("corpus_splits") / "rows.parquet"),
+        "settings": SETTINGS.model_dump(mode="json"),
+        "tracking": TrackingSettings(wandb_mode="disabled").model_dump(mode="json"),
+        "max_row_tokens": 2048,
+        "work": str(work),
+        "wandb": str(out / "wandb"),
+        "fingerprint": FINGERPRINT,
+    }
+    return start_worker(home, out, "train", arguments)
+
+
+def wait_for(worker: "subprocess.Popen[str]", out: Path, words: str) -> bool:
+    """Wait until the worker says something; whether it did before it ended."""
+    deadline = time.monotonic() + 300
+    while words not in said(out):
+        assert time.monotonic() < deadline, f"{words!r} was never said:\n{said(out)}"
+        if worker.poll() is not None:
+            return words in said(out)
+        time.sleep(0.01)
+    return True
+
+
+def published(out: Path) -> dict[str, bytes]:
+    """What identifies an adapter: every file but those aside."""
+    names = [path.name for path in out.iterdir() if path.is_file() and path.name not in ("messages", "hashes.json")]
+    return {name: (out / name).read_bytes() for name in sorted(names)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+    """The files of an uninterrupted run, and the seconds from its plan to its end."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    worker = start_training(chain, folder / "out", folder / "work")
+    assert wait_for(worker, folder / "out", "micro-batches of")
+    started = time.monotonic()
+    assert finish(worker, folder / "out")["optimizer_steps"] >= 6
+    return published(folder / "out"), time.monotonic() - started
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.faults)])
+def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterrupted_run(
+    chain: Home, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float], kills: int
+) -> None:
+    expected, seconds = undisturbed
+    seed = os.environ.get("FAULTS_SEED", "1")
+    draw = random.Random(f"trainer {seed}")
+    done = finished = attempts = 0
+    while done < kills or finished == 0 or attempts:
+        work, out = tmp_path / f"work-{finished}", tmp_path / f"out-{finished}-{attempts}"
+        worker = start_training(chain, out, work)
+        attempts += 1
+        if done < kills and wait_for(worker, out, "micro-batches of"):
+            time.sleep(draw.uniform(0, seconds))
+        if done < kills and worker.poll() is None:
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.communicate()
+            done += 1
+            there = sorted(path.name for path in work.glob("checkpoint-*"))
+            print(f"seed {seed}: kill {done} of {kills}, attempt {attempts} of run {finished}, left {there}")
+            continue
+        finish(worker, out)
+        assert published(out) == expected, f"seed {seed}: run {finished} differs after {attempts} attempts"
+        finished, attempts = finished + 1, 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 40 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_is_named_and_training_resumes_once_there_is_space(
+    chain: Home, tmp_path: Path, small_disk: Path, undisturbed: tuple[dict[str, bytes], float]
+) -> None:
+    (small_disk / "other").write_bytes(bytes(12_000_000))
+    failing = start_training(chain, tmp_path / "full", small_disk / "work")
+    failing.communicate(timeout=600)
+    assert "No space left on device" in said(tmp_path / "full")
+    assert "Free some space and run `medcot sync` again." in said(tmp_path / "full")
+    assert not (tmp_path / "full" / "adapter_model.safetensors").exists()
+    subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
+    finish(start_training(chain, tmp_path / "resumed", small_disk / "work"), tmp_path / "resumed")
+    assert "resuming from checkpoint-" in said(tmp_path / "resumed")
+    assert published(tmp_path / "resumed") == undisturbed[0]

@@ -1,0 +1,87 @@
+"""Training runs in the profile `tiny`, in this process, over the rows and the base of the chain."""
+
+import dataclasses
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medcot_pipeline.artifacts import FileHashes
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.models.base import open_base_model
+from medcot_pipeline.models.load import load_tokenizer
+from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
+from medcot_pipeline.training.checkpoints import newest_whole
+from medcot_pipeline.training.engines import trainable_model
+from medcot_pipeline.training.forecast import base_shape
+from medcot_pipeline.training.planner import Device, plan_training
+from medcot_pipeline.training.qlora import TrainingRun, make_trainer, train
+from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline_tests.gpu.small_run import rows
+
+TINY = load_settings("tiny").training
+UNTRACKED = TrackingSettings(wandb_mode="disabled")
+
+
+@pytest.fixture
+def run(chain: Home, tmp_path: Path) -> TrainingRun:
+    """A run over the chain's artifacts with folders of its own."""
+    return TrainingRun(
+        base=open_base_model(chain.current("base_model"), FileHashes(tmp_path / "hashes.json")),
+        sft=chain.current("sft_dataset") / "rows.parquet",
+        splits=chain.current("corpus_splits") / "rows.parquet",
+        out=tmp_path / "out",
+        work=tmp_path / "work",
+        wandb=tmp_path / "wandb",
+        fingerprint="a" * 64,
+    )
+
+
+def settings(**changes: Any) -> TrainingSettings:
+    return TrainingSettings(**TINY.model_dump() | changes)
+
+
+def test_arms_that_differ_in_batching_alone_reach_the_same_validation_loss(run: TrainingRun, tmp_path: Path) -> None:
+    losses: dict[str, list[float]] = {"rows": [], "tokens": []}
+    for batching, reached in losses.items():
+        for seed in (1, 2, 3):
+            folder = tmp_path / f"{batching}-{seed}"
+            own = dataclasses.replace(run, out=folder / "out", work=folder / "work")
+            cut = {"batching": batching, "micro_batch_tokens": 1024, "gradient_accumulation_steps": 2}
+            summary = train(own, settings(**cut, seed=seed, max_train_tokens=12_000), 2048, UNTRACKED, print)
+            assert summary["rows"] > 20
+            assert summary["curves"]["validation"][-1][1] < summary["curves"]["loss"][0][1] - 1, "something was learned"
+            reached.append(summary["curves"]["validation"][-1][1])
+    spread = max(max(reached) - min(reached) for reached in losses.values())
+    assert abs(statistics.mean(losses["rows"]) - statistics.mean(losses["tokens"])) <= spread, losses
+
+
+def test_a_row_that_is_too_long_fails_the_run_where_that_is_set(run: TrainingRun) -> None:
+    with pytest.raises(MedcotError, match=r"training rows have more than 300 tokens.*TOO_LONG=drop"):
+        train(run, settings(too_long="fail", max_row_tokens=300), 2048, UNTRACKED, print)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_the_last_good_checkpoint_stays(run: TrainingRun) -> None:
+    from transformers import TrainerCallback
+
+    class Poison(TrainerCallback):  # type: ignore[misc]
+        """A weight that is lost after the third optimiser step."""
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            if state.global_step == 3:
+                next(weight for weight in model.parameters() if weight.requires_grad).data.fill_(float("nan"))
+
+    quick = settings(checkpoint_steps=1)
+    training, validation = rows(24, 1), rows(2, 2)
+    shape = base_shape(load_settings("tiny"), run.base.folder)
+    assert shape is not None
+    plan = plan_training(quick, "hf", shape, [len(row["input_ids"]) for row in training], Device("CPU", None, False))
+    model, tokenizer = trainable_model(run.base.folder, quick, plan), load_tokenizer(run.base.folder)
+    trainer = make_trainer(run, quick, UNTRACKED, plan, model, tokenizer, training, validation, print)
+    trainer.add_callback(Poison())
+    with pytest.raises(MedcotError, match="The loss at optimiser step 4 is not a number"):
+        trainer.train()
+    newest = newest_whole(run.work, run.fingerprint, print)
+    assert newest is not None
+    assert newest.name == "checkpoint-3"
