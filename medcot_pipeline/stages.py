@@ -167,7 +167,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "2",
+        "3",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _perplexity,
         _texts_and_exams,
@@ -187,7 +187,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "eval_report",
         "evaluation",
-        "2",
+        "3",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
     ),

@@ -50,6 +50,7 @@ DISSENT = {f"p{i}": "tie" if i else "tuned" for i in range(6)}
 OPEN = {"items": 5, "pack": "a" * 64, "verdicts": []}
 SETTLED = {**OPEN, "verdicts": [vars(Verdict(f"p{i}", "tuned")) for i in range(1, 6)]}
 REVIEWED = human(reviewer(DISSENT))
+SILENT_ON_ONE = {**JUDGED, "verdicts": [*JUDGED["verdicts"][:5], vars(Verdict("p5", "invalid"))]}
 AGREED = human(reviewer({verdict.prompt_id: verdict.outcome for verdict in VERDICTS}))
 
 
@@ -184,6 +185,7 @@ def test_what_the_model_wrote_can_be_read() -> None:
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=OPEN))}, "measured", "human"),
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=SETTLED))}, "measured", "joint"),
         ({"human": REVIEWED}, "measured", "human"),
+        ({"judge": SILENT_ON_ONE, "human": AGREED}, "measured", "human"),
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, missing=3))}, "provisional", "human"),
         ({"judge": VARIANTS["judged, all invalid"]["judge"]}, "not measured", None),
     ],
@@ -236,6 +238,15 @@ def test_a_taste_for_length_shows() -> None:
     lengths = report(judge=JUDGED)["instruction_following"]["length"]["judge"]
     assert lengths["longer_wins"] == pytest.approx(4 / 6)
     assert lengths["mean_base"] == 0
+    assert report(judge=JUDGED)["warnings"] == [], "four of six is no taste"
+
+
+def test_a_taste_beyond_chance_is_said_first() -> None:
+    always = {**JUDGED, "verdicts": [vars(Verdict(verdict.prompt_id, "tuned")) for verdict in VERDICTS]}
+    assert report(judge=always)["warnings"] == [
+        "Verdicts follow length: the longer answer won 100.0 % of 6 decided verdicts (p 0.031); length and verdict "
+        "cannot be told apart."
+    ]
 
 
 def test_two_meanings_of_the_same_percentage_stand_apart_with_their_definitions() -> None:
