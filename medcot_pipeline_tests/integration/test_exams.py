@@ -29,7 +29,6 @@ def examined(chain: Home, tmp_path: Path) -> Home:
     (tmp_path / "cmexam.jsonl").write_text("\n".join(lines), encoding="utf-8")
     done = chain.run("medcot", "sync", MEDCOT_EXAMS__FOLDER=str(tmp_path), **FAST)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 of 6 (100%)" in done.stderr and "questions, both arms" in done.stderr
     return chain
 
 
