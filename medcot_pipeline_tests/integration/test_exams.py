@@ -10,9 +10,17 @@ from medcot_pipeline.json_files import read_json
 from medcot_pipeline_tests.conftest import Home
 
 QUESTIONS = [
-    {"question": "成人心肺复苏时胸外按压的频率是每分钟多少次", "options": "A 60\\nB 80\\nC 100～120\\nD 160", "answer": "C"},
+    {
+        "question": "成人心肺复苏时胸外按压的频率是每分钟多少次",
+        "options": "A 60\\nB 80\\nC 100～120\\nD 160",
+        "answer": "C",
+    },
     {"question": "青霉素过敏性休克首选的药物是", "options": "A 肾上腺素\\nB 地塞米松\\nC 氯雷他定", "answer": "A"},
-    {"question": "Which of these are loop diuretics?", "options": "A furosemide\nB torasemide\nC digoxin", "answer": "AB"},
+    {
+        "question": "Which of these are loop diuretics?",
+        "options": "A furosemide\nB torasemide\nC digoxin",
+        "answer": "AB",
+    },
 ]
 FAST = {
     "MEDCOT_EXAMS__MAX_NEW_TOKENS": "12",
@@ -36,7 +44,9 @@ def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> No
     lines = (examined.current("perplexity_report") / "exams.jsonl").read_text(encoding="utf-8").splitlines()
     given = {(each["id"], each["arm"]): each for each in map(json.loads, lines)}
     assert set(given) == {(f"#{number}", arm) for number in (1, 2, 3) for arm in ARMS}
-    assert all(given[f"#{n}", "base"]["text"] != given[f"#{n}", "tuned"]["text"] for n in (1, 2, 3)), "two arms, not one"
+    assert all(given[f"#{n}", "base"]["text"] != given[f"#{n}", "tuned"]["text"] for n in (1, 2, 3)), (
+        "two arms, not one"
+    )
     every, clean = read_json(examined.current("eval_report") / "report.json")["exams"]["scores"]
     assert (every["exam"], every["items"], clean["items"]) == ("cmexam.jsonl", "all", "without overlap")
     assert (every["n"], clean["n"]) == (3, 3)

@@ -234,6 +234,15 @@ def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() ->
     assert "APITimeoutError 3" in Page(render_report(made)).text
 
 
+def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
+    prices = ReportSettings(bootstrap_resamples=200, judge_prompt_price=2.5, judge_completion_price=10)
+    made = report(judge=JUDGED, settings=prices)
+    assert made["cost"]["judge"]["price"] == pytest.approx((900 * 2.5 + 90 * 10) / 1e6)
+    assert "Price of the verdicts: 0.00315." in Page(render_report(made)).text
+    assert report(settings=prices)["cost"]["judge"]["price"] is None
+    assert report(judge=JUDGED)["cost"]["judge"]["price"] is None
+
+
 def test_a_taste_for_length_shows() -> None:
     lengths = report(judge=JUDGED)["instruction_following"]["length"]["judge"]
     assert lengths["longer_wins"] == pytest.approx(4 / 6)
