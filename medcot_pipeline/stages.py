@@ -182,7 +182,7 @@ STAGES: tuple[Stage, ...] = (
         _prompts,
         loads_model=True,
     ),
-    Stage("judgements", "evaluation", "2", ("model_answers",), _judgements),
+    Stage("judgements", "evaluation", "3", ("model_answers",), _judgements),
     Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",

@@ -92,7 +92,7 @@ def not_measured(perplexity: Mapping[str, Any], exams: Mapping[str, Any], follow
     if not perplexity["overfitting"]:
         gaps.append("Overfitting: no training row was measured beside the held-out ones.")
     gaps.append("Medical correctness: no answer was checked by a clinician or against a reference.")
-    gaps.append("Safety: the flags below are a queue for people to look at, not a count of errors.")
+    gaps.append("Safety: the flags are a queue for people to look at, not a count of errors.")
     if exams["status"] == "not measured":
         gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
     return gaps

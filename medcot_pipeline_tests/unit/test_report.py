@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.judge_gates import GATES, gates
 from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
 from medcot_pipeline.evaluation.report import build_report
-from medcot_pipeline.evaluation.report_page import TEMPLATES, render_report
+from medcot_pipeline.evaluation.report_page import TEMPLATES, code, number, render_report
 from medcot_pipeline.settings.models import ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
@@ -290,6 +290,13 @@ def test_an_adapter_without_effect_is_not_reported_as_0_percent_improvement() ->
     assert "0.0 %" not in Page(render_report(made)).text.partition("Instruction following")[0]
 
 
+def test_commands_and_figures_read_as_such() -> None:
+    assert "<code>medcot review</code>" in render_report(report())
+    assert code("`<b>` is text") == "<code>&lt;b&gt;</code> is text"
+    shown = [number(value) for value in (3.1, 6.0, 0.52, 99.9, 12_345.6, -0.5, 0.0, 7, None)]
+    assert shown == ["3.10", "6.00", "0.520", "99.9", "12,346", "−0.500", "0", "7", "–"]
+
+
 def test_exams_that_were_not_run_are_named_as_such() -> None:
     assert "MEDCOT_EXAMS__FOLDER" in " ".join(report()["not_measured"])
     assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED)["not_measured"])
@@ -313,7 +320,7 @@ def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None
     assert better["instruction_following"] == worse["instruction_following"]
     assert better["instruction_following"]["preference"]["judge"]["net"]["value"] == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
-    assert nobody.count("39.2") == 4, "the perplexity headline, its table, the table of claims, the Chinese line"
+    assert nobody.count("39.2") == 5, "perplexity's headline, table, claim and Chinese line, and the reference's drop"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
