@@ -167,7 +167,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "2",
+        "3",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _perplexity,
         _texts_and_exams,
@@ -182,12 +182,12 @@ STAGES: tuple[Stage, ...] = (
         _prompts,
         loads_model=True,
     ),
-    Stage("judgements", "evaluation", "2", ("model_answers",), _judgements),
+    Stage("judgements", "evaluation", "3", ("model_answers",), _judgements),
     Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",
         "evaluation",
-        "2",
+        "3",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
     ),

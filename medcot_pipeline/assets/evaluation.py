@@ -17,7 +17,7 @@ from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.chat import THINK_OPEN
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
-from medcot_pipeline.evaluation.exams import require_lm_eval
+from medcot_pipeline.evaluation.exams import require_exams
 from medcot_pipeline.evaluation.human import join_reviews
 from medcot_pipeline.evaluation.judge import judge_answers
 from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
@@ -271,12 +271,13 @@ def _model_arguments(run: AssetRun) -> dict[str, Any]:
 
 def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]:
     """Scores of both arms in the exams that are set, or "not measured"."""
-    files = exam_files(run.workspace.settings, run.workspace.root)
-    if not files:
+    settings = run.workspace.settings.exams
+    if settings.folder is None:
         return {"status": "not measured", "scores": []}
-    require_lm_eval()
+    files = exam_files(run.workspace.settings, run.workspace.root)
+    require_exams(settings.folder, files)
     arguments = _model_arguments(run) | {
-        "settings": run.workspace.settings.exams.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "splits": str(run.input("corpus_splits") / "rows.parquet"),
         "files": [str(path) for path in files],
     }

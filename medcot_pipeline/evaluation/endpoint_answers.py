@@ -75,7 +75,7 @@ async def _ask_all(records: BatchRecords, settings: AnswerSettings, progress: Pr
                     async with asyncio.timeout((endpoint.max_retries + 1) * endpoint.timeout_s):
                         answer = await _ask(client, settings, batch, opened_by_prompt)
                 except (openai.OpenAIError, ValueError, TimeoutError) as error:
-                    errors[f"{batch.prompts[0].id} ({batch.arm})"] = error
+                    errors[_named(batch)] = error
                     in_a_row += 1
                 else:
                     records.finish(batch, [answer], time.monotonic() - started)
@@ -85,13 +85,17 @@ async def _ask_all(records: BatchRecords, settings: AnswerSettings, progress: Pr
 
         await asyncio.gather(*(ask(batch) for batch in records.open))
     if errors:
-        first, error = next(iter(errors.items()))
+        first = next(name for batch in records.open if (name := _named(batch)) in errors)
         asked = "" if in_a_row < GIVE_UP_AFTER else f"; after {GIVE_UP_AFTER} in a row no more were asked"
         raise MedcotError(
             f"{endpoint.base_url}: {len(errors):,} of {len(records.open):,} answers did not come{asked}. "
-            f"The first is {first}: {type(error).__name__}.",
+            f"The first is {first}: {type(errors[first]).__name__}.",
             "Run `medcot sync` again: the answers that came are kept and not asked for again.",
         )
+
+
+def _named(batch: Batch) -> str:
+    return f"{batch.prompts[0].id} ({batch.arm})"
 
 
 async def _find_models(client: "AsyncOpenAI", settings: AnswerSettings) -> None:

@@ -31,8 +31,9 @@ from medcot_pipeline.settings import ExamSettings
 FIELDS = ("question", "options", "answer")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LETTERS = r"([A-H](?:[、,，\s]{0,2}[A-H])*)(?![A-Za-z])"
-_SAID = re.compile(rf"(?:答案|选项?|[Aa]nswer)(?:应?[是为选]|\s+is)?[\s:：“\"*(（]*{_LETTERS}")
-_STANDING = re.compile(rf"(?<![A-Za-z]){_LETTERS}")
+_SAID = re.compile(rf"(?:答案|[Aa]nswer)(?:应?[是为选]|\s+is)?[\s:：“\"*(（]*{_LETTERS}")
+_CHOSEN = re.compile(rf"选[\s:：“\"*(（]*{_LETTERS}")
+_STANDING = re.compile(rf"(?<![A-Za-z]){_LETTERS}(?!\s[a-z])")  # no article, as in "A patient"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,13 @@ class ExamAnswer:
     right: bool
 
 
-def require_lm_eval() -> None:
-    """Raises MedcotError where lm-eval is not installed."""
+def require_exams(folder: Path, files: Sequence[Path]) -> None:
+    """Raises MedcotError where the folder that is set has no exam in it, or lm-eval is not installed."""
+    if not files:
+        raise MedcotError(
+            f"MEDCOT_EXAMS__FOLDER={folder}: no .jsonl file in it.",
+            f"Put the exams there, a JSON object with {', '.join(FIELDS)} a line, or unset MEDCOT_EXAMS__FOLDER.",
+        )
     if importlib.util.find_spec("lm_eval") is None:
         raise MedcotError(
             "MEDCOT_EXAMS__FOLDER is set, but lm-eval is not installed.",
@@ -71,10 +77,13 @@ def read_exam(path: Path, limit: int) -> list[Question]:
     r"""The first `limit` questions of a JSONL file in the form of CMExam: question, options ("A ...\nB ..."), answer.
 
     Raises:
-        MedcotError: a line that is no such object, or no question at all.
+        MedcotError: not UTF-8, a line that is no such object or whose answer names no option, or no question at all.
     """
     questions = []
-    lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
     for number, line in enumerate(lines[:limit], start=1):
         try:
             row = json.loads(line)
@@ -85,6 +94,10 @@ def read_exam(path: Path, limit: int) -> list[Question]:
                 f"Each line is a JSON object with {', '.join(FIELDS)}.",
             ) from error
         letters = "".join(sorted(set(re.findall("[A-H]", answer))))
+        if not letters:
+            raise MedcotError(
+                f"{path}, line {number:,}: the answer {answer!r} names no option.", "It is letters, A to H."
+            )
         questions.append(Question(path.name, f"#{number}", question, options.replace("\\n", "\n"), letters))
     if not questions:
         raise MedcotError(f"{path}: no question in it.", f"Each line is a JSON object with {', '.join(FIELDS)}.")
@@ -181,8 +194,8 @@ def put(question: Question) -> str:
 
 
 def chosen_letters(answer: str) -> str | None:
-    """The letters that an answer settles on: the last that are called the answer, else the last that stand alone."""
-    found = _SAID.findall(answer) or _STANDING.findall(answer)
+    """The letters that an answer settles on: the last called the answer, else the last chosen, else the last alone."""
+    found = _SAID.findall(answer) or _CHOSEN.findall(answer) or _STANDING.findall(answer)
     return "".join(sorted(set(re.findall("[A-H]", found[-1])))) if found else None
 
 

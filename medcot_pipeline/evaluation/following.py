@@ -40,9 +40,9 @@ def instruction_following(
 
     Returns:
         `status`: `measured` (people, complete), `provisional` (the judge alone, or people not done) or `not measured`;
-        `headline`: the source it stands on, `joint` where every dispute is settled, else `human`, else `judge`;
-        `preference`, `length` and `categories` by source; `judge`, `reviewers`, `between` (agreement of reviewers),
-        `unresolved` (disputes), `rates` (pass rates with intervals).
+        `headline`: the source it stands on, `joint` where it covers every verdict of people, else `human`, else
+        `judge`; `preference`, `length` and `categories` by source; `judge`, `reviewers`, `between` (agreement of
+        reviewers), `unresolved` (disputes), `rates` (pass rates with intervals).
     """
     judged = {each["prompt_id"]: Verdict(**each) for each in judge["verdicts"]}
     joint, unresolved = joint_verdicts(human, judged)
@@ -51,7 +51,7 @@ def instruction_following(
     preference = {name: _net(given, settings) for name, given in verdicts.items()}
     reviewers = [_reviewer(reviewer, judged, settings) for reviewer in human["reviewers"]]
     complete = bool(reviewers) and not any(reviewer["missing"] for reviewer in reviewers)
-    settled_all = complete and bool(joint) and not unresolved
+    settled_all = complete and 0 < len(joint) == len(people)  # neither an open dispute, nor a prompt the judge left out
     headline = "joint" if settled_all else next((name for name in ("human", "judge") if preference[name]["n"]), None)
     lengths = {(answer.prompt_id, answer.arm): len(answer.answer) for answer in answers}
     return {

@@ -173,7 +173,9 @@ def _verdict(prompt_id: str, rulings: list[Ruling]) -> Verdict:
         return Verdict(prompt_id, "invalid", ", ".join(broken))
     by_order = list(zip(rulings, ORDERS, strict=True))
     first, second = (_arm(ruling.winner, order) for ruling, order in by_order)
-    reason = " | ".join(f"A={order[0]}, {ruling.winner}: {ruling.reason}" for ruling, order in by_order)
+    reason = " | ".join(
+        f"{order[0]} first: {_arm(ruling.winner, order)}. {ruling.reason}" for ruling, order in by_order
+    )
     return Verdict(prompt_id, first if first == second else "inconsistent", reason)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medcot_pipeline.evaluation.records import Arm, Verdict
+from medcot_pipeline.evaluation.statistics import sign_test_p
 
 SCORES = {"tuned": 1.0, "base": 0.0, "tie": 0.5, "inconsistent": 0.5}
 
@@ -17,8 +18,8 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
 
     The length-controlled win rate is sigma(intercept) of a fractional logit (Papke and Wooldridge 1996) of the score
     (1 tuned, 0 base, 0.5 neither) on tanh(length difference / its standard deviation), as AlpacaEval 2 does without
-    its per-prompt terms (Dubois et al. 2024); the interval is by robust (HC1) standard errors. A sensitivity and no
-    headline: with 100 prompts and a strong taste for length it is wide.
+    its per-prompt terms (Dubois et al. 2024); the interval is by robust standard errors, clustered by prompt. A
+    sensitivity and no headline: with 100 prompts and a strong taste for length it is wide.
 
     Args:
         verdicts: invalid ones are left out.
@@ -26,9 +27,9 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
 
     Returns:
         `n`; `mean_base`, `mean_tuned` (characters); `longer_wins`, the share of decided verdicts on answers of unequal
-        length that the longer one won, of `decided`; `win_rate`, raw, ties as one half; `controlled` with `value`,
-        `low`, `high`, None where length and verdict cannot be told apart: too few verdicts, or separated by length;
-        `points`, [tuned - base characters, score] of each verdict.
+        length that the longer one won, of `decided`, with `longer_p` (exact, two-sided); `win_rate`, raw, ties as one
+        half; `controlled` with `value`, `low`, `high`, None where length and verdict cannot be told apart: too few
+        verdicts, or separated by length; `points`, [tuned - base characters, score] of each verdict.
     """
     import numpy as np
 
@@ -44,14 +45,15 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
         "mean_tuned": sum(tuned for _, tuned in pairs) / len(pairs) if pairs else None,
         "longer_wins": longer_won / int(decided.sum()) if decided.any() else None,
         "decided": int(decided.sum()),
+        "longer_p": sign_test_p(longer_won, int(decided.sum()) - longer_won),
         "win_rate": float(scores.mean()) if pairs else None,
-        "controlled": _controlled(longer, scores),
+        "controlled": _controlled(longer, scores, [verdict.prompt_id for verdict in scored]),
         "points": [[int(x), float(y)] for x, y in zip(longer, scores, strict=True)],
     }
 
 
-def _controlled(longer: Any, scores: Any) -> dict[str, float | None]:
-    """sigma(intercept) with its 95 % interval."""
+def _controlled(longer: Any, scores: Any, prompts: Sequence[str]) -> dict[str, float | None]:
+    """sigma(intercept) with its 95 % interval; verdicts of several reviewers on one prompt vary together."""
     import numpy as np
     import statsmodels.api as sm
     from scipy.special import expit
@@ -64,7 +66,9 @@ def _controlled(longer: Any, scores: Any) -> dict[str, float | None]:
         columns.append(np.tanh(longer / longer.std()))
         if _separated(longer, scores):
             return nothing
-    fitted = sm.GLM(scores, np.column_stack(columns), family=sm.families.Binomial()).fit(cov_type="HC1")
+    clusters = {"groups": np.unique(prompts, return_inverse=True)[1]}
+    model = sm.GLM(scores, np.column_stack(columns), family=sm.families.Binomial())
+    fitted = model.fit(cov_type="cluster", cov_kwds=clusters)
     low, high = fitted.conf_int()[0]
     return {"value": float(expit(fitted.params[0])), "low": float(expit(low)), "high": float(expit(high))}
 

@@ -57,7 +57,7 @@ def build_report(
         human: human.json: blind human verdicts, or status "none yet".
         training: curves, cost and size of the training run; seconds, tokens, parameters.
         provenance: artifacts with hashes, packages, commit, settings, sources, seeds.
-        settings: transcripts shown, resamples and seed of the intervals.
+        settings: transcripts shown, prices, resamples and seed of the intervals.
 
     Raises:
         MedcotError: a prompt carries an unknown rule.
@@ -84,7 +84,7 @@ def build_report(
         "safety_queue": answer_figures["safety_queue"],
         "transcripts": _transcripts(prompts, answers, judge, human, settings),
         "training": dict(training),
-        "cost": _cost(training, answers, answer_seconds, judge, judge_paid),
+        "cost": _cost(training, answers, answer_seconds, judge, judge_paid, settings),
         "not_measured": not_measured(measured, exams, following),
         "limits": limits(measured, following, answer_figures, training),
         "provenance": dict(provenance),
@@ -182,12 +182,26 @@ def _cost(
     answer_seconds: Mapping[Arm, float],
     judge: Mapping[str, Any],
     judge_paid: Mapping[str, Any],
+    settings: ReportSettings,
 ) -> dict[str, Any]:
-    """Tokens, seconds and tokens per second of training and of each arm's answers; calls and tokens of the judge."""
+    """Tokens, seconds and tokens per second of training and of each arm's answers; what the judge took for all calls.
+
+    The judge's `price` is that of every token in its verdicts, whichever run asked for them; None without prices.
+    """
     rows = [("training", training["tokens"], training["seconds"])]
     for arm in ARMS:
         own = [answer for answer in answers if answer.arm == arm]
         rows.append((f"answers, {arm}", sum(answer.tokens for answer in own), answer_seconds[arm]))
     stages = [{"stage": s, "tokens": t, "seconds": d, "tokens_per_second": t / d if d else None} for s, t, d in rows]
-    names = ("calls", "errors", "tokens")
-    return {"stages": stages, "judge": {**{name: judge.get(name, {}) for name in names}, "paid": dict(judge_paid)}}
+    counts = {name: judge.get(name, {}) for name in ("calls", "errors", "tokens")}
+    return {
+        "stages": stages,
+        "judge": {**counts, "paid": dict(judge_paid), "price": _price(counts["tokens"], settings)},
+    }
+
+
+def _price(tokens: Mapping[str, int], settings: ReportSettings) -> float | None:
+    prompt, completion = settings.judge_prompt_price, settings.judge_completion_price
+    if not tokens or prompt is None or completion is None:
+        return None
+    return (tokens["prompt"] * prompt + tokens["completion"] * completion) / 1_000_000

@@ -26,15 +26,16 @@ def render_report(report: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    environment.filters.update(number=number, percent=percent, points=points, p_value=p_value, size=size)
+    environment.filters.update(number=number, percent=percent, points=points, p_value=p_value, size=size, code=code)
     return environment.get_template("report.html.j2").render(report=report, arms=ARMS, classes=CLASSES).strip() + "\n"
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, whole numbers and thousands in full; a dash for None."""
+    """Three significant digits, whole numbers and hundreds in full; a dash for None."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}".replace("-", "−")
+    whole = isinstance(value, int) or abs(value) >= 99.95 or value == 0
+    return (f"{value:,.0f}" if whole else f"{value:#.3g}").replace("-", "−")
 
 
 def percent(share: float | None) -> str:
@@ -56,3 +57,11 @@ def size(parameters: float) -> str:
     """A count in thousands, millions or billions."""
     scale, unit = next(((s, u) for s, u in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if parameters >= s), (1, ""))
     return f"{parameters / scale:.3g} {unit}".strip()
+
+
+def code(sentence: str) -> str:
+    """A sentence in which whatever stands between backticks is a command."""
+    from markupsafe import Markup
+
+    parts = sentence.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))

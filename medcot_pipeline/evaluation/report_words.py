@@ -9,10 +9,12 @@ from typing import Any
 
 from medcot_pipeline.evaluation.following import LEAST_KAPPA
 from medcot_pipeline.evaluation.records import ARMS
-from medcot_pipeline.evaluation.report_page import number, percent, points, size
+from medcot_pipeline.evaluation.report_page import number, p_value, percent, points, size
 
 SMALL_MODEL = 1_000_000_000
 """Parameters below which the report says what a model of this size cannot show."""
+SURE_OF_LENGTH = 0.05
+"""p-value of the longer answer's wins below which the report says that verdicts follow length."""
 ADVISED_ROWS = 500
 ADVISED_PROMPTS = 100
 KIN = {
@@ -47,7 +49,7 @@ def warnings(
     found = []
     if perplexity["max_logit_difference"] == 0:
         found.append(
-            "The adapter changes nothing: the largest difference between the arms' logits is 0. "
+            "The adapter changes nothing: no token is more or less likely with it than without. "
             "Base and tuned are the same model, and any difference below is sampling."
         )
     if answers["same"] == answers["prompts"]:
@@ -66,7 +68,20 @@ def warnings(
         found.append(
             f"The AI judge is not validated: its agreement with a reviewer is below kappa {LEAST_KAPPA} or undefined."
         )
-    return found
+    return found + _taste_for_length(following)
+
+
+def _taste_for_length(following: Mapping[str, Any]) -> list[str]:
+    """Said where the headline's verdicts go to the longer answer more often than chance allows."""
+    length = following["length"].get(following["headline"])
+    if not length or length["longer_p"] is None or length["longer_p"] >= SURE_OF_LENGTH or length["longer_wins"] < 0.5:
+        return []
+    held = length["controlled"]["value"]
+    equal = "length and verdict cannot be told apart" if held is None else f"held equal, tuned wins {percent(held)}"
+    return [
+        f"Verdicts follow length: the longer answer won {percent(length['longer_wins'])} of {length['decided']:,} "
+        f"decided verdicts (p {p_value(length['longer_p'])}); {equal}."
+    ]
 
 
 def not_measured(perplexity: Mapping[str, Any], exams: Mapping[str, Any], following: Mapping[str, Any]) -> list[str]:
@@ -77,7 +92,7 @@ def not_measured(perplexity: Mapping[str, Any], exams: Mapping[str, Any], follow
     if not perplexity["overfitting"]:
         gaps.append("Overfitting: no training row was measured beside the held-out ones.")
     gaps.append("Medical correctness: no answer was checked by a clinician or against a reference.")
-    gaps.append("Safety: the flags below are a queue for people to look at, not a count of errors.")
+    gaps.append("Safety: the flags are a queue for people to look at, not a count of errors.")
     if exams["status"] == "not measured":
         gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
     return gaps

@@ -87,8 +87,8 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
     """How much more often the tuned arm is preferred: (wins - losses) / n.
 
     Invalid verdicts are counted and left out of `n`. Inconsistent ones (the judge changed its mind with the order)
-    count in `n` with score 0, like a tie, and are reported apart. The interval resamples prompts: verdicts of
-    several reviewers on one prompt stay together.
+    count in `n` with score 0, like a tie, and are reported apart. The interval resamples prompts and the test counts
+    prompts: verdicts of several reviewers on one prompt are no independent evidence.
 
     Args:
         verdicts: outcomes seen from the arms; `tuned` is a win.
@@ -97,8 +97,8 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
 
     Returns:
         `n`, `wins`, `ties`, `losses`, `inconsistent`, `invalid` (verdicts); `net` with `value`, `low`, `high` in
-        [-1, 1]; `sign_test_p` (exact, two-sided, on decided verdicts); `win_rate`, wins / n. With nothing to count,
-        `n` is 0 and the estimates are None.
+        [-1, 1]; `sign_test_p` (exact, two-sided, on prompts where one arm won more often than the other); `win_rate`,
+        wins / n. With nothing to count, `n` is 0 and the estimates are None.
     """
     import numpy as np
 
@@ -110,6 +110,7 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
             score, count = per_prompt.get(verdict.prompt_id, (0, 0))
             per_prompt[verdict.prompt_id] = (score + SCORES[verdict.outcome], count + 1)
     n = sum(count for _, count in per_prompt.values())
+    scores = [score for score, _ in per_prompt.values()]
     net: dict[str, float | None] = {"value": None, "low": None, "high": None}
     if n:
         drawn = _resampled_sums(np.array(list(per_prompt.values()), dtype=np.float64).T, resamples, seed)
@@ -122,7 +123,7 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
         "inconsistent": outcomes.count("inconsistent"),
         "invalid": outcomes.count("invalid"),
         "net": net,
-        "sign_test_p": sign_test_p(wins, losses),
+        "sign_test_p": sign_test_p(sum(score > 0 for score in scores), sum(score < 0 for score in scores)),
         "win_rate": wins / n if n else None,
     }
 

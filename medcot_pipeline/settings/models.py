@@ -295,6 +295,10 @@ class ReportSettings(Section):
     """What the report shows."""
 
     transcripts: Count = Field(5, description="best, worst and random transcripts shown, each")
+    judge_prompt_price: float | None = Field(
+        None, ge=0.0, description="what the judge's endpoint takes for a million prompt tokens, in any currency"
+    )
+    judge_completion_price: float | None = Field(None, ge=0.0, description="the same for a million completion tokens")
     bootstrap_resamples: Count = 10_000
     seed: int = 3
 

@@ -1,4 +1,10 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +114,39 @@ def test_answers_that_came_are_kept_when_others_fail_and_are_not_asked_for_again
     assert len(generated.answers) == 2 * len(PROMPTS)
 
 
+ANSWERING = """
+import sys
+from pathlib import Path
+from medcot_pipeline_tests.unit.test_endpoint_answers import ask
+ask(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def test_asking_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_same_answers(tmp_path: Path) -> None:
+    paid, gone, lock = list[str](), threading.Event(), threading.Lock()
+
+    def five_then_silence(messages: list[dict[str, str]]) -> str | int:
+        with lock:
+            answered = len(paid) < 5 or gone.is_set()
+            if answered:
+                paid.append(messages[-1]["content"])
+        return thoughtful(messages) if answered else 500 * gone.wait(60)
+
+    with endpoint(five_then_silence, BOTH) as (url, _):
+        killed = subprocess.Popen([sys.executable, "-c", ANSWERING, url, str(tmp_path / "work")])
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "work").glob("*-0*.json"))) < 5:
+            assert killed.poll() is None and time.monotonic() < deadline, "five answers did not come"
+            time.sleep(0.02)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        gone.set()
+        resumed = ask(url, tmp_path / "work")
+    assert sorted(paid) == sorted(2 * [prompt.prompt for prompt in PROMPTS]), "each prompt once for each arm"
+    with endpoint(thoughtful, BOTH) as (url, _):
+        assert resumed.answers == ask(url, tmp_path / "another").answers
+
+
 def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
     with endpoint(lambda messages: 429, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
         ask(url, tmp_path, concurrency=1)
@@ -116,8 +155,6 @@ def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path)
 
 
 def test_an_endpoint_that_hangs_ends(tmp_path: Path) -> None:
-    import time
-
     def slow(messages: list[dict[str, str]]) -> str:
         time.sleep(0.5)
         return "太晚"

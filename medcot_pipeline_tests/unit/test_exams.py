@@ -15,7 +15,7 @@ from medcot_pipeline.evaluation.exams import (
     exam_scores,
     put,
     read_exam,
-    require_lm_eval,
+    require_exams,
 )
 from medcot_pipeline.evaluation.records import ARMS
 
@@ -40,6 +40,7 @@ def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
     [
         ([{"question": STEM, "options": "A"}], "line 1: no question (KeyError: 'answer')"),
         (["text"], "line 1: no question (TypeError"),
+        ([{"question": STEM, "options": "A 输血", "answer": None}], "line 1: the answer 'None' names no option"),
         ([], "no question in it"),
     ],
 )
@@ -60,6 +61,9 @@ def test_a_line_that_is_no_question_is_named(tmp_path: Path, rows: list[Any], sa
         ("The answer is (D).", "D"),
         ("Answer: B\n\nAnswer: C", "C"),
         ("A是错的，所以B", "B"),
+        ("答案：C。其余选项A、B、D均有误。", "C"),
+        ("选C。选项A多见于儿童。", "C"),
+        ("A patient like this needs rest.", None),
         ("不确定", None),
         ("", None),
     ],
@@ -86,4 +90,15 @@ def test_scores_pair_the_arms_and_leave_out_what_training_rows_hold() -> None:
 def test_without_lm_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MedcotError, match=r"lm-eval is not installed. Install the extra: .*\[bench\]"):
-        require_lm_eval()
+        require_exams(Path("exams"), [Path("exams/cmexam.jsonl")])
+
+
+def test_a_folder_without_an_exam_is_named_and_not_passed_over() -> None:
+    with pytest.raises(MedcotError, match=r"^MEDCOT_EXAMS__FOLDER=exams: no \.jsonl file in it\."):
+        require_exams(Path("exams"), [])
+
+
+def test_an_exam_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gbk.jsonl").write_bytes("题目".encode("gbk"))
+    with pytest.raises(MedcotError, match=r"gbk\.jsonl: not UTF-8"):
+        read_exam(tmp_path / "gbk.jsonl", 1)

@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.judge_gates import GATES, gates
 from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
 from medcot_pipeline.evaluation.report import build_report
-from medcot_pipeline.evaluation.report_page import TEMPLATES, render_report
+from medcot_pipeline.evaluation.report_page import TEMPLATES, code, number, render_report
 from medcot_pipeline.settings.models import ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
@@ -50,6 +50,7 @@ DISSENT = {f"p{i}": "tie" if i else "tuned" for i in range(6)}
 OPEN = {"items": 5, "pack": "a" * 64, "verdicts": []}
 SETTLED = {**OPEN, "verdicts": [vars(Verdict(f"p{i}", "tuned")) for i in range(1, 6)]}
 REVIEWED = human(reviewer(DISSENT))
+SILENT_ON_ONE = {**JUDGED, "verdicts": [*JUDGED["verdicts"][:5], vars(Verdict("p5", "invalid"))]}
 AGREED = human(reviewer({verdict.prompt_id: verdict.outcome for verdict in VERDICTS}))
 
 
@@ -184,6 +185,7 @@ def test_what_the_model_wrote_can_be_read() -> None:
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=OPEN))}, "measured", "human"),
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=SETTLED))}, "measured", "joint"),
         ({"human": REVIEWED}, "measured", "human"),
+        ({"judge": SILENT_ON_ONE, "human": AGREED}, "measured", "human"),
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, missing=3))}, "provisional", "human"),
         ({"judge": VARIANTS["judged, all invalid"]["judge"]}, "not measured", None),
     ],
@@ -232,10 +234,28 @@ def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() ->
     assert "APITimeoutError 3" in Page(render_report(made)).text
 
 
+def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
+    prices = ReportSettings(bootstrap_resamples=200, judge_prompt_price=2.5, judge_completion_price=10)
+    made = report(judge=JUDGED, settings=prices)
+    assert made["cost"]["judge"]["price"] == pytest.approx((900 * 2.5 + 90 * 10) / 1e6)
+    assert "Price of the verdicts: 0.00315." in Page(render_report(made)).text
+    assert report(settings=prices)["cost"]["judge"]["price"] is None
+    assert report(judge=JUDGED)["cost"]["judge"]["price"] is None
+
+
 def test_a_taste_for_length_shows() -> None:
     lengths = report(judge=JUDGED)["instruction_following"]["length"]["judge"]
     assert lengths["longer_wins"] == pytest.approx(4 / 6)
     assert lengths["mean_base"] == 0
+    assert report(judge=JUDGED)["warnings"] == [], "four of six is no taste"
+
+
+def test_a_taste_beyond_chance_is_said_first() -> None:
+    always = {**JUDGED, "verdicts": [vars(Verdict(verdict.prompt_id, "tuned")) for verdict in VERDICTS]}
+    assert report(judge=always)["warnings"] == [
+        "Verdicts follow length: the longer answer won 100.0 % of 6 decided verdicts (p 0.031); length and verdict "
+        "cannot be told apart."
+    ]
 
 
 def test_two_meanings_of_the_same_percentage_stand_apart_with_their_definitions() -> None:
@@ -270,6 +290,13 @@ def test_an_adapter_without_effect_is_not_reported_as_0_percent_improvement() ->
     assert "0.0 %" not in Page(render_report(made)).text.partition("Instruction following")[0]
 
 
+def test_commands_and_figures_read_as_such() -> None:
+    assert "<code>medcot review</code>" in render_report(report())
+    assert code("`<b>` is text") == "<code>&lt;b&gt;</code> is text"
+    shown = [number(value) for value in (3.1, 6.0, 0.52, 99.9, 12_345.6, -0.5, 0.0, 7, None)]
+    assert shown == ["3.10", "6.00", "0.520", "99.9", "12,346", "−0.500", "0", "7", "–"]
+
+
 def test_exams_that_were_not_run_are_named_as_such() -> None:
     assert "MEDCOT_EXAMS__FOLDER" in " ".join(report()["not_measured"])
     assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED)["not_measured"])
@@ -293,7 +320,7 @@ def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None
     assert better["instruction_following"] == worse["instruction_following"]
     assert better["instruction_following"]["preference"]["judge"]["net"]["value"] == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
-    assert nobody.count("39.2") == 4, "the perplexity headline, its table, the table of claims, the Chinese line"
+    assert nobody.count("39.2") == 5, "perplexity's headline, table, claim and Chinese line, and the reference's drop"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:

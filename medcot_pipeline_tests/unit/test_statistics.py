@@ -86,6 +86,11 @@ def test_two_reviewers_of_one_prompt_are_no_two_prompts() -> None:
     alone, doubled = net_preference(once, 2000, 3), net_preference(once + once, 2000, 3)
     assert doubled["n"] == 80
     assert doubled["net"] == alone["net"]
+    assert doubled["sign_test_p"] == alone["sign_test_p"]
+
+
+def test_reviewers_who_contradict_each_other_decide_nothing() -> None:
+    assert net_preference(verdicts(tuned=9) + verdicts(base=9), 100, 3)["sign_test_p"] is None
 
 
 @pytest.mark.parametrize("nothing", [[], verdicts(invalid=3)])

@@ -1,0 +1,56 @@
+"""Exams through lm-eval, from a file to the report, on the model that the profile `tiny` trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medcot_pipeline.evaluation.records import ARMS
+from medcot_pipeline.json_files import read_json
+from medcot_pipeline_tests.conftest import Home
+
+QUESTIONS = [
+    {
+        "question": "成人心肺复苏时胸外按压的频率是每分钟多少次",
+        "options": "A 60\\nB 80\\nC 100～120\\nD 160",
+        "answer": "C",
+    },
+    {"question": "青霉素过敏性休克首选的药物是", "options": "A 肾上腺素\\nB 地塞米松\\nC 氯雷他定", "answer": "A"},
+    {
+        "question": "Which of these are loop diuretics?",
+        "options": "A furosemide\nB torasemide\nC digoxin",
+        "answer": "AB",
+    },
+]
+FAST = {
+    "MEDCOT_EXAMS__MAX_NEW_TOKENS": "12",
+    "MEDCOT_EXAMS__TEMPERATURE": "0",
+    "MEDCOT_PERPLEXITY__MAX_ROWS": "2",
+    "MEDCOT_PERPLEXITY__TRAIN_ROWS": "0",
+}
+
+
+@pytest.fixture
+def examined(chain: Home, tmp_path: Path) -> Home:
+    """The chain with an exam set; both arms are asked it."""
+    lines = [json.dumps(question, ensure_ascii=False) for question in QUESTIONS]
+    (tmp_path / "cmexam.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    done = chain.run("medcot", "sync", MEDCOT_EXAMS__FOLDER=str(tmp_path), **FAST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return chain
+
+
+def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> None:
+    lines = (examined.current("perplexity_report") / "exams.jsonl").read_text(encoding="utf-8").splitlines()
+    given = {(each["id"], each["arm"]): each for each in map(json.loads, lines)}
+    assert set(given) == {(f"#{number}", arm) for number in (1, 2, 3) for arm in ARMS}
+    assert all(given[f"#{n}", "base"]["text"] != given[f"#{n}", "tuned"]["text"] for n in (1, 2, 3)), (
+        "two arms, not one"
+    )
+    every, clean = read_json(examined.current("eval_report") / "report.json")["exams"]["scores"]
+    assert (every["exam"], every["items"], clean["items"]) == ("cmexam.jsonl", "all", "without overlap")
+    assert (every["n"], clean["n"]) == (3, 3)
+    for arm in ARMS:
+        assert every[f"{arm}_pass"] == sum(given[f"#{number}", arm]["right"] for number in (1, 2, 3))
+        unread = [given[f"#{number}", arm]["chosen"] is None for number in (1, 2, 3)]
+        assert every[f"{arm}_unparsed"] == sum(unread)
