@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,11 @@ from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.worker_process import finish, said, start_worker
 
 FINGERPRINT = "f" * 64
+STEPS = 6
+MEAN_PAUSE = 0.5
+"""Seconds between what a moment waits for and the kill, on average: writing a checkpoint takes less."""
 SETTINGS = load_settings("tiny").training.model_copy(
-    update={"max_train_tokens": 6000, "per_device_train_batch_size": 2, "checkpoint_steps": 1, "validation_rows": 2}
+    update={"max_train_tokens": 4200, "per_device_train_batch_size": 2, "checkpoint_steps": 1, "validation_rows": 2}
 )
 
 
@@ -39,15 +42,12 @@ def start_training(home: Home, out: Path, work: Path) -> "subprocess.Popen[str]"
     return start_worker(home, out, "train", arguments)
 
 
-def wait_for(worker: "subprocess.Popen[str]", out: Path, words: str) -> bool:
-    """Wait until the worker says something; whether it did before it ended."""
-    deadline = time.monotonic() + 300
-    while words not in said(out):
-        assert time.monotonic() < deadline, f"{words!r} was never said:\n{said(out)}"
-        if worker.poll() is not None:
-            return words in said(out)
+def wait_until(worker: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
+    """Wait until something is reached, or the worker has ended."""
+    deadline = time.monotonic() + 600
+    while not reached() and worker.poll() is None:
+        assert time.monotonic() < deadline, "it was never reached"
         time.sleep(0.01)
-    return True
 
 
 def published(out: Path) -> dict[str, bytes]:
@@ -57,40 +57,47 @@ def published(out: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
-    """The files of an uninterrupted run, and the seconds from its plan to its end."""
+def undisturbed(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    worker = start_training(chain, folder / "out", folder / "work")
-    assert wait_for(worker, folder / "out", "micro-batches of")
-    started = time.monotonic()
-    assert finish(worker, folder / "out")["optimizer_steps"] >= 6
-    return published(folder / "out"), time.monotonic() - started
+    assert finish(start_training(chain, folder / "out", folder / "work"), folder / "out")["optimizer_steps"] == STEPS
+    return published(folder / "out")
+
+
+def random_moment(draw: random.Random, out: Path, work: Path, before: int) -> Callable[[], bool]:
+    """Reached between the plan and the end of the run, after one of its checkpoints is begun; `before` are made."""
+    step = draw.randint(before, STEPS - 1)
+    if step == before:
+        return lambda: "micro-batches of" in said(out)
+    return (work / f"checkpoint-{step}").is_dir
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.faults)])
 def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterrupted_run(
-    chain: Home, tmp_path: Path, undisturbed: tuple[dict[str, bytes], float], kills: int
+    chain: Home, tmp_path: Path, undisturbed: dict[str, bytes], kills: int
 ) -> None:
-    expected, seconds = undisturbed
     seed = os.environ.get("FAULTS_SEED", "1")
     draw = random.Random(f"trainer {seed}")
     done = finished = attempts = 0
-    while done < kills or finished == 0 or attempts:
+    while done < kills or attempts:
         work, out = tmp_path / f"work-{finished}", tmp_path / f"out-{finished}-{attempts}"
+        before = len(list(work.glob("checkpoint-*"))) and max(
+            int(path.name.rsplit("-", 1)[1]) for path in work.glob("checkpoint-*")
+        )
         worker = start_training(chain, out, work)
         attempts += 1
-        if done < kills and wait_for(worker, out, "micro-batches of"):
-            time.sleep(draw.uniform(0, seconds))
-        if done < kills and worker.poll() is None:
+        if done < kills and before < STEPS:
+            wait_until(worker, random_moment(draw, out, work, before))
+            time.sleep(draw.expovariate(1 / MEAN_PAUSE))
             os.kill(worker.pid, signal.SIGKILL)
             worker.communicate()
-            done += 1
+            done += worker.returncode == -signal.SIGKILL
             there = sorted(path.name for path in work.glob("checkpoint-*"))
-            print(f"seed {seed}: kill {done} of {kills}, attempt {attempts} of run {finished}, left {there}")
-            continue
-        finish(worker, out)
-        assert published(out) == expected, f"seed {seed}: run {finished} differs after {attempts} attempts"
-        finished, attempts = finished + 1, 0
+            print(f"seed {seed}: kill {done} of {kills} in attempt {attempts} of run {finished}, which left {there}")
+        else:
+            finish(worker, out)
+            assert published(out) == undisturbed, f"seed {seed}: run {finished} differs after {attempts} attempts"
+            finished, attempts = finished + 1, 0
 
 
 @pytest.fixture
@@ -106,7 +113,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_is_named_and_training_resumes_once_there_is_space(
-    chain: Home, tmp_path: Path, small_disk: Path, undisturbed: tuple[dict[str, bytes], float]
+    chain: Home, tmp_path: Path, small_disk: Path, undisturbed: dict[str, bytes]
 ) -> None:
     (small_disk / "other").write_bytes(bytes(12_000_000))
     failing = start_training(chain, tmp_path / "full", small_disk / "work")
@@ -117,4 +124,4 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_named_and_training_resumes_once_
     subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
     finish(start_training(chain, tmp_path / "resumed", small_disk / "work"), tmp_path / "resumed")
     assert "resuming from checkpoint-" in said(tmp_path / "resumed")
-    assert published(tmp_path / "resumed") == undisturbed[0]
+    assert published(tmp_path / "resumed") == undisturbed

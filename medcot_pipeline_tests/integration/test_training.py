@@ -1,7 +1,5 @@
 """Training runs in the profile `tiny`, in this process, over the rows and the base of the chain."""
 
-import dataclasses
-import statistics
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +38,6 @@ def run(chain: Home, tmp_path: Path) -> TrainingRun:
 
 def settings(**changes: Any) -> TrainingSettings:
     return TrainingSettings(**TINY.model_dump() | changes)
-
-
-def test_arms_that_differ_in_batching_alone_reach_the_same_validation_loss(run: TrainingRun, tmp_path: Path) -> None:
-    losses: dict[str, list[float]] = {"rows": [], "tokens": []}
-    for batching, reached in losses.items():
-        for seed in (1, 2, 3):
-            folder = tmp_path / f"{batching}-{seed}"
-            own = dataclasses.replace(run, out=folder / "out", work=folder / "work")
-            cut = {"batching": batching, "micro_batch_tokens": 1024, "gradient_accumulation_steps": 2}
-            summary = train(own, settings(**cut, seed=seed, max_train_tokens=12_000), 2048, UNTRACKED, print)
-            assert summary["rows"] > 20
-            assert summary["curves"]["validation"][-1][1] < summary["curves"]["loss"][0][1] - 1, "something was learned"
-            reached.append(summary["curves"]["validation"][-1][1])
-    spread = max(max(reached) - min(reached) for reached in losses.values())
-    assert abs(statistics.mean(losses["rows"]) - statistics.mean(losses["tokens"])) <= spread, losses
 
 
 def test_a_row_that_is_too_long_fails_the_run_where_that_is_set(run: TrainingRun) -> None:
