@@ -1,0 +1,57 @@
+"""What becomes of an asset whose child process fails in one way or another."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from medcot_pipeline.artifacts import ArtifactStore
+from medcot_pipeline.definitions import build_defs
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.instance.passes import find_problem
+from medcot_pipeline.settings import load_settings
+from medcot_pipeline.stages import Workspace
+from medcot_pipeline_tests.conftest import ROOT
+
+OPEN = "import os, signal, sys; from dagster_pipes import open_dagster_pipes\n"
+RESULT = "with open_dagster_pipes() as pipes: pipes.report_custom_message({'result': {'name': 'a model'}})\n"
+
+
+class Child(dg.PipesSubprocessClient):
+    """Runs a script in the place of the worker, through the real protocol."""
+
+    def __init__(self, script: str) -> None:
+        super().__init__()
+        self._script = script
+
+    def run(self, *, command: Any, **options: Any) -> Any:
+        return super().run(command=[sys.executable, "-c", OPEN + self._script], **options)
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("", "base_model: the child process ended without a result."),
+        ("with open_dagster_pipes() as pipes: pass", "base_model: the child process ended without a result."),
+        (RESULT + "sys.exit(3)", "base_model: the child process was killed or crashed"),
+        (RESULT + "os.kill(os.getpid(), signal.SIGKILL)", "base_model: the child process was killed or crashed"),
+        (
+            "with open_dagster_pipes() as pipes: pipes.report_custom_message({'problem': 'The GPU is gone.'})",
+            "The GPU is gone.",
+        ),
+    ],
+    ids=["silent", "opened and silent", "failed after its result", "killed after its result", "names the problem"],
+)
+def test_a_child_that_fails_or_says_nothing_publishes_nothing(tmp_path: Path, script: str, problem: str) -> None:
+    store = ArtifactStore(tmp_path, ROOT)
+    workspace = Workspace("tiny", load_settings("tiny"), ROOT, store)
+    job = build_defs(workspace=workspace, pipes=Child(script)).resolve_job_def("medcot")
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception) as raised:
+        job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("base_model")])
+    found = find_problem(raised.value)
+    assert isinstance(found, MedcotError)
+    assert str(found).startswith(problem)
+    assert store.current("base_model") is None
+    assert not list((tmp_path / "artifacts" / "base_model").glob("*"))
