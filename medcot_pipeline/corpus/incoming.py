@@ -9,6 +9,7 @@ Belongs here: where these files lie, and what they say.
 Does not: asking the hub, or reading rows (sources.py).
 """
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ _REVISION = re.compile("[0-9a-f]{40}")
 def note_revision(data: Path, repository: str, revision: str) -> None:
     """Write down the revision to follow, in one step, where it is another than before."""
     path, noted = data / REVISION_FILE, {"repository": repository, "revision": revision}
-    if not path.is_file() or read_json(path) != noted:
-        replace_json(path, noted)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        if read_json(path) == noted:
+            return
+    replace_json(path, noted)
 
 
 def followed(settings: SourceSettings, data: Path) -> SourceSettings:
