@@ -62,17 +62,19 @@ def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The share of unusable rows is at most the setting."""
+    """The share of unusable rows of every file is at most the setting."""
     source = read_json(folder / "source.json")
     rejects = read_jsonl(folder / "rejects.jsonl", Reject)
-    if source["reject_rate"] <= source["max_reject_rate"]:
-        return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
-    first = rejects[0]
-    return False, (
-        f"{source['location']}, {first.where}: {first.reason}. {len(rejects):,} of {source['rows_read']:,} rows "
-        f"cannot be used ({source['reject_rate']:.1%}, at most {source['max_reject_rate']:.1%} by "
-        "MEDCOT_SOURCE__MAX_REJECT_RATE)."
-    )
+    for file in source["files"]:
+        read = file["rows"] + file["rejects"]
+        if file["rejects"] > source["max_reject_rate"] * read:
+            first = next(reject for reject in rejects if reject.where.startswith(f"{file['name']}, "))
+            return False, (
+                f"{first.where}: {first.reason}. {file['rejects']:,} of {read:,} rows "
+                f"cannot be used ({file['rejects'] / read:.1%}, at most {source['max_reject_rate']:.1%} by "
+                "MEDCOT_SOURCE__MAX_REJECT_RATE)."
+            )
+    return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
 
 
 def unique_row_ids(folder: Path, inputs: Inputs) -> tuple[bool, str]:

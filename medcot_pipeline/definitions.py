@@ -1,9 +1,10 @@
 """The one assembly of the pipeline for Dagster: `build_defs`, and `defs` for every way in.
 
-Belongs here: which assets, jobs and resources there are.
+Belongs here: which assets, jobs, schedules, sensors and resources there are.
 Does not: anything that takes time, since every command loads this.
 """
 
+import datetime
 import hashlib
 import warnings
 from typing import Any
@@ -12,7 +13,9 @@ import dagster as dg
 
 from medcot_pipeline.artifacts import canonical_json
 from medcot_pipeline.assets import corpus, evaluation, sft, training
-from medcot_pipeline.automation import JOBS
+from medcot_pipeline.automation.alerts import alert_sensor
+from medcot_pipeline.automation.job import JOB
+from medcot_pipeline.automation.triggers import schedules, sensors
 from medcot_pipeline.console import console_logger
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import Workspace, open_workspace, stage_of
@@ -28,9 +31,13 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     workspace = overrides.pop("workspace", None) or open_workspace()
     if settings is not None:
         workspace = Workspace(workspace.profile, settings, workspace.root, workspace.store)
+    automation = workspace.settings.automation
+    freshness = dg.FreshnessPolicy.time_window(fail_window=datetime.timedelta(days=automation.max_age_days))
     definitions = dg.Definitions(
         assets=dg.load_assets_from_modules([corpus, sft, training, evaluation]),
-        jobs=JOBS,
+        jobs=[JOB],
+        schedules=schedules(automation),
+        sensors=[*sensors(automation), alert_sensor(automation)],
         executor=dg.in_process_executor,
         resources={"workspace": workspace, "pipes": dg.PipesSubprocessClient(), **overrides},
         loggers={"console": console_logger},
@@ -38,7 +45,9 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return definitions.map_asset_specs(
-            func=lambda spec: spec.replace_attributes(code_version=code_version(spec.key.to_user_string(), workspace))
+            func=lambda spec: spec.replace_attributes(
+                code_version=code_version(spec.key.to_user_string(), workspace), freshness_policy=freshness
+            )
         )
 
 

@@ -12,7 +12,7 @@ from medcot_pipeline.artifacts import Identity, Manifest
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.gpu_lock import gpu_is_here
 from medcot_pipeline.models.base import base_folder
-from medcot_pipeline.stages import STAGES, Stage, Workspace
+from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
 from medcot_pipeline.training.forecast import base_shape, forecast_training
 
 Status = Literal["fresh", "stale", "missing", "waiting"]
@@ -27,6 +27,8 @@ class PlanLine:
     reasons: tuple[str, ...]
     seconds: float | None
     """How long it took last time, where that is known."""
+    wanted: str | None = None
+    """The fingerprint that it is to have; None while an input of it is not there yet."""
 
 
 def make_plan(workspace: Workspace) -> list[PlanLine]:
@@ -49,20 +51,31 @@ def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, str]) -> 
     store = workspace.store
     current = store.current(stage.asset)
     seconds = _seconds(current)
-    if current is None and not (set(stage.inputs) - set(fresh)):
-        return PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds)
     waiting_for = [name for name in stage.inputs if name not in fresh]
     if waiting_for:
         status: Status = "waiting" if current else "missing"
         return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds)
     inputs = {name: fresh[name] for name in stage.inputs}
     wanted = stage.identity(workspace.settings, workspace.root, store.root, store.hashes, inputs)
-    if current is not None and current.fingerprint == wanted.fingerprint:
-        return PlanLine(stage.asset, "fresh", (), seconds)
-    reasons = list(differences(current.identity, wanted)) if current else []
+    if current is None:
+        return PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds, wanted.fingerprint)
+    if current.fingerprint == wanted.fingerprint:
+        return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint)
+    reasons = differences(current.identity, wanted)
     if store.find(stage.asset, wanted.fingerprint):
         reasons.append("made before: it will be used again")
-    return PlanLine(stage.asset, "stale", tuple(reasons), seconds)
+    return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint)
+
+
+def changed_files(workspace: Workspace, asset: str, named: str) -> list[str]:
+    """Names, beginning with `named`, of files from outside that are new, gone or other than the current artifact's.
+
+    What else makes the asset stale, such as a setting, is not among them.
+    """
+    stage, current = stage_of(asset), workspace.store.current(asset)
+    place = workspace.settings, workspace.root, workspace.store.root
+    now, before = stage.external(*place, workspace.store.hashes), current.external if current else {}
+    return sorted(name for name in {*now, *before} if name.startswith(named) and now.get(name) != before.get(name))
 
 
 def training_lines(workspace: Workspace) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity
+from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.base import WANTED_FILES
@@ -64,15 +65,22 @@ def _section(name: str, *left_out: str) -> Reads:
 
 
 def _source(settings: Settings) -> dict[str, Any]:
-    only_hub = ("repository", "config", "revision")
-    left_out = ("path",) if settings.source.kind == "hub" else ("path", *only_hub)
-    return _section("source", *left_out)(settings)
+    left_out, only_hub = ("path", "incoming", "follow_hub"), ("repository", "config", "revision")
+    return _section("source", *left_out, *(() if settings.source.kind == "hub" else only_hub))(settings)
+
+
+HUB_REVISION = "hub revision"
+INCOMING = "incoming "
+REVIEW = "review "
+"""Names of the files from outside that sensors watch; the last two stand before a file's own name."""
 
 
 def _source_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
-    if settings.source.kind == "hub":
-        return {}
-    return {"source file": root / (SAMPLE if settings.source.kind == "sample" else settings.source.path or SAMPLE)}
+    source = settings.source
+    further = {f"{INCOMING}{path.name}": path for path in row_files(source, data)}
+    if source.kind != "hub":
+        return {"source file": root / (SAMPLE if source.kind == "sample" else source.path or SAMPLE), **further}
+    return {**({HUB_REVISION: data / REVISION_FILE} if source.follow_hub else {}), **further}
 
 
 def _benchmarks(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
@@ -146,11 +154,11 @@ def review_files(settings: Settings, data: Path) -> list[Path]:
 
 
 def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
-    return {f"review {path.name}": path for path in review_files(settings, data)}
+    return {f"{REVIEW}{path.name}": path for path in review_files(settings, data)}
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("raw_medical_o1", "corpus", "1", (), _source, _source_files),
+    Stage("raw_medical_o1", "corpus", "2", (), _source, _source_files),
     Stage("normalized_corpus", "corpus", "1", ("raw_medical_o1",), _section("normalize")),
     Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
     Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),

@@ -104,13 +104,15 @@ class FileHashes:
 
     def _load(self) -> dict[str, list[Any]]:
         if self._known is None:
-            try:
-                self._known = json.loads(self._memory.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                self._known = {}
-            if not (isinstance(self._known, dict) and all(isinstance(entry, list) for entry in self._known.values())):
-                self._known = {}
+            self._known = self._read()
         return self._known
+
+    def _read(self) -> dict[str, list[Any]]:
+        try:
+            kept = json.loads(self._memory.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) and all(isinstance(entry, list) for entry in kept.values()) else {}
 
     def _save(self, known: dict[str, list[Any]]) -> None:
         name = None
@@ -118,7 +120,7 @@ class FileHashes:
             self._memory.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._memory.parent, prefix=".hashes-")
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(known, file)
+                json.dump(self._read() | known, file)  # what another process hashed meanwhile stays known
             Path(name).replace(self._memory)
         except OSError:
             if name:

@@ -13,10 +13,11 @@ from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table, sha256_file
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.corpus.dedup import find_near_duplicates
+from medcot_pipeline.corpus.incoming import followed, row_files
 from medcot_pipeline.corpus.leaks import nearest_across_splits
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.rows import normalize_rows
-from medcot_pipeline.corpus.sources import locate, read_rows
+from medcot_pipeline.corpus.sources import locate, read_source
 from medcot_pipeline.corpus.splits import assign_splits, moved_rows
 from medcot_pipeline.evaluation.records import write_jsonl
 from medcot_pipeline.json_files import read_json, write_json
@@ -28,27 +29,39 @@ SUMMARY = "aside/summary.json"
 @dg.asset(**asset_options("raw_medical_o1"))
 def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
     """The source rows, exactly as read, with where they came from."""
-    settings = workspace.settings.source
+    data = workspace.store.root
+    settings = followed(workspace.settings.source, data)
     with publish(context, workspace) as run:
         if not run.reused:
-            path = locate(settings, workspace.root)
-            read = read_rows(path, settings)
-            read.rows.write_parquet(run.path / "rows.parquet")
-            write_jsonl(run.path / "rejects.jsonl", read.rejects)
+            path, further = locate(settings, workspace.root), row_files(settings, data)
+            parts = read_source(path, further, settings)
+            rows = pl.concat(part.rows for part in parts)
+            rejects = [reject for part in parts for reject in part.rejects]
+            rows.write_parquet(run.path / "rows.parquet")
+            write_jsonl(run.path / "rejects.jsonl", rejects)
             source: dict[str, Any] = {
                 "kind": settings.kind,
                 "sha256": sha256_file(path),
                 "revision": settings.revision if settings.kind == "hub" else "",
                 "location": path.name,
-                "rows_read": read.rows.height + len(read.rejects),
-                "reject_rate": read.reject_rate,
+                "rows_read": rows.height + len(rejects),
+                "files": [
+                    {"name": file.name, "rows": part.rows.height, "rejects": len(part.rejects)}
+                    for file, part in zip([path, *further], parts, strict=True)
+                ],
                 "max_reject_rate": settings.max_reject_rate,
             }
             write_json(run.path / "source.json", source)
-            funnel = [("rows read", source["rows_read"]), ("usable rows", read.rows.height)]
+            funnel = [("rows read", source["rows_read"]), ("usable rows", rows.height)]
             summarise(run, None, {"source": source}, funnel)
-            run.describe(rejected=len(read.rejects), rejects=FileLink("rejects.jsonl"), source_sha256=source["sha256"])
-            show_rows(run, read.rows)
+            run.describe(
+                rejected=len(rejects),
+                rejects=FileLink("rejects.jsonl"),
+                source_sha256=source["sha256"],
+                revision=source["revision"],
+                files=Table(source["files"]),
+            )
+            show_rows(run, rows)
     return run.result()
 
 

@@ -32,7 +32,7 @@ def provenance(workspace: Workspace) -> dict[str, Any]:
         "packages": {"python": platform.python_version(), **package_versions()},
         "git_commit": git_commit(workspace.root),
         "settings": settings.model_dump(
-            mode="json", exclude={"judge": {"api_key"}, "answers": {"endpoint": {"api_key"}}}
+            mode="json", exclude={"judge": {"api_key"}, "answers": {"endpoint": {"api_key"}}, "automation": True}
         ),
         "sources": read_json(source) if source.is_file() else {},
         "seeds": {

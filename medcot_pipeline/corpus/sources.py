@@ -1,16 +1,17 @@
 """Reading the source rows, exactly as they are.
 
-Belongs here: the sample, files in four formats, the public data set at a pinned revision, what makes a row unusable.
-Does not: changing any text (normalize.py).
+Belongs here: the sample, files in four formats, the public data set at a revision, what makes a row unusable.
+Does not: which revision and which further files there are (incoming.py), changing any text (normalize.py).
 """
 
 import csv
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ HUB_FILES = {
     "en_mix": "medical_o1_sft_mix.json",
 }
 FORMATS = (".json", ".jsonl", ".csv", ".parquet")
+HUB_SECONDS = 20.0
+"""How long the hub may take to say what its newest revision is."""
 ROW_SCHEMA = {"row_id": pl.String, "question": pl.String, "reasoning": pl.String, "answer": pl.String}
 
 
@@ -93,19 +96,49 @@ def fetch_from_hub(settings: SourceSettings) -> Path:
         return Path(hf_hub_download(settings.repository, name, repo_type="dataset", revision=settings.revision))
 
 
+def newest_revision(settings: SourceSettings) -> str:
+    """The commit that the data set's main branch has at the hub now, 40 hexadecimal digits.
+
+    Raises:
+        MedcotError: no network, or no such data set.
+    """
+    from huggingface_hub import HfApi
+
+    with fetching(
+        f"{settings.repository}: its newest revision", "Check the network, or set MEDCOT_SOURCE__FOLLOW_HUB=false."
+    ):
+        return str(HfApi().dataset_info(settings.repository, timeout=HUB_SECONDS).sha)
+
+
 def read_rows(path: Path, settings: SourceSettings) -> SourceRows:
     """Read every row of a file; a row that cannot be used becomes a `Reject`.
 
     Raises:
         MedcotError: the file is not of its format, is not UTF-8, or holds no row.
     """
+    return _read_file(path, settings, settings.max_rows, {})
+
+
+def read_source(path: Path, further: Sequence[Path], settings: SourceSettings) -> tuple[SourceRows, ...]:
+    """The rows of the source, and of each further file as `read_rows` reads them; row ids are unique over all.
+
+    `max_rows` holds for the source alone. A reject's `where` names its file too.
+    """
+    seen: dict[str, int] = {}
+    parts = [_read_file(path, settings, settings.max_rows, seen)]
+    parts += [_read_file(file, settings, None, seen) for file in further]
+    return tuple(
+        SourceRows(part.rows, [Reject(f"{file.name}, {each.where}", each.reason, each.row) for each in part.rejects])
+        for file, part in zip([path, *further], parts, strict=True)
+    )
+
+
+def _read_file(path: Path, settings: SourceSettings, limit: int | None, seen: dict[str, int]) -> SourceRows:
+    """`seen` counts the rows of every file read so far by their content."""
     names = (settings.fields.question, settings.fields.reasoning, settings.fields.answer)
     rows: list[tuple[str, str, str, str]] = []
     rejects: list[Reject] = []
-    seen: dict[str, int] = {}
-    for number, (where, record) in enumerate(_records(path)):
-        if settings.max_rows is not None and number >= settings.max_rows:
-            break
+    for where, record in itertools.islice(_records(path), limit):
         problem = _problem(record, names, settings)
         if problem:
             held = record.line if isinstance(record, _Unreadable) else json.dumps(record, default=str)

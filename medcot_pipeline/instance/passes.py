@@ -12,7 +12,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.loader import LoadingContextForTest
 
 from medcot_pipeline.assets.publication import FORCE_TAG
-from medcot_pipeline.automation import PIPELINE_JOB
+from medcot_pipeline.automation.job import PIPELINE_JOB
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.instance.home import MODULE
 

@@ -7,6 +7,7 @@ Does not: anything that acts on a setting.
 from medcot_pipeline.settings.load import data_dir, load_settings, profile_name, profile_names, project_root
 from medcot_pipeline.settings.models import (
     AnswerSettings,
+    AutomationSettings,
     BaseModelSettings,
     DedupSettings,
     ExamSettings,
@@ -25,6 +26,7 @@ from medcot_pipeline.settings.models import (
 
 __all__ = [
     "AnswerSettings",
+    "AutomationSettings",
     "BaseModelSettings",
     "DedupSettings",
     "ExamSettings",

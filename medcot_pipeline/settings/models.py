@@ -6,8 +6,9 @@ Does not: reading files or the environment (load.py).
 
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -40,14 +41,26 @@ class SourceSettings(Section):
         pattern=r"^[0-9a-f]{40}$",
         description="kind=hub: commit of the data set, 40 hexadecimal digits",
     )
+    follow_hub: bool = Field(
+        False, description="kind=hub: read the newest revision that the sensor has seen, once it has seen one"
+    )
+    incoming: Path = Field(
+        Path("incoming/rows"), description="folder of files with further rows, relative to the data folder"
+    )
     fields: FieldNames = FieldNames()
     max_reject_rate: Share = Field(0.05, description="share of unusable rows above which the run stops")
-    max_rows: Count | None = Field(None, description="read at most this many rows (all by default)")
+    max_rows: Count | None = Field(None, description="read at most this many rows of the source (all by default)")
 
     @model_validator(mode="after")
     def _file_needs_path(self) -> "SourceSettings":
         if self.kind == "file" and self.path is None:
             raise ValueError("kind=file needs path: set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file")
+        return self
+
+    @model_validator(mode="after")
+    def _only_the_hub_is_followed(self) -> "SourceSettings":
+        if self.follow_hub and self.kind != "hub":
+            raise ValueError(f"follow_hub needs kind=hub, not {self.kind}: set MEDCOT_SOURCE__KIND=hub")
         return self
 
 
@@ -310,6 +323,38 @@ class TrackingSettings(Section):
     wandb_project: str = "medcot"
 
 
+class AutomationSettings(Section):
+    """When a pass starts by itself, and who is told that one failed; changes nothing that is computed."""
+
+    cron: str = Field(
+        "0 3 * * 0", description="when the schedule looks for stale assets: minute hour day month weekday"
+    )
+    timezone: str = Field("UTC", description="time zone of cron, such as Asia/Shanghai")
+    interval_s: Count = Field(60, description="seconds between two looks of a sensor, at least")
+    settle_s: int = Field(
+        300, ge=0, description="seconds for which a new file stays unchanged before a sensor takes it"
+    )
+    max_attempts: Count = Field(3, description="runs that fail in the same state before schedule and sensors give up")
+    max_age_days: Count = Field(35, description="days since its last pass after which an asset counts as not fresh")
+    webhook_url: SecretStr = Field(
+        SecretStr(""), description="told of failed runs; from the environment only, never stored; empty: nobody is told"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("no such time zone; such as UTC or Asia/Shanghai")
+        return name
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _web_address(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("a web address begins with https:// or http://")
+        return url
+
+
 class Settings(BaseSettings):
     """Every section of one profile; environment variables override what the profile says."""
 
@@ -336,6 +381,7 @@ class Settings(BaseSettings):
     review: ReviewSettings = ReviewSettings()
     report: ReportSettings = ReportSettings()
     tracking: TrackingSettings = TrackingSettings()
+    automation: AutomationSettings = AutomationSettings()
 
     @classmethod
     def settings_customise_sources(

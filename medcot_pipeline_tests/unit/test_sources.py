@@ -1,11 +1,9 @@
 import contextlib
 import csv
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from medcot_pipeline.corpus.sources import SourceRows, fetch_from_hub, locate, r
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import write_jsonl
 from medcot_pipeline.settings import SourceSettings
+from medcot_pipeline_tests.hub_server import Hub, hub_environment, serving
 
 FIELDS = ("Question", "Complex_CoT", "Response")
 RECORDS = [
@@ -303,84 +302,31 @@ PUBLISHED = json.dumps(RECORDS * 500, ensure_ascii=False).encode()
 CHUNK = 10 * 1024 * 1024  # what the hub's library keeps of a download that breaks off is a multiple of this
 FETCH = """
 import sys
-from medcot_pipeline.corpus.sources import fetch_from_hub
+from medcot_pipeline.corpus.sources import fetch_from_hub, newest_revision
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import SourceSettings
+source = {"kind": "hub", "repository": "someone/medical-rows"}
 try:
-    print(fetch_from_hub(SourceSettings(kind="hub", repository="someone/medical-rows", revision=sys.argv[1])))
+    if sys.argv[1] == "newest":
+        print(newest_revision(SourceSettings(**source)))
+    else:
+        print(fetch_from_hub(SourceSettings(**source, revision=sys.argv[1])))
 except MedcotError as error:
     print("refused:", error)
 """
 
 
-class Hub(http.server.ThreadingHTTPServer):
-    """As much of the hub as a download of one file asks for; `cut` is how often it hangs up after a part."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), HubHandler)
-        self.body = PUBLISHED
-        self.part = 1000
-        self.cut = 0
-        self.asked: list[tuple[str, str | None]] = []
-
-
-class HubHandler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        if self.path != f"/datasets/someone/medical-rows/resolve/{REVISION}/medical_o1_sft_Chinese.json":
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        span = self.headers.get("Range")
-        start = int(span.removeprefix("bytes=").partition("-")[0]) if span else 0
-        self.server.asked.append((self.command, span))
-        self.send_response(206 if span else 200)
-        self.send_header("ETag", '"a-version-of-the-file"')
-        self.send_header("X-Repo-Commit", REVISION)
-        self.send_header("Content-Length", str(len(self.server.body) - start))
-        if span:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.server.body) - 1}/{len(self.server.body)}")
-        self.end_headers()
-        if self.command == "GET":
-            cut = self.server.cut > 0
-            self.server.cut -= cut
-            self.wfile.write(self.server.body[start : start + self.server.part] if cut else self.server.body[start:])
-            self.close_connection = cut
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    with Hub() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving("someone/medical-rows", {REVISION: PUBLISHED}) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @contextlib.contextmanager
 def fetching(home: Path, endpoint: str, revision: str = REVISION) -> Iterator[subprocess.Popen[str]]:
     """A process of its own that fetches: the hub's library reads its environment when it is imported."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
-    environment = {
-        **kept,
-        "HF_HOME": str(home),
-        "HF_ENDPOINT": endpoint,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
+    environment = {**kept, **hub_environment(home, endpoint)}
     command = [sys.executable, "-c", FETCH, revision]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -390,7 +336,7 @@ def fetching(home: Path, endpoint: str, revision: str = REVISION) -> Iterator[su
 
 
 def fetch(home: Path, hub: Hub, revision: str = REVISION) -> str:
-    with fetching(home, f"http://127.0.0.1:{hub.server_port}", revision) as process:
+    with fetching(home, hub.address, revision) as process:
         output, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     return output.strip()
@@ -404,8 +350,8 @@ def test_the_public_data_set_is_downloaded_once(tmp_path: Path, hub: Hub) -> Non
 
 
 def test_a_download_that_breaks_off_resumes(tmp_path: Path, hub: Hub) -> None:
-    hub.body, hub.part, hub.cut = PUBLISHED.ljust(CHUNK + 2000), CHUNK + 1000, 1
-    assert Path(fetch(tmp_path, hub)).read_bytes() == hub.body
+    hub.revisions[REVISION], hub.part, hub.cut = PUBLISHED.ljust(CHUNK + 2000), CHUNK + 1000, 1
+    assert Path(fetch(tmp_path, hub)).read_bytes() == hub.revisions[REVISION]
     assert hub.asked[1:] == [("GET", None), ("GET", f"bytes={CHUNK}-")]
 
 
@@ -423,6 +369,20 @@ def test_a_revision_that_is_not_there_is_one_line(tmp_path: Path, hub: Hub) -> N
     assert "at 666666666666: medical_o1_sft_Chinese.json cannot be fetched (" in output
     assert "404" in output
     assert "\n" not in output
+
+
+def test_the_newest_revision_is_asked_of_the_hub_each_time(tmp_path: Path, hub: Hub) -> None:
+    first = fetch(tmp_path, hub, "newest")
+    hub.revisions["7" * 40] = PUBLISHED
+    assert (first, fetch(tmp_path, hub, "newest")) == (REVISION, "7" * 40)
+
+
+def test_a_hub_that_does_not_say_its_newest_revision_is_one_line(tmp_path: Path) -> None:
+    with fetching(tmp_path, "http://127.0.0.1:1", "newest") as process:
+        output, _ = process.communicate(timeout=60)
+    assert output.startswith("refused: someone/medical-rows: its newest revision cannot be fetched (")
+    assert output.endswith("Check the network, or set MEDCOT_SOURCE__FOLLOW_HUB=false.\n")
+    assert output.count("\n") == 1
 
 
 def test_a_name_that_is_no_repository_is_one_line() -> None:

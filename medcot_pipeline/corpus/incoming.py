@@ -1,0 +1,57 @@
+"""What comes in from outside while nobody looks: the followed revision of the public data set, and further rows.
+
+Both lie below the data folder as files, so that they are inputs like any other: by content hash. `revision.json` is
+written by the sensor and read in the place of the pinned revision where `source.follow_hub` is set; whoever wants an
+older state back writes its revision there, or unsets `follow_hub`. The rows of every file in the folder of further rows
+are read behind those of the source, file by file in the order of their names.
+
+Belongs here: where these files lie, and what they say.
+Does not: asking the hub, or reading rows (sources.py).
+"""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.corpus.sources import FORMATS
+from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.json_files import read_json, replace_json
+from medcot_pipeline.settings import SourceSettings
+
+REVISION_FILE = Path("incoming/revision.json")
+_REVISION = re.compile("[0-9a-f]{40}")
+
+
+def note_revision(data: Path, repository: str, revision: str) -> None:
+    """Write down the revision to follow, in one step, where it is another than before."""
+    path, noted = data / REVISION_FILE, {"repository": repository, "revision": revision}
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        if read_json(path) == noted:
+            return
+    replace_json(path, noted)
+
+
+def followed(settings: SourceSettings, data: Path) -> SourceSettings:
+    """The source at the revision to read: the one that was written down for this data set, else the pinned one.
+
+    Raises:
+        MedcotError: the file does not hold a revision.
+    """
+    path = data / REVISION_FILE
+    if not settings.follow_hub or not path.is_file():
+        return settings
+    try:
+        noted: Any = read_json(path)
+        repository, revision = noted["repository"], noted["revision"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise MedcotError(f"{path}: no revision in it ({error!r}).", "Delete it: the sensor writes it anew.") from error
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise MedcotError(f"{path}: revision {revision!r} is not 40 hexadecimal digits.", "Correct or delete it.")
+    return settings.model_copy(update={"revision": revision}) if repository == settings.repository else settings
+
+
+def row_files(settings: SourceSettings, data: Path) -> list[Path]:
+    """Files with further rows, sorted by name; hidden files and those of unknown format are passed over."""
+    folder = data / settings.incoming
+    return sorted(path for path in folder.glob("[!.]*") if path.is_file() and path.suffix.lower() in FORMATS)
