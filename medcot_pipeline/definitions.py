@@ -14,6 +14,7 @@ from medcot_pipeline.artifacts import canonical_json
 from medcot_pipeline.assets import corpus, evaluation, sft, training
 from medcot_pipeline.automation import JOBS
 from medcot_pipeline.console import console_logger
+from medcot_pipeline.instance.executor import run_executor
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import Workspace, open_workspace, stage_of
 
@@ -31,7 +32,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     definitions = dg.Definitions(
         assets=dg.load_assets_from_modules([corpus, sft, training, evaluation]),
         jobs=JOBS,
-        executor=dg.in_process_executor,
+        executor=run_executor,
         resources={"workspace": workspace, "pipes": dg.PipesSubprocessClient(), **overrides},
         loggers={"console": console_logger},
     )
