@@ -69,6 +69,14 @@ def alone(path: Path) -> Iterator[bool]:
             yield True
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds a lock now, as it is called; None where nobody does."""
+    if not path.is_file():
+        return None
+    with alone(path) as free:
+        return None if free else path.read_text(encoding="utf-8").strip() or "another process"
+
+
 def _wait(file: TextIO, what: str, say: Say) -> None:
     started = said = time.monotonic()
     first = True
