@@ -16,7 +16,7 @@ import click
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
-from medcot_pipeline.progress import duration
+from medcot_pipeline.progress import duration, size_text
 from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
@@ -35,10 +35,15 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 def init() -> None:
-    """Create DAGSTER_HOME, its storage and the pool `gpu`, once."""
-    from medcot_pipeline.instance.home import initialise
+    """Create DAGSTER_HOME, its storage and the pool `gpu`, once; mend what a crash left."""
+    from medcot_pipeline.instance.doctor import mend
+    from medcot_pipeline.instance.home import dagster_home, open_instance
 
-    click.echo(f"Dagster home: {initialise()}")
+    workspace = open_workspace()
+    with open_instance() as instance:
+        for line in mend(instance, workspace.store):
+            click.echo(f"mended: {line}")
+    click.echo(f"Dagster home: {dagster_home()}")
 
 
 @cli.command()
@@ -81,18 +86,18 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     """Materialise what is stale or missing, and only that."""
     wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
     forced = {stage_of(force).asset} if force else set()
-    import dagster as dg
-
     from medcot_pipeline.definitions import build_defs
-    from medcot_pipeline.instance.home import initialise
+    from medcot_pipeline.instance.doctor import mend
+    from medcot_pipeline.instance.home import open_instance
     from medcot_pipeline.instance.passes import run_assets, stale_for_dagster
 
     started = time.monotonic()
     workspace = open_workspace()
-    lines = make_plan(workspace)
-    initialise()
-    with dg.DagsterInstance.get() as instance:
-        stale = {line.asset for line in lines if line.status != "fresh"}
+    with open_instance() as instance:
+        if not dry_run:
+            for line in mend(instance, workspace.store):
+                click.echo(f"mended: {line}")
+        stale = {line.asset for line in make_plan(workspace) if line.status != "fresh"}
         stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
         stale |= forced
         chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
@@ -108,6 +113,47 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     report = workspace.store.root / "current" / "eval_report" / "report.html"
     if report.is_file():
         click.echo(f"Report: {report}")
+
+
+@cli.command()
+def status() -> None:
+    """Show what is current and promoted, what runs, who holds the GPU, what failed last, and the disk used."""
+    from medcot_pipeline.instance.home import open_instance
+    from medcot_pipeline.instance.status import status_lines
+
+    workspace = open_workspace()
+    with open_instance() as instance:
+        click.echo("\n".join(status_lines(workspace, instance)))
+
+
+@cli.command()
+def doctor() -> None:
+    """Mend what a crash left: runs and slots of dead processes, half-made files. What lives is not touched."""
+    from medcot_pipeline.instance.doctor import mend, unproven_runs
+    from medcot_pipeline.instance.home import open_instance
+
+    workspace = open_workspace()
+    with open_instance() as instance:
+        mended = mend(instance, workspace.store)
+        left = unproven_runs(instance)
+    click.echo("\n".join([*mended, *left]) or "Nothing to mend.")
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="Delete; without it, only say what would be deleted.")
+def prune(yes: bool) -> None:
+    """Delete artifacts that are not current, not promoted, and no part of what those were made from."""
+    from medcot_pipeline.artifacts import prune as pruning
+
+    store = open_workspace().store
+    unneeded = pruning.prune(store) if yes else pruning.find_unneeded(store)
+    for each in unneeded:
+        click.echo(f"{'deleted' if yes else 'would delete'} {each.path} ({size_text(each.bytes)})")
+    total = size_text(sum(each.bytes for each in unneeded))
+    if not unneeded:
+        click.echo("Nothing to delete.")
+    else:
+        click.echo(f"{total} {'are free again' if yes else 'would be free again; `medcot prune --yes` deletes'}.")
 
 
 @cli.command()

@@ -17,6 +17,7 @@ from medcot_pipeline.automation.alerts import alert_sensor
 from medcot_pipeline.automation.job import JOB
 from medcot_pipeline.automation.triggers import schedules, sensors
 from medcot_pipeline.console import console_logger
+from medcot_pipeline.instance.executor import run_executor
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import Workspace, open_workspace, stage_of
 
@@ -38,7 +39,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
         jobs=[JOB],
         schedules=schedules(automation),
         sensors=[*sensors(automation), alert_sensor(automation)],
-        executor=dg.in_process_executor,
+        executor=run_executor,
         resources={"workspace": workspace, "pipes": dg.PipesSubprocessClient(), **overrides},
         loggers={"console": console_logger},
     )

@@ -1,6 +1,6 @@
 """Progress of long work, as lines with the share done and the time left.
 
-Belongs here: when to say something, and how a duration reads.
+Belongs here: when to say something, and how a duration or a size reads.
 Does not: where the line goes (a log, a terminal, a web page).
 """
 
@@ -18,6 +18,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size_text(count: float) -> str:
+    """Bytes as people say them: `1.2 GB`, `0.3 MB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 class Progress:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity
+from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError
@@ -234,27 +234,27 @@ class Workspace:
     root: Path
     store: ArtifactStore
 
-    def identity(self, asset: str) -> Identity:
-        """The asset's identity over the current artifacts of its inputs.
+    def inputs(self, asset: str) -> dict[str, Manifest]:
+        """The current artifacts of the asset's inputs, each whole and accepted.
 
         Raises:
             MedcotError: an input was never materialised, or is damaged.
         """
-        stage = stage_of(asset)
-        inputs = {}
-        for upstream in stage.inputs:
+        found = {}
+        for upstream in stage_of(asset).inputs:
             manifest = self.store.current(upstream)
             if manifest is None:
                 raise MedcotError(
                     f"{asset} needs {upstream}, which is not materialised.",
                     f"Run `medcot sync`, or `dagster asset materialize --select '*{asset}'`.",
                 )
-            inputs[upstream] = manifest.content_hash
-        return stage.identity(self.settings, self.root, self.store.root, self.store.hashes, inputs)
+            found[upstream] = manifest
+        return found
 
-    def input_folders(self, asset: str) -> dict[str, Path]:
-        """Folders of the current artifacts of the asset's inputs."""
-        return {name: (self.store.root / "current" / name).resolve() for name in stage_of(asset).inputs}
+    def identity(self, asset: str, inputs: Mapping[str, Manifest]) -> Identity:
+        """The asset's identity over artifacts of its inputs."""
+        hashes = {name: manifest.content_hash for name, manifest in inputs.items()}
+        return stage_of(asset).identity(self.settings, self.root, self.store.root, self.store.hashes, hashes)
 
 
 def open_workspace(profile: str | None = None) -> Workspace:

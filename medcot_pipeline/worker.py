@@ -116,8 +116,12 @@ def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends, so that no orphan goes on training (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-        if os.getppid() == 1:
-            sys.exit("the parent process is gone")
+
+
+def refuse_to_be_an_orphan(parent: int) -> None:
+    """End when the parent was gone before the kernel was asked."""
+    if os.getppid() != parent:
+        sys.exit("the parent process is gone")
 
 
 def run(pipes: PipesContext) -> None:
@@ -147,6 +151,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries would run through the progress lines
     with open_dagster_pipes() as pipes:
+        refuse_to_be_an_orphan(pipes.extras["parent"])
         run(pipes)
 
 

@@ -5,6 +5,7 @@ Does not: what a test does to the process.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def start_worker(home: Home, folder: Path, task: str, arguments: dict[str, Any])
     folder.mkdir(exist_ok=True)
     arguments = {"out": str(folder), "hashes": str(folder / "hashes.json"), **arguments}
     lock = {"path": str(home.data / "cache" / "gpu.lock"), "holder": task}
-    extras = {"task": task, "place": f"{task}:", "lock": lock, "arguments": arguments}
+    extras = {"task": task, "place": f"{task}:", "lock": lock, "parent": os.getpid(), "arguments": arguments}
     unused = ("asset_keys", "code_version_by_asset_key", "provenance_by_asset_key", "partition_key", "job_name")
     context: dict[str, Any] = {**dict.fromkeys(unused), "run_id": "1", "retry_number": 0, "extras": extras}
     context |= {"partition_key_range": None, "partition_time_window": None}

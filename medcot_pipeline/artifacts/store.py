@@ -1,7 +1,8 @@
 """The folder of published artifacts: atomic publication, reuse by fingerprint, verified reading.
 
 Layout below the data folder: `artifacts/<asset>/<fingerprint>/` holds published artifacts, `current/<asset>` links to
-the one that the last pass chose, `rejected/` and `damaged/` keep what was refused, `cache/` what can be made again.
+the one that the last pass chose, `rejected/` and `damaged/` keep what was refused, `locks/` says who works on what,
+`cache/` holds what can be made again.
 
 Belongs here: the only code that writes below those folders.
 Does not: what is in an artifact.
@@ -11,6 +12,7 @@ import contextlib
 import datetime
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import uuid
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
+from medcot_pipeline.artifacts.locks import hold, share
 from medcot_pipeline.artifacts.manifest import (
     ASIDE,
     NAME,
@@ -29,9 +32,11 @@ from medcot_pipeline.artifacts.manifest import (
 )
 from medcot_pipeline.artifacts.metadata import Value, to_json
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
 STAGING = ".staging-"
+log = logging.getLogger(__name__)
 
 
 class RejectedArtifact(MedcotError):
@@ -93,16 +98,31 @@ class ArtifactStore:
         """Where an artifact lies, published or not."""
         return self.root / "artifacts" / asset / fingerprint
 
+    def work(self, asset: str, fingerprint: str) -> Path:
+        """A folder for whoever makes an artifact; it outlives a killed process."""
+        return self.root / "work" / asset / fingerprint
+
+    def lock_path(self, asset: str, fingerprint: str) -> Path:
+        """The lock of whoever makes an artifact."""
+        return self.root / "locks" / f"{asset}-{fingerprint}.lock"
+
+    @property
+    def publishing_lock(self) -> Path:
+        """The lock that everybody who publishes shares, and that pruning takes alone."""
+        return self.root / "locks" / "publishing.lock"
+
     def find(self, asset: str, fingerprint: str) -> Manifest | None:
         """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found."""
         folder = self.folder(asset, fingerprint)
-        if not folder.is_dir():
-            return None
-        problem = self.damage(folder)
-        if problem:
-            self._set_aside(folder, problem)
-            return None
-        return Manifest.read(folder)
+        while (looked_at := _inode(folder)) is not None:
+            problem = self.damage(folder)
+            if _inode(folder) != looked_at:
+                continue  # another process put it aside, or made it anew, while it was read
+            if problem is None:
+                return Manifest.read(folder)
+            aside = self._set_aside(folder, problem)
+            log.warning("%s %s: %s; it is set aside in %s", asset, fingerprint[:12], problem, aside)
+        return None
 
     def current(self, asset: str) -> Manifest | None:
         """The manifest of the artifact that the last pass chose, or None where there is none that is whole."""
@@ -119,6 +139,8 @@ class ArtifactStore:
         target = Path("..") / "artifacts" / manifest.asset / manifest.fingerprint
         if link.is_symlink() and link.readlink() == target:
             return
+        if link.exists() and not link.is_symlink():
+            log.warning("%s is not a link to an artifact; it is set aside in %s", link, self.set_current_aside(link))
         temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
         temporary.symlink_to(target)
         temporary.replace(link)
@@ -143,23 +165,44 @@ class ArtifactStore:
 
     @contextlib.contextmanager
     def publish(
-        self, identity: Identity, inputs: Mapping[str, Path], checks: Checks, *, force: bool = False
+        self,
+        identity: Identity,
+        inputs: Mapping[str, Path],
+        checks: Checks,
+        *,
+        force: bool = False,
+        holder: str = "another pass",
+        say: Say = log.info,
     ) -> Iterator[Publication]:
         """Yield a publication to fill; on leaving, check, publish and select it.
 
-        An artifact with this fingerprint that is already published is yielded as it is (`reused`), unless `force`.
+        An artifact with this fingerprint that is already published is yielded as it is (`reused`), unless `force`. Of
+        several processes that want the same one, the first makes it, and the others wait and use it.
+
+        Args:
+            identity: what the artifact is made from.
+            inputs: folders of the upstream artifacts, by asset.
+            checks: what must hold of the finished folder.
+            force: make it again although it is published; the old one is set aside.
+            holder: how a process that waits calls this one.
+            say: where waiting is said.
 
         Raises:
             RejectedArtifact: a blocking check failed; the output is kept below `rejected/`.
-            MedcotError: the disk is full; nothing is published.
+            MedcotError: the disk is full, or cannot be written; nothing is published.
         """
-        published = None if force else self.find(identity.asset, identity.fingerprint)
-        if published:
-            yield Publication(self.folder(identity.asset, identity.fingerprint), published, inputs)
-            self.select(published)
-            return
-        try:
-            with self._staging(identity.asset) as folder:
+        asset, fingerprint = identity.asset, identity.fingerprint
+        with (
+            self._plain_disk_errors(asset),
+            share(self.publishing_lock),
+            hold(self.lock_path(asset, fingerprint), f"{asset} {fingerprint[:12]}", holder, say),
+        ):
+            published = None if force else self.find(asset, fingerprint)
+            if published:
+                yield Publication(self.folder(asset, fingerprint), published, inputs)
+                self.select(published)
+                return
+            with self._staging(asset) as folder:
                 publication = Publication(folder, None, inputs)
                 yield publication
                 outcomes = tuple(checks(folder))
@@ -170,11 +213,24 @@ class ArtifactStore:
                 final = self._move_into_place(identity, folder, force=force)
                 publication.settle(final, Manifest.read(final))
                 self.select(publication.manifest)
+
+    @contextlib.contextmanager
+    def _plain_disk_errors(self, asset: str) -> Iterator[None]:
+        """Say in one line that the disk is full, or cannot be written."""
+        try:
+            yield
+        except MedcotError:
+            raise
         except Exception as error:
-            if disk_is_full(error) and not isinstance(error, MedcotError):
+            if disk_is_full(error):
                 raise MedcotError(
-                    f"No space left below {self.root} while writing {identity.asset}; nothing was published.",
+                    f"No space left below {self.root} while writing {asset}; nothing was published.",
                     "Free some space and run `medcot sync` again.",
+                ) from error
+            if isinstance(error, OSError) and error.errno == errno.EROFS:
+                raise MedcotError(
+                    f"{error.filename or self.root}: cannot be written ({error.strerror}); nothing was published.",
+                    "Make it writable, or set MEDCOT_DATA_DIR to a folder that is.",
                 ) from error
             raise
 
@@ -244,11 +300,20 @@ class ArtifactStore:
             f"What was made is kept in {kept}.",
         )
 
-    def _set_aside(self, folder: Path, problem: str) -> None:
+    def set_current_aside(self, path: Path) -> Path:
+        """Put something that lies in the place of a link in `current/` aside; returns where to."""
+        aside = self.root / "damaged" / "current" / f"{path.name}-{uuid.uuid4().hex[:8]}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        return path.rename(aside)
+
+    def _set_aside(self, folder: Path, problem: str) -> Path:
+        """Move an artifact to `damaged/` and write down why; returns where to."""
         aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
         aside.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(aside)
-        (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):  # another process saw the same, and was first
+            folder.rename(aside)
+            (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
+        return aside
 
 
 def sweep(home: Path) -> list[Path]:
@@ -276,6 +341,14 @@ def disk_is_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _inode(folder: Path) -> int | None:
+    """Which folder lies at a path now."""
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _fsync_tree(folder: Path) -> None:

@@ -8,7 +8,6 @@ import base64
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -19,11 +18,12 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
 from medcot_pipeline.artifacts import CheckOutcome, FileLink, Markdown, Picture, Publication, Table
+from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.metadata import from_json
 from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.gpu_lock import lock_path
-from medcot_pipeline.progress import Progress, duration
+from medcot_pipeline.progress import Progress, Say, duration
 from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
 
 GPU_POOL = "gpu"
@@ -60,6 +60,10 @@ class AssetRun:
     stage: Stage
     publication: Publication
     fingerprint: str
+    holder: str
+    """How others call this process while they wait for it."""
+    say: Say
+    """Shows a line on the Dagster page and in the terminal."""
 
     @property
     def path(self) -> Path:
@@ -74,15 +78,11 @@ class AssetRun:
     @property
     def work(self) -> Path:
         """A folder for this fingerprint alone that outlives a killed run, for checkpoints and finished batches."""
-        return self.workspace.store.root / "work" / self.stage.asset / self.fingerprint
+        return self.workspace.store.work(self.stage.asset, self.fingerprint)
 
     def input(self, asset: str) -> Path:
         """Folder of an upstream artifact."""
         return self.publication.input(asset)
-
-    def say(self, line: str) -> None:
-        """Show a line on the Dagster page and in the terminal."""
-        self.context.log.info(f"{place(self.stage)} {line}")
 
     def progress(self, what: str) -> Progress:
         """Progress lines for a piece of work."""
@@ -108,10 +108,8 @@ class AssetRun:
         extras = {
             "task": task,
             "place": place(self.stage),
-            "lock": {
-                "path": str(lock_path(store.root)),
-                "holder": f"{self.stage.asset} of run {self.context.run_id[:8]} in {store.root}",
-            },
+            "lock": {"path": str(lock_path(store.root)), "holder": self.holder},
+            "parent": os.getpid(),
             "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
         }
         command = [sys.executable, "-m", "medcot_pipeline.worker"]
@@ -165,20 +163,28 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
     Raises:
         MedcotError: an input is missing, or a blocking check fails.
     """
-    stage = stage_of(context.asset_key.to_user_string())
-    identity = workspace.identity(stage.asset)
-    force = context.run.tags.get(FORCE_TAG, "") == stage.asset
-    inputs = workspace.input_folders(stage.asset)
+    stage, store = stage_of(context.asset_key.to_user_string()), workspace.store
+    manifests = workspace.inputs(stage.asset)
+    identity = workspace.identity(stage.asset, manifests)
+    inputs = {name: store.folder(name, manifest.fingerprint) for name, manifest in manifests.items()}
+
+    holder = f"{stage.asset} of run {context.run.run_id[:8]} in {store.root}"
+
+    def say(line: str) -> None:
+        context.log.info(f"{place(stage)} {line}", extra={"fingerprint": identity.fingerprint})
+
     started = time.monotonic()
-    with workspace.store.publish(identity, inputs, run_checks(stage.asset, inputs), force=force) as publication:
-        run = AssetRun(context, workspace, stage, publication, identity.fingerprint)
-        run.say("as published before" if run.reused else "started")
+    force = context.run.tags.get(FORCE_TAG, "") == stage.asset
+    checks = run_checks(stage.asset, inputs)
+    with store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication:
+        run = AssetRun(context, workspace, stage, publication, identity.fingerprint, holder, say)
+        say("as published before" if run.reused else "started")
         yield run
         if not run.reused:
             run.describe(seconds=round(time.monotonic() - started, 1))
     if not run.reused:
-        run.say(f"published in {duration(time.monotonic() - started)}")
-    shutil.rmtree(run.work, ignore_errors=True)
+        say(f"published in {duration(time.monotonic() - started)}")
+    clear_work(store, stage.asset, identity.fingerprint)
 
 
 def place(stage: Stage) -> str:

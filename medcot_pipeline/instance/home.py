@@ -4,14 +4,22 @@ Belongs here: folder, `dagster.yaml`, storage, the pool `gpu`.
 Does not: runs (passes.py).
 """
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
 
 from medcot_pipeline.assets.publication import GPU_POOL
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import project_root
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 MODULE = "medcot_pipeline.definitions"
 
@@ -27,10 +35,8 @@ def initialise() -> Path:
     Afterwards `DAGSTER_HOME` is set for this process.
 
     Raises:
-        MedcotError: the folder cannot be written.
+        MedcotError: the folder cannot be written, or its storage cannot be used.
     """
-    import dagster as dg
-
     home = dagster_home()
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -38,7 +44,7 @@ def initialise() -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _write_once(home / "dagster.yaml")
             os.environ["DAGSTER_HOME"] = str(home)
-            with dg.DagsterInstance.get() as instance:
+            with _instance(home) as instance:
                 storage = instance.event_log_storage
                 if not any(limit.name == GPU_POOL for limit in storage.get_pool_limits()):
                     storage.set_concurrency_slots(GPU_POOL, 1)
@@ -47,6 +53,51 @@ def initialise() -> Path:
             f"{home}: cannot be written ({error.strerror}).", "Set DAGSTER_HOME to a folder that can."
         ) from error
     return home
+
+
+@contextlib.contextmanager
+def open_instance() -> Iterator["dg.DagsterInstance"]:
+    """The instance of the home, made where there is none.
+
+    Raises:
+        MedcotError: the home cannot be written, or its storage cannot be used, now or later.
+    """
+    with _instance(initialise()) as instance:
+        yield instance
+
+
+@contextlib.contextmanager
+def _instance(home: Path) -> Iterator["dg.DagsterInstance"]:
+    """The instance of a home; whatever is wrong with its settings or its storage becomes one line."""
+    import dagster as dg
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        with dg.DagsterInstance.get() as instance:
+            _refuse_another_version(home, instance)
+            yield instance
+    except (dg.DagsterInvalidConfigError, yaml.YAMLError) as error:
+        said = str(error).partition("Error 1: ")[2].partition(" Expected:")[0] or " ".join(str(error).split())
+        raise MedcotError(
+            f"{home / 'dagster.yaml'}: {said}", "Correct it, or delete it and run `medcot init`."
+        ) from error
+    except SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise MedcotError(
+            f"The storage of {home} cannot be used: {said}", "When it can again: `medcot doctor`, then `medcot sync`."
+        ) from error
+
+
+def _refuse_another_version(home: Path, instance: "dg.DagsterInstance") -> None:
+    """A storage that another version of Dagster made would be read and written wrongly."""
+    for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+        found, known = (storage and storage.alembic_version()) or (None, None)
+        if found != known:
+            raise MedcotError(
+                f"{home}: its storage is of another version of Dagster (schema {found}, this one has {known}).",
+                "Of an older one: run `dagster instance migrate`. Of a newer one: install that version, or set "
+                "DAGSTER_HOME to another folder.",
+            )
 
 
 def _write_once(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.loader import LoadingContextForTest
 
 from medcot_pipeline.assets.publication import FORCE_TAG
@@ -48,6 +49,8 @@ def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str |
             tags={FORCE_TAG: force} if force else {},
             raise_on_error=True,
         )
+    except DagsterExecutionInterruptedError as error:
+        raise MedcotError("Interrupted.", "`medcot sync` goes on from here.") from error
     except Exception as error:
         problem = find_problem(error)
         if problem is None:

@@ -26,8 +26,9 @@ class Child(dg.PipesSubprocessClient):
         super().__init__()
         self._script = script
 
-    def run(self, *, command: Any, **options: Any) -> Any:
-        return super().run(command=[sys.executable, "-c", OPEN + self._script], **options)
+    def run(self, *, context: Any, extras: Any = None, **options: Any) -> Any:
+        options["command"] = [sys.executable, "-c", OPEN + self._script]
+        return super().run(context=context, extras=extras, **options)
 
 
 @pytest.mark.parametrize(

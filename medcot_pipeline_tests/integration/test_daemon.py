@@ -5,6 +5,7 @@ Both daemons run side by side, so that what takes a minute (the schedule's own s
 
 import contextlib
 import dataclasses
+import functools
 import http.server
 import json
 import os
@@ -230,10 +231,14 @@ def test_a_run_that_fails_is_told_to_the_webhook_and_not_launched_for_ever(
 ) -> None:
     for each in served:
         (each.home.data / "reviews" / "torn.json").write_text("{", encoding="utf-8")
+
+    def failures(each: Served) -> list[dg.DagsterRun]:
+        return [run for run in each.runs(FILE_SENSOR) if run.status == FAILURE]
+
     for each in served:
-        wait(lambda each=each: [run for run in each.runs(FILE_SENSOR) if run.status == FAILURE], "the failed run")
+        wait(functools.partial(failures, each), "the failed run")
         each.await_skip(FILE_SENSOR, "1 runs over the same state failed")
     wait(lambda: len(told[1]) == len(served), "the alerts")
-    failed = {run.run_id for each in served for run in each.runs(FILE_SENSOR) if run.status == FAILURE}
+    failed = {run.run_id for each in served for run in failures(each)}
     assert {alert["run"] for alert in told[1]} == failed
     assert {tuple(alert["assets"]) for alert in told[1]} == {("human_review",)}

@@ -38,11 +38,18 @@ def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
     return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update={section: changed}))
 
 
+def identity_of(workspace: Workspace, asset: str) -> Identity:
+    """The asset's identity over the current artifacts of its inputs."""
+    return workspace.identity(asset, workspace.inputs(asset))
+
+
 def make(workspace: Workspace, *assets: str, text: str = "rows", identity: Identity | None = None) -> None:
     """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
     passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
     for asset in assets:
-        with workspace.store.publish(identity or workspace.identity(asset), {}, lambda folder: passed) as publication:
+        with workspace.store.publish(
+            identity or identity_of(workspace, asset), {}, lambda folder: passed
+        ) as publication:
             if not publication.reused:
                 (publication.path / "rows.txt").write_text(text)
                 publication.describe(seconds=1.5)
@@ -191,7 +198,7 @@ def test_an_input_made_anew_with_the_same_content_leaves_the_rest_fresh(workspac
 
 
 def test_another_code_version_is_named(workspace: Workspace) -> None:
-    identity = workspace.identity("raw_medical_o1")
+    identity = identity_of(workspace, "raw_medical_o1")
     make(workspace, "raw_medical_o1", identity=dataclasses.replace(identity, code_version="0"))
     line = plan(workspace)["raw_medical_o1"]
     version = stage_of("raw_medical_o1").code_version
@@ -233,7 +240,7 @@ def test_planning_publishes_nothing(workspace: Workspace) -> None:
 
 def test_an_asset_whose_input_was_never_made_says_which_and_the_command(workspace: Workspace) -> None:
     with pytest.raises(MedcotError) as raised:
-        workspace.identity("eval_report")
+        workspace.inputs("eval_report")
     assert str(raised.value) == (
         "eval_report needs perplexity_report, which is not materialised. "
         "Run `medcot sync`, or `dagster asset materialize --select '*eval_report'`."
@@ -250,4 +257,4 @@ def test_equal_identities_do_not_differ(workspace: Workspace) -> None:
     make(workspace, "raw_medical_o1")
     manifest = workspace.store.current("raw_medical_o1")
     assert isinstance(manifest, Manifest)
-    assert differences(manifest.identity, workspace.identity("raw_medical_o1")) == []
+    assert differences(manifest.identity, identity_of(workspace, "raw_medical_o1")) == []

@@ -303,18 +303,31 @@ def test_the_staging_folder_of_a_live_process_stays(store: ArtifactStore) -> Non
     assert listed(store) == sorted(identity(number).fingerprint for number in (1, 2))
 
 
-def test_two_processes_that_race_publish_one_artifact_and_both_succeed(store: ArtifactStore) -> None:
-    with child(store, text="of the first") as first, child(store, text="of the second") as second:
-        for process in (first, second):
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        outputs = {process.communicate()[0].strip() for process in (first, second)}
-        assert (first.returncode, second.returncode) == (0, 0)
-    manifest = store.current(ASSET)
-    assert manifest is not None
+def test_a_process_that_wants_what_another_makes_waits_says_for_whom_and_uses_it(store: ArtifactStore) -> None:
+    said: list[str] = []
+    with child(store, text="of the first") as first:
+
+        def say(line: str) -> None:
+            said.append(line)
+            print(file=first.stdin, flush=True)
+
+        with store.publish(identity(), {}, lambda folder: [PASSED], say=say) as second:
+            assert second.reused
+    fingerprint = identity().fingerprint
+    assert said == [f"waiting for {ASSET} {fingerprint[:12]}, which is held by another pass, process {first.pid}"]
+    assert (store.folder(ASSET, fingerprint) / "rows.txt").read_text(encoding="utf-8") == "of the first"
+    assert listed(store) == [fingerprint]
+
+
+def test_when_the_process_that_makes_it_is_killed_the_waiting_one_makes_it(store: ArtifactStore) -> None:
+    with (
+        child(store, text="of the killed") as first,
+        store.publish(identity(), {}, lambda folder: [PASSED], say=lambda line: first.kill()) as second,
+    ):
+        assert not second.reused
+        (second.path / "rows.txt").write_text("of the second", encoding="utf-8")
     assert listed(store) == [identity().fingerprint]
-    assert outputs == {manifest.content_hash}
+    assert (second.path / "rows.txt").read_text(encoding="utf-8") == "of the second"
 
 
 def test_force_makes_it_again(store: ArtifactStore) -> None:

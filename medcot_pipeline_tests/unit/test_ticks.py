@@ -75,7 +75,7 @@ def assets(request: dg.RunRequest) -> list[str]:
 
 def end(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
     """The requested run, with the tags it was requested with, as it came out."""
-    return create_run_for_test(instance, PIPELINE_JOB, status=status, tags=dict(request.tags)).run_id
+    return str(create_run_for_test(instance, PIPELINE_JOB, status=status, tags=dict(request.tags)).run_id)
 
 
 def review(workspace: Workspace, name: str = "wang.json", age: float = 3600.0) -> None:

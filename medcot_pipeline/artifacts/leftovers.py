@@ -1,0 +1,57 @@
+"""What killed processes leave in the data folder.
+
+Belongs here: finding and removing it; what a live process works on is locked, and stays.
+Does not: runs (instance/doctor.py), or artifacts that nobody needs any more (prune.py).
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from medcot_pipeline.artifacts.locks import alone
+from medcot_pipeline.artifacts.store import ArtifactStore, sweep
+
+TEMPORARY_SECONDS = 60.0
+"""A temporary link or file is replaced within milliseconds; one of this age was left."""
+
+
+def clear_leftovers(store: ArtifactStore) -> list[str]:
+    """Remove half-made artifacts, work that is published, and temporary files; one line for each."""
+    artifacts, work = store.root / "artifacts", store.root / "work"
+    lines = [
+        f"{path.relative_to(store.root)}: half made by a process that is gone, removed"
+        for home in sorted(artifacts.glob("*"))
+        for path in sweep(home)
+    ]
+    for folder in sorted(work.glob("*/*")):
+        if store.folder(folder.parent.name, folder.name).is_dir() and clear_work(
+            store, folder.parent.name, folder.name
+        ):
+            lines.append(f"{folder.relative_to(store.root)}: work of an artifact that is published, removed")
+    for path in _temporaries(store.root):
+        path.unlink(missing_ok=True)
+        lines.append(f"{path.relative_to(store.root)}: a temporary file of a process that is gone, removed")
+    for link in sorted((store.root / "current").glob("*")):
+        if not link.is_symlink():
+            aside = store.set_current_aside(link)
+            lines.append(f"{link.relative_to(store.root)}: not a link to an artifact, set aside in {aside}")
+    return lines
+
+
+def clear_work(store: ArtifactStore, asset: str, fingerprint: str) -> bool:
+    """Remove what was needed while an artifact was made, unless a live process is making it again."""
+    folder = store.work(asset, fingerprint)
+    if not folder.is_dir():
+        return False
+    with alone(store.lock_path(asset, fingerprint)) as free:
+        if free:
+            shutil.rmtree(folder)
+        return free
+
+
+def _temporaries(root: Path) -> Iterator[Path]:
+    for pattern in ("current/.*", "cache/.hashes-*"):
+        for path in sorted(root.glob(pattern)):
+            if time.time() - path.lstat().st_mtime > TEMPORARY_SECONDS:
+                yield path

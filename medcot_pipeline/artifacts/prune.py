@@ -1,0 +1,103 @@
+"""Artifacts that nobody needs any more, and deleting them.
+
+Kept is what is current, what is promoted, and whatever either was made from. Deleting takes the lock that every
+publication shares, so that it never meets a pass.
+
+Belongs here: choosing what goes, and how large it is.
+Does not: what a killed process left (leftovers.py).
+"""
+
+import dataclasses
+import fcntl
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from medcot_pipeline.artifacts.locks import alone
+from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
+from medcot_pipeline.errors import MedcotError
+
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Unneeded:
+    """A folder that can go, relative to the data folder, with its size in bytes."""
+
+    path: Path
+    bytes: int
+
+
+def find_unneeded(store: ArtifactStore) -> list[Unneeded]:
+    """Artifacts that are neither kept nor part of what a kept one was made from, and what was refused."""
+    folders = sorted(store.root.glob("artifacts/*/*"))
+    published = {folder: _manifest(folder) for folder in folders if FINGERPRINT.fullmatch(folder.name)}
+    kept = set(_chosen(store.root))
+    while True:
+        needed = {
+            (asset, content)
+            for folder in kept
+            if (manifest := published.get(folder))
+            for asset, content in manifest.inputs.items()
+        }
+        more = {
+            folder
+            for folder, manifest in published.items()
+            if manifest and (manifest.asset, manifest.content_hash) in needed
+        }
+        if more <= kept:
+            break
+        kept |= more
+    refused = [*store.root.glob("rejected/*/*"), *store.root.glob("damaged/*/*")]
+    gone = [*(folder for folder in published if folder not in kept), *sorted(refused)]
+    return [Unneeded(path.relative_to(store.root), size(path)) for path in gone]
+
+
+def prune(store: ArtifactStore) -> list[Unneeded]:
+    """Delete what is unneeded; returns what was deleted.
+
+    Raises:
+        MedcotError: a pass is publishing.
+    """
+    with alone(store.publishing_lock) as free:
+        if not free:
+            raise MedcotError("A pass is under way; nothing was deleted.", "Run it again when the pass has ended.")
+        deleted = find_unneeded(store)
+        for each in deleted:
+            _delete(store.root / each.path)
+        for lock in (store.root / "locks").glob("*-*.lock"):  # nobody holds one without the lock that is held here
+            lock.unlink()
+        return deleted
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of the files below a folder."""
+    return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if not each.is_dir() or each.is_symlink())
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return Manifest.read(folder)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # a damaged one can go, unless it is current
+
+
+def _chosen(root: Path) -> Iterator[Path]:
+    """Folders that `current/` and `promoted/` lead to."""
+    for link in [*root.glob("current/*"), *root.glob("promoted/*")]:
+        if link.is_symlink():
+            yield root / "artifacts" / link.readlink().parent.name / link.readlink().name
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder under a name that is swept when this process is killed meanwhile."""
+    doomed = path.with_name(f"{STAGING}{uuid.uuid4().hex}")
+    lock = doomed.with_name(f"{doomed.name}.lock")
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        path.rename(doomed)
+        shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
+        lock.unlink()

@@ -1,0 +1,106 @@
+"""The real web server and daemon over a home, on loopback, and asking them by GraphQL.
+
+Belongs here: starting, asking, stopping.
+Does not: what a test asks.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from medcot_pipeline_tests.conftest import ROOT, Home
+
+PATIENCE = 240.0
+LOCATION = ("-m", "medcot_pipeline.definitions")
+
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+def start_server(home: Home, *command: str, **overrides: str) -> "subprocess.Popen[bytes]":
+    """Start a server, in a process group of its own; what it says goes into `servers.log`."""
+    with (home.folder / "servers.log").open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=home.environment(**overrides), stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def stop_server(server: "subprocess.Popen[bytes]") -> None:
+    """Stop a server and what it started, by force where it does not follow."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(timeout=30)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    server.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def webserver(home: Home, **overrides: str) -> Iterator[str]:
+    """Address of a web server over the home."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), *LOCATION)
+    server = start_server(home, *command, **overrides)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_served(f"{address}/server_info", server)
+        yield address
+    finally:
+        stop_server(server)
+
+
+def start_daemon(home: Home, **overrides: str) -> "subprocess.Popen[bytes]":
+    """The daemon that launches queued runs and ticks schedules and sensors."""
+    return start_server(home, "dagster-daemon", "run", *LOCATION, **overrides)
+
+
+def graphql(address: str, query: str, **variables: Any) -> dict[str, Any]:
+    """The data of an answer."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        answered = json.load(answer)
+    assert "errors" not in answered, answered["errors"]
+    return dict(answered["data"])
+
+
+def launch(address: str, assets: Sequence[str]) -> str:
+    """Launch a run of assets, as the page's button does; its id."""
+    selector = {
+        "repositoryLocationName": "medcot_pipeline.definitions",
+        "repositoryName": "__repository__",
+        "jobName": "medcot",
+        "assetSelection": [{"path": [asset]} for asset in assets],
+        "assetCheckSelection": [],
+    }
+    launched = graphql(address, LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def _wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert server.poll() is None and time.monotonic() < deadline, "the web server did not come up"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
