@@ -9,15 +9,15 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medcot_pipeline_tests.sockets import free_ports
+
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-MISSING = "PostgreSQL is not installed (Debian: postgresql): the served instance is not tried"
 USER = "medcot"
 
 
@@ -75,9 +75,7 @@ def as_postgres(command: list[str]) -> subprocess.CompletedProcess[bytes]:
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server in a folder of its own; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="medcot-postgres-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     server = PostgresServer(folder, port, secrets.token_urlsafe(24))
     try:
         if os.geteuid() == 0:
@@ -88,11 +86,23 @@ def postgres_server() -> Iterator[PostgresServer]:
         password.chmod(0o644)
         data = folder / "data"
         made = as_postgres(
-            [str(INSTALLED[-1] / "initdb"), "-D", str(data), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(password)]
+            [
+                str(INSTALLED[-1] / "initdb"),
+                "-D",
+                str(data),
+                "-U",
+                USER,
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                str(password),
+            ]
         )
         assert made.returncode == 0, "initdb failed"
         with (data / "postgresql.conf").open("a") as settings:
-            settings.write(f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n")
+            settings.write(
+                f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n"
+            )
         server.start()
         try:
             yield server

@@ -8,7 +8,6 @@ import dataclasses
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import httpx
 
 from medcot_pipeline_tests.conftest import BIN, ROOT, Home
+from medcot_pipeline_tests.sockets import free_ports
 
 DEPLOY = ROOT / "deploy"
 NAME = "medcot.example.org"
@@ -37,11 +37,11 @@ class Served:
 
     home: Home
     environment: Mapping[str, str]
-    database: str
     https: int
     http: int
     certificate: Path
     logs: Path
+    processes: Mapping[str, int]
 
     @property
     def origin(self) -> str:
@@ -56,7 +56,11 @@ class Served:
         self, method: str, path: str, user: str | None = "operator", origin: str | None = None, **options: Any
     ) -> httpx.Response:
         """One request to the page over TLS, with the user's password and an Origin where one is given."""
-        headers = {"Host": f"{NAME}:{self.https}", **({"Origin": origin} if origin else {}), **options.pop("headers", {})}
+        headers = {
+            "Host": f"{NAME}:{self.https}",
+            **({"Origin": origin} if origin else {}),
+            **options.pop("headers", {}),
+        }
         with httpx.Client(verify=self.tls(), timeout=60, auth=(user, PASSWORDS[user]) if user else None) as client:
             return client.request(
                 method,
@@ -109,17 +113,6 @@ def unit_command(unit: str, key: str, values: Mapping[str, str]) -> list[str]:
     line = re.search(rf"^{key}=(.*)$", (DEPLOY / "systemd" / f"medcot-{unit}.service").read_text(), re.MULTILINE)
     assert line, f"medcot-{unit}.service has no {key}"
     return fill_in(line[1], values).split()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @contextmanager
@@ -196,7 +189,7 @@ def wait_for_server(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def serve(folder: Path, database: Mapping[str, str], settings: Mapping[str, str]) -> Iterator[Served]:
+def serve(folder: Path, database: dict[str, str], settings: dict[str, str]) -> Iterator[Served]:
     """The whole instance in a folder; `database` and `settings` are what the environment files hold."""
     home = Home(folder)
     logs = folder / "logs"
@@ -220,11 +213,20 @@ def serve(folder: Path, database: Mapping[str, str], settings: Mapping[str, str]
     with (
         started(unit_command("code", "ExecStart", binaries | socket_path), logs / "code.log", environment) as code,
         once_loaded(folder / "run" / "code.sock", code),
-        started(commands["daemon"], logs / "daemon.log", without_secrets),
+        started(commands["daemon"], logs / "daemon.log", without_secrets) as daemon,
         started(commands["reader"], logs / "reader.log", without_secrets) as reading,
         started(commands["operator"], logs / "operator.log", without_secrets) as operating,
         started(["nginx", "-c", str(nginx)], logs / "nginx-start.log", os.environ) as proxy,
     ):
         for port, server in ((reader, reading), (operator, operating), (http, proxy)):
             wait_for_server(port, server)
-        yield Served(home, environment, database["PGDATABASE"], https, http, folder / "config" / "tls.crt", logs)
+        processes = {"code": code, "daemon": daemon, "reader": reading, "operator": operating, "nginx": proxy}
+        yield Served(
+            home=home,
+            environment=environment,
+            https=https,
+            http=http,
+            certificate=folder / "config" / "tls.crt",
+            logs=logs,
+            processes={name: process.pid for name, process in processes.items()},
+        )
