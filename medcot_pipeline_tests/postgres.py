@@ -18,6 +18,7 @@ from pathlib import Path
 from medcot_pipeline_tests.sockets import free_ports
 
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+MISSING = "PostgreSQL is not installed (Debian: postgresql)"
 USER = "medcot"
 
 

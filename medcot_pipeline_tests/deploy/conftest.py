@@ -12,7 +12,7 @@ import pytest
 from medcot_pipeline_tests.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.deploy.served import Served, serve
-from medcot_pipeline_tests.postgres import INSTALLED, PostgresServer, postgres_server
+from medcot_pipeline_tests.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
 
 JUDGE_KEY = "sk-judge-5f1e7c9a"
 
@@ -22,7 +22,7 @@ def installed() -> None:
     """Say what is missing on this machine."""
     missing = [program for program in ("nginx", "openssl", "rsync") if shutil.which(program) is None]
     if missing or not INSTALLED:
-        pytest.skip(f"not installed: {', '.join(missing + ['postgresql'] * (not INSTALLED))}; deploy/ is not tried")
+        pytest.skip(f"{', '.join(missing)} not on PATH: deploy/ is not tried" if missing else MISSING)
 
 
 @pytest.fixture(scope="session")

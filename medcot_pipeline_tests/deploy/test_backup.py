@@ -4,25 +4,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.deploy.served import DEPLOY, Served
 from medcot_pipeline_tests.postgres import PostgresServer
 
-RUNS = """
-import dagster as dg
-with dg.DagsterInstance.get() as instance:
-    for run in sorted(instance.get_runs(), key=lambda run: run.run_id):
-        print(run.run_id, run.status.value, len(instance.all_logs(run.run_id)))
-"""
+
+def history(home: Home) -> dict[str, tuple[str, int]]:
+    """Every run's status and number of events, as Dagster reads them."""
+    with dg.DagsterInstance.from_config(str(home.folder / "dagster")) as instance:
+        return {run.run_id: (run.status.value, len(instance.all_logs(run.run_id))) for run in instance.get_runs()}
 
 
-def history(home: Home, **database: str) -> str:
-    """Every run with its status and how many events it has."""
-    done = home.run("python", "-c", RUNS, **database)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def contents(folder: Path) -> dict[Path, int]:
+    """Every file below a folder and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def back_up(home: Home, folder: Path, **database: str) -> Path:
@@ -84,28 +82,27 @@ def test_a_backup_of_a_damaged_artifact_is_refused_and_names_it(lived_in: Home, 
 
 def test_a_restore_overwrites_nothing(lived_in: Home, tmp_path: Path) -> None:
     backup = back_up(lived_in, tmp_path / "backups")
-    before = history(lived_in)
+    before = contents(lived_in.folder)
     done = restore(lived_in, backup)
     assert done.returncode == 1
     assert done.stderr.strip().endswith("exists; nothing is overwritten. Move it away first.")
-    assert history(lived_in) == before
+    assert contents(lived_in.folder) == before
 
 
 def test_a_destroyed_postgresql_instance_comes_back_fresh_with_its_history(
-    served: Served, whole_run: str, postgres: PostgresServer, tmp_path: Path
+    served: Served, whole_run: str, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.finish(whole_run)
-    instance = served.home
-    settings = {name: value for name, value in served.environment.items() if name.startswith("MEDCOT_JUDGE__")}
-    database = postgres.environment("served") | settings
-    before = history(instance, **database)
-    backup = back_up(instance, tmp_path / "backups", **database)
+    before = set(served.runs().items())
+    backup = back_up(served.home, tmp_path / "backups", **served.environment)
     elsewhere = Home(tmp_path / "elsewhere")
-    fresh = postgres.create("restored") | settings
-    done = restore(elsewhere, backup, **fresh)
+    environment = {**served.environment, **elsewhere.environment(**postgres.create("restored"))}
+    done = restore(elsewhere, backup, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything is fresh." in done.stdout
-    assert history(elsewhere, **fresh) == before
-    again = restore(Home(tmp_path / "third"), backup, **fresh)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert {(run, status) for run, (status, events) in history(elsewhere).items() if events} == before
+    again = restore(Home(tmp_path / "third"), backup, **postgres.environment("restored"))
     assert again.returncode == 1
     assert "database restored has" in again.stderr
