@@ -1,8 +1,10 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line, and the line that says what is behind an error.
+Belongs here: the one base class that commands turn into a single line, and what is behind an error.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
+
+from collections.abc import Iterator
 
 
 class MedcotError(Exception):
@@ -11,6 +13,15 @@ class MedcotError(Exception):
     def __init__(self, problem: str, way_out: str = "") -> None:
         """Args: problem: what is wrong, with the value seen. way_out: what to do about it, a sentence or nothing."""
         super().__init__(f"{problem} {way_out}".strip())
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and everything behind it, nearest first."""
+    seen: set[int] = set()  # Dagster's errors can lead back to themselves
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
 
 
 def root_cause(error: BaseException) -> str:

@@ -9,15 +9,16 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medcot_pipeline_tests.sockets import free_ports
+
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-MISSING = "PostgreSQL is not installed (Debian: postgresql): the served instance is not tried"
+MISSING = "PostgreSQL is not installed (Debian: postgresql)"
 USER = "medcot"
 
 
@@ -75,9 +76,7 @@ def as_postgres(command: list[str]) -> subprocess.CompletedProcess[bytes]:
 def postgres_server() -> Iterator[PostgresServer]:
     """A running server in a folder of its own; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="medcot-postgres-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     server = PostgresServer(folder, port, secrets.token_urlsafe(24))
     try:
         if os.geteuid() == 0:

@@ -14,7 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from medcot_pipeline.assets.publication import FORCE_TAG
 from medcot_pipeline.automation.job import PIPELINE_JOB
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, causes
 from medcot_pipeline.instance.home import MODULE
 
 
@@ -60,10 +60,4 @@ def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str |
 
 def find_problem(error: BaseException | None) -> MedcotError | None:
     """The `MedcotError` among an exception and its causes."""
-    seen: set[int] = set()  # Dagster's errors can lead back to themselves
-    while error is not None and id(error) not in seen:
-        if isinstance(error, MedcotError):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
+    return next((each for each in causes(error) if isinstance(each, MedcotError)), None)

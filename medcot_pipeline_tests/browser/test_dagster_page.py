@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.sockets import free_ports, listening
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
@@ -22,11 +22,9 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: t
 
 
 @pytest.fixture(scope="module")
-def dagster_page(chain: Home) -> Iterator[str]:
-    """Address of `dagster dev`, started as the README says."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def dagster_dev(chain: Home) -> Iterator[tuple[str, int]]:
+    """Address and process of `dagster dev`, started as the README says."""
+    (port,) = free_ports(1)
     server = subprocess.Popen(
         ["bash", "-c", f'eval "$(medcot env)" && dagster dev -p {port}'],
         cwd=ROOT,
@@ -38,10 +36,15 @@ def dagster_page(chain: Home) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until_served(f"{address}/server_info", server)
-        yield address
+        yield address, server.pid
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait(timeout=90)
+
+
+@pytest.fixture
+def dagster_page(dagster_dev: tuple[str, int]) -> str:
+    return dagster_dev[0]
 
 
 def wait_until_served(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -86,3 +89,7 @@ def test_the_graph_shows_every_group(dagster_page: str, page: Page) -> None:
     page.goto(f"{dagster_page}/asset-groups")
     for group in ("corpus", "sft", "training", "evaluation"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
+
+
+def test_dagster_dev_listens_on_loopback_alone(dagster_dev: tuple[str, int]) -> None:
+    assert listening(dagster_dev[1]) == {"127.0.0.1"}

@@ -81,23 +81,21 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
     done = finished = attempts = 0
     while done < kills or attempts:
         work, out = tmp_path / f"work-{finished}", tmp_path / f"out-{finished}-{attempts}"
-        before = len(list(work.glob("checkpoint-*"))) and max(
-            int(path.name.rsplit("-", 1)[1]) for path in work.glob("checkpoint-*")
-        )
+        before = max((int(path.name.rsplit("-", 1)[1]) for path in work.glob("checkpoint-*")), default=0)
         worker = start_training(chain, out, work)
         attempts += 1
         if done < kills and before < STEPS:
             wait_until(worker, random_moment(draw, out, work, before))
             time.sleep(draw.expovariate(1 / MEAN_PAUSE))
-            os.kill(worker.pid, signal.SIGKILL)
-            worker.communicate()
-            done += worker.returncode == -signal.SIGKILL
+            worker.kill()
+        if worker.wait() == -signal.SIGKILL:
+            done += 1
             there = sorted(path.name for path in work.glob("checkpoint-*"))
             print(f"seed {seed}: kill {done} of {kills} in attempt {attempts} of run {finished}, which left {there}")
-        else:
-            finish(worker, out)
-            assert published(out) == undisturbed, f"seed {seed}: run {finished} differs after {attempts} attempts"
-            finished, attempts = finished + 1, 0
+            continue
+        finish(worker, out)
+        assert published(out) == undisturbed, f"seed {seed}: run {finished} differs after {attempts} attempts"
+        finished, attempts = finished + 1, 0
 
 
 @pytest.fixture
