@@ -167,7 +167,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "qlora_adapter",
         "training",
-        "1",
+        "2",
         ("sft_dataset", "corpus_splits", "base_model"),
         _training,
         loads_model=True,

@@ -118,4 +118,10 @@ def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **par
         dataset_kwargs={"skip_prepare_dataset": True},
         activation_offloading=plan.checkpointing == "offloaded",
     )
-    return type("QLoRATrainer", (MicroBatchSteps, SFTTrainer), {})(model=model, args=config, **parts)
+    trainer = type("QLoRATrainer", (MicroBatchSteps, SFTTrainer), {})(model=model, args=config, **parts)
+    # TRL makes the adapter bfloat16, in which small updates are lost, and a checkpoint comes back as float32: a resumed
+    # run would go on with other numbers than an uninterrupted one.
+    for weight in trainer.model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return trainer
