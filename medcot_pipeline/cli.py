@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.instance.storage import storage_problem
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
 from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
@@ -202,6 +201,8 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), "--debug" in sys.argv)
     except Exception as error:
+        from medcot_pipeline.instance.storage import storage_problem
+
         problem = storage_problem(error)
         if problem is None:
             raise
