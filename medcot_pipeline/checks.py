@@ -302,6 +302,20 @@ def report_has_figures(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     ), f"Perplexity {values[0]:.3f} to {values[1]:.3f}."
 
 
+def decision_follows(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No adapter is promoted that misses a requirement."""
+    decision = read_json(folder / "decision.json")
+    missed = sum(each["passed"] is False for each in decision["requirements"])
+    count = len(decision["requirements"])
+    return not (decision["promote"] and missed), f"{missed:,} of {count:,} requirements are missed."
+
+
+def adapter_takes_over(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The adapter meets every requirement."""
+    decision = read_json(folder / "decision.json")
+    return decision["promote"], "; ".join((f"It {decision['event']}", *decision["reasons"])) + "."
+
+
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "raw_medical_o1": (
         Check("few_rejects", "Is the share of unusable rows within the setting?", few_rejects),
@@ -357,5 +371,9 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "eval_report": (
         Check("report_has_figures", "Are the headline figures numbers?", report_has_figures),
         Check("report_is_self_contained", "Does the page fetch and run nothing?", report_is_self_contained),
+    ),
+    "promotion": (
+        Check("decision_follows", "Is nothing promoted that misses a requirement?", decision_follows),
+        Check("adapter_takes_over", "Does the adapter meet every requirement?", adapter_takes_over, blocking=False),
     ),
 }

@@ -157,6 +157,16 @@ def prune(yes: bool) -> None:
 
 
 @cli.command()
+def rollback() -> None:
+    """Promote the adapter again that the promoted one took over from."""
+    from medcot_pipeline.artifacts import Promoted
+
+    store = open_workspace().store
+    before, now = Promoted(store.root).roll_back(store)
+    click.echo(f"Promoted is {now[:12]} again, and {before[:12]} no more: {store.root / 'promoted' / 'qlora_adapter'}")
+
+
+@cli.command()
 @click.option("--port", default=8417, show_default=True, help="Port on 127.0.0.1; 0 takes any.")
 def review(port: int) -> None:
     """Serve the blind review page on loopback and save every verdict as it is made."""

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from medcot_pipeline.artifacts import canonical_json
-from medcot_pipeline.assets import corpus, evaluation, sft, training
+from medcot_pipeline.assets import corpus, evaluation, promotion, sft, training
 from medcot_pipeline.automation.alerts import alert_sensor
 from medcot_pipeline.automation.job import JOB
 from medcot_pipeline.automation.triggers import schedules, sensors
@@ -35,7 +35,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     automation = workspace.settings.automation
     freshness = dg.FreshnessPolicy.time_window(fail_window=datetime.timedelta(days=automation.max_age_days))
     definitions = dg.Definitions(
-        assets=dg.load_assets_from_modules([corpus, sft, training, evaluation]),
+        assets=dg.load_assets_from_modules([corpus, sft, training, evaluation, promotion]),
         jobs=[JOB],
         schedules=schedules(automation),
         sensors=[*sensors(automation), alert_sensor(automation)],

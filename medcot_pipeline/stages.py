@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest
+from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
+from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError
@@ -33,6 +34,7 @@ class Stage:
         files: files from outside the graph, by name, given the settings, the project folder and the data folder; a
             file that does not exist is left out here, and refused by the asset that needs it.
         loads_model: whether it runs in the pool `gpu`.
+        meets_incumbent: whether it holds the adapter against the incumbent, given the settings.
     """
 
     asset: str
@@ -42,6 +44,7 @@ class Stage:
     reads: Reads
     files: Files = lambda settings, root, data: {}
     loads_model: bool = False
+    meets_incumbent: Callable[[Settings], bool] = lambda settings: False
 
     def external(self, settings: Settings, root: Path, data: Path, hashes: FileHashes) -> dict[str, str]:
         """Content hash of every file from outside, by name."""
@@ -53,7 +56,16 @@ class Stage:
     ) -> Identity:
         """Everything the artifact depends on, given the content hashes of its inputs."""
         external = self.external(settings, root, data, hashes)
+        incumbent = None
+        if self.meets_incumbent(settings):
+            incumbent = Promoted(data).against(inputs[ADAPTER], inputs.get("base_model"))
+        if incumbent:
+            external |= {INCUMBENT: incumbent.content_hash}
         return Identity(self.asset, self.code_version, self.reads(settings), dict(inputs), external)
+
+
+INCUMBENT = "incumbent adapter"
+"""Name of the promoted adapter among what an artifact is made from."""
 
 
 def _section(name: str, *left_out: str) -> Reads:
@@ -180,6 +192,7 @@ STAGES: tuple[Stage, ...] = (
         _perplexity,
         _texts_and_exams,
         loads_model=True,
+        meets_incumbent=lambda settings: True,
     ),
     Stage(
         "model_answers",
@@ -189,15 +202,24 @@ STAGES: tuple[Stage, ...] = (
         _answers,
         _prompts,
         loads_model=True,
+        meets_incumbent=lambda settings: settings.answers.backend == "model",
     ),
     Stage("judgements", "evaluation", "3", ("model_answers",), _judgements),
     Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",
         "evaluation",
-        "3",
+        "4",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
+    ),
+    Stage(
+        "promotion",
+        "evaluation",
+        "1",
+        ("eval_report", "qlora_adapter"),
+        _section("promotion"),
+        meets_incumbent=lambda settings: True,
     ),
 )
 """In an order in which every asset comes after its inputs."""

@@ -65,27 +65,35 @@ def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 
 def perplexity(task: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Measure both arms on held-out rows, training rows and general passages."""
+    """Measure both arms on held-out rows, training rows and general passages; the incumbent on the held-out rows."""
     import polars as pl
 
     from medcot_pipeline.evaluation.perplexity import measure, read_passages
 
     splits, passages = pl.read_parquet(task["splits"]), read_passages(Path(task["passages"]))
     settings = PerplexitySettings(**task["settings"])
-    measured = measure(_base(task).folder, Path(task["adapter"]), splits, passages, settings, say)
+    adapter, incumbent = Path(task["adapter"]), _incumbent(task)
+    measured = measure(_base(task).folder, adapter, splits, passages, settings, say, incumbent)
     measured.examples.write_parquet(Path(task["out"]) / "examples.parquet")
+    if measured.incumbent is not None:
+        measured.incumbent.write_parquet(Path(task["out"]) / "incumbent.parquet")
     return {"left_out": measured.left_out, "max_logit_difference": measured.max_logit_difference}
 
 
 def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Generate both arms' answers."""
+    """Generate both arms' answers, and the incumbent's."""
     from medcot_pipeline.evaluation.generation import generate_answers
     from medcot_pipeline.evaluation.records import Prompt, read_jsonl, write_jsonl
 
     prompts = read_jsonl(Path(task["prompts"]), Prompt)
     settings = AnswerSettings(**task["settings"])
-    generated = generate_answers(_base(task).folder, Path(task["adapter"]), prompts, settings, Path(task["work"]), say)
-    write_jsonl(Path(task["out"]) / "answers.jsonl", generated.answers)
+    adapter, incumbent, work = Path(task["adapter"]), _incumbent(task), Path(task["work"])
+    generated = generate_answers(_base(task).folder, adapter, prompts, settings, work, say, incumbent)
+    both = [answer for answer in generated.answers if answer.arm != "incumbent"]
+    write_jsonl(Path(task["out"]) / "answers.jsonl", both)
+    if incumbent:
+        beside = [answer for answer in generated.answers if answer.arm == "incumbent"]
+        write_jsonl(Path(task["out"]) / "incumbent.jsonl", beside)
     return {"seconds": generated.seconds}
 
 
@@ -104,6 +112,10 @@ def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}
+
+
+def _incumbent(task: dict[str, Any]) -> Path | None:
+    return Path(task["incumbent"]) if task.get("incumbent") else None
 
 
 def _base(task: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ Does not: what the assets compute, or Dagster.
 from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, canonical_json, sha256_file, sha256_text
 from medcot_pipeline.artifacts.manifest import CheckOutcome, Manifest
 from medcot_pipeline.artifacts.metadata import FileLink, Markdown, Picture, Table
+from medcot_pipeline.artifacts.promoted import Promoted
 from medcot_pipeline.artifacts.store import ArtifactStore, Publication
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Manifest",
     "Markdown",
     "Picture",
+    "Promoted",
     "Publication",
     "Table",
     "canonical_json",

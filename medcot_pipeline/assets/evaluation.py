@@ -11,7 +11,8 @@ import dagster as dg
 import polars as pl
 
 from medcot_pipeline import charts
-from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.artifacts import FileLink, Manifest, Table
+from medcot_pipeline.assets.promotion import find_incumbent
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.chat import THINK_OPEN
@@ -19,8 +20,9 @@ from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
 from medcot_pipeline.evaluation.exams import require_exams
 from medcot_pipeline.evaluation.human import join_reviews
+from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.judge import judge_answers
-from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
+from medcot_pipeline.evaluation.perplexity_figures import definition_rows, incumbent_figures, perplexity_figures
 from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict, read_jsonl, read_prompts, write_jsonl
 from medcot_pipeline.evaluation.report import build_report
@@ -43,14 +45,20 @@ def perplexity_report(
     with publish(context, workspace) as run:
         if not run.reused:
             splits = run.input("corpus_splits") / "rows.parquet"
-            arguments = _model_arguments(run) | {
+            incumbent = find_incumbent(run)
+            arguments = _model_arguments(run, incumbent) | {
                 "settings": settings.model_dump(mode="json"),
                 "splits": str(splits),
                 "passages": str(workspace.root / settings.general_texts),
             }
             exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
-            figures = perplexity_figures(pl.read_parquet(run.path / "examples.parquet"), settings) | measured
+            examples = pl.read_parquet(run.path / "examples.parquet")
+            figures = perplexity_figures(examples, settings) | measured
+            if incumbent:
+                beside = incumbent_figures(examples, pl.read_parquet(run.path / "incumbent.parquet"), settings)
+                write_json(run.path / "incumbent.json", {"adapter": incumbent.fingerprint, **beside})
+                run.describe(incumbent=beside["incumbent"]["value"], ratio_to_incumbent=beside["ratio"]["value"])
             questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
             for example in figures["examples"]:
                 example["question"] = questions[example["row_id"]]
@@ -139,12 +147,19 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
                 read_jsonl(upstream / "answers.jsonl", Answer),
             )
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
+            beside = upstream / "incumbent.jsonl"
             if settings.judge.base_url:
                 cache = workspace.store.root / "cache" / "judge.jsonl"
                 started = time.monotonic()
                 outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
                 judge = outcome.record(settings.judge)
                 paid = {**outcome.paid, "seconds": round(time.monotonic() - started, 1)}
+                if beside.is_file():
+                    pair = in_place_of_base(answers, read_jsonl(beside, Answer))
+                    against = judge_answers(
+                        prompts, pair, settings.judge, cache, run.progress("judging the incumbent"), probing=False
+                    )
+                    write_json(run.path / "incumbent.json", against.record(settings.judge))
                 write_json(run.publication.aside("paid.json"), paid)
                 run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
             pack, key = build_pack(prompts, answers, settings.review.salt, settings.review.repeats)
@@ -205,9 +220,11 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
             answers = run.input("model_answers")
             judged = run.input("judgements")
             paid = judged / "aside" / "paid.json"
+            beside = run.input("perplexity_report") / "incumbent.json"
             report = build_report(
                 profile=workspace.profile,
                 perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
+                incumbent=_incumbent(run, read_json(beside)) if beside.is_file() else None,
                 exams=read_json(run.input("perplexity_report") / "exams.json"),
                 prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
                 answers=read_jsonl(answers / "answers.jsonl", Answer),
@@ -265,8 +282,28 @@ def _draw(run: AssetRun, report: dict[str, Any]) -> None:
         charts.stacked_bars(run.picture("verdicts_chart"), "Which arm is preferred", verdicts, x_label="verdicts")
 
 
-def _model_arguments(run: AssetRun) -> dict[str, Any]:
-    return {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
+def _model_arguments(run: AssetRun, incumbent: Manifest | None = None) -> dict[str, Any]:
+    arguments = {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
+    if incumbent:
+        folder = run.workspace.store.folder(incumbent.asset, incumbent.fingerprint)
+        arguments |= {"incumbent": str(folder)}
+    return arguments
+
+
+def _incumbent(run: AssetRun, perplexity: dict[str, Any]) -> dict[str, Any]:
+    """The report's section on the incumbent, of what was measured."""
+    answers, verdicts = run.input("model_answers"), run.input("judgements") / "incumbent.json"
+    beside = answers / "incumbent.jsonl"
+    pair = None
+    if beside.is_file():
+        pair = in_place_of_base(read_jsonl(answers / "answers.jsonl", Answer), read_jsonl(beside, Answer))
+    return incumbent_section(
+        perplexity,
+        read_jsonl(answers / "prompts.jsonl", Prompt),
+        pair,
+        read_json(verdicts) if verdicts.is_file() else None,
+        run.workspace.settings.report,
+    )
 
 
 def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]:
@@ -288,7 +325,7 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
     """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint; seconds by arm."""
     settings = run.workspace.settings.answers
     if settings.backend == "model":
-        arguments = _model_arguments(run) | {
+        arguments = _model_arguments(run, find_incumbent(run)) | {
             "settings": settings.model_dump(mode="json", exclude={"endpoint"}),
             "prompts": str(run.path / "prompts.jsonl"),
             "work": str(run.work),

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
-from medcot_pipeline.artifacts import CheckOutcome, FileLink, Markdown, Picture, Publication, Table
+from medcot_pipeline.artifacts import CheckOutcome, FileLink, Identity, Markdown, Picture, Publication, Table
 from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.metadata import from_json
 from medcot_pipeline.checks import CHECKS, run_checks
@@ -59,11 +59,16 @@ class AssetRun:
     workspace: Workspace
     stage: Stage
     publication: Publication
-    fingerprint: str
+    identity: Identity
     holder: str
     """How others call this process while they wait for it."""
     say: Say
     """Shows a line on the Dagster page and in the terminal."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The artifact's fingerprint."""
+        return self.identity.fingerprint
 
     @property
     def path(self) -> Path:
@@ -177,7 +182,7 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
     force = context.run.tags.get(FORCE_TAG, "") == stage.asset
     checks = run_checks(stage.asset, inputs)
     with store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication:
-        run = AssetRun(context, workspace, stage, publication, identity.fingerprint, holder, say)
+        run = AssetRun(context, workspace, stage, publication, identity, holder, say)
         say("as published before" if run.reused else "started")
         yield run
         if not run.reused:

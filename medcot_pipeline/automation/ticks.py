@@ -15,24 +15,21 @@ from collections.abc import Sequence
 import dagster as dg
 
 from medcot_pipeline.artifacts import canonical_json, sha256_text
+from medcot_pipeline.instance.doctor import UNFINISHED, mend
 from medcot_pipeline.planning import PlanLine, make_plan
+from medcot_pipeline.progress import Say
 from medcot_pipeline.stages import STAGES, Workspace, downstream
 
 LAUNCHED_BY_TAG = "medcot/launched_by"
 STATE_TAG = "medcot/state"
-UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def unfinished(instance: dg.DagsterInstance) -> dg.SkipReason | None:
-    """The reason to launch nothing now, where a run is under way."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
+def unfinished(instance: dg.DagsterInstance, workspace: Workspace, say: Say) -> dg.SkipReason | None:
+    """The reason to launch nothing now, where a run is under way; what a dead one left is mended first, and said."""
+    for line in mend(instance, workspace.store):
+        say(line)
+    runs = instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED]), limit=1)
     return dg.SkipReason(f"Run {runs[0].run_id[:8]} is not finished: the next tick looks again.") if runs else None
 
 

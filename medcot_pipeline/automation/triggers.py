@@ -71,7 +71,8 @@ def retraining(
     context: dg.ScheduleEvaluationContext, workspace: dg.ResourceParam[Workspace]
 ) -> dg.RunRequest | dg.SkipReason:
     """A tick of the schedule."""
-    return unfinished(context.instance) or launch_stale(context.instance, workspace, RETRAINING)
+    busy = unfinished(context.instance, workspace, context.log.info)
+    return busy or launch_stale(context.instance, workspace, RETRAINING)
 
 
 def hub_revision(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SensorResult:
@@ -83,7 +84,7 @@ def hub_revision(context: dg.SensorEvaluationContext, workspace: dg.ResourcePara
     source = workspace.settings.source
     if not source.follow_hub:
         return _skip("No data set is followed: MEDCOT_SOURCE__KIND=hub and MEDCOT_SOURCE__FOLLOW_HUB=true follow one.")
-    busy = unfinished(context.instance)
+    busy = unfinished(context.instance, workspace, context.log.info)
     if busy:
         return dg.SensorResult(skip_reason=busy)
     revision = newest_revision(source)
@@ -95,7 +96,7 @@ def hub_revision(context: dg.SensorEvaluationContext, workspace: dg.ResourcePara
 
 def new_files(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[Workspace]) -> dg.SensorResult:
     """A tick of the sensor on files: launch once what came in has not changed for a while."""
-    busy = unfinished(context.instance)
+    busy = unfinished(context.instance, workspace, context.log.info)
     if busy:
         return dg.SensorResult(skip_reason=busy)
     changed = [

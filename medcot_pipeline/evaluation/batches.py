@@ -46,11 +46,11 @@ class Batch:
         return int(digest[:8], 16)
 
 
-def plan_batches(prompts: Sequence[Prompt], size: int) -> list[Batch]:
+def plan_batches(prompts: Sequence[Prompt], size: int, arms: Sequence[Arm] = ARMS) -> list[Batch]:
     """The frozen plan: prompts in file order, `size` at a time, both arms of a batch one after the other."""
     starts = range(0, len(prompts), size)
     return [
-        Batch(arm, number, tuple(prompts[start : start + size])) for number, start in enumerate(starts) for arm in ARMS
+        Batch(arm, number, tuple(prompts[start : start + size])) for number, start in enumerate(starts) for arm in arms
     ]
 
 
@@ -88,7 +88,7 @@ class BatchRecords:
     def collect(self) -> Generated:
         """The records of every batch, in the order of the plan."""
         answers: list[Answer] = []
-        seconds: dict[Arm, float] = dict.fromkeys(ARMS, 0.0)
+        seconds: dict[Arm, float] = dict.fromkeys((batch.arm for batch in self._plan), 0.0)
         for batch in self._plan:
             record = json.loads(self._path(batch).read_text(encoding="utf-8"))
             answers += [Answer(**answer) for answer in record["answers"]]

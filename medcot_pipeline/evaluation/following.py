@@ -65,7 +65,7 @@ def instruction_following(
         "reviewers": reviewers,
         "between": _between(human["reviewers"], settings),
         "unresolved": len(unresolved),
-        "rates": {name: _rates(counts, settings) for name, counts in _counted(prompts, answers, instructions).items()},
+        "rates": pass_rates(prompts, answers, instructions, settings),
     }
 
 
@@ -127,11 +127,16 @@ def _validated(reviewers: Sequence[Mapping[str, Any]]) -> bool | None:
     return all(kappa is not None and kappa >= LEAST_KAPPA for kappa in kappas) if kappas else None
 
 
-def _counted(
-    prompts: Sequence[Prompt], answers: Sequence[Answer], instructions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
+def pass_rates(
+    prompts: Sequence[Prompt],
+    answers: Sequence[Answer],
+    instructions: Mapping[str, Mapping[str, Any]],
+    settings: ReportSettings,
+) -> dict[str, dict[str, Any]]:
+    """Pass rates of both arms with intervals: instructions `strict` and `loose`, and `all_rules`, form included."""
     every = [(all(base.values()), all(tuned.values())) for base, tuned in paired_checks(prompts, answers).values()]
-    return {**instructions, "all_rules": compare(every)}
+    counted = {**instructions, "all_rules": compare(every)}
+    return {name: _rates(counts, settings) for name, counts in counted.items()}
 
 
 def _rates(counts: Mapping[str, Any], settings: ReportSettings) -> dict[str, Any]:

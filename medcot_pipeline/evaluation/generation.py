@@ -18,9 +18,18 @@ from medcot_pipeline.settings import AnswerSettings
 
 
 def generate_answers(
-    base: Path, adapter: Path, prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say
+    base: Path,
+    adapter: Path,
+    prompts: Sequence[Prompt],
+    settings: AnswerSettings,
+    work: Path,
+    say: Say,
+    incumbent: Path | None = None,
 ) -> Generated:
     """Answers of both arms; batches that a killed run finished are read from `work`, not generated again.
+
+    The incumbent answers the same prompts in the same batches with the same seeds, after both arms and from the same
+    loaded model; its answers stand behind theirs.
 
     Args:
         base: folder of the base model.
@@ -29,12 +38,16 @@ def generate_answers(
         settings: sampling, lengths and batch size.
         work: folder for the finished batches of this fingerprint alone.
         say: where progress goes.
+        incumbent: folder of the incumbent's adapter.
     """
     quiet()
-    records = BatchRecords(work, plan_batches(prompts, settings.batch_size), _made_with(), say)
+    plan = plan_batches(prompts, settings.batch_size)
+    if incumbent:
+        plan += plan_batches(prompts, settings.batch_size, ("incumbent",))
+    records = BatchRecords(work, plan, _made_with(), say)
     if records.open:
         tokenizer = load_tokenizer(base)
-        model = load_arms(base, adapter)
+        model = load_arms(base, adapter, incumbent)
         progress = Progress("answers", say)
         total = len(records.open) * settings.max_new_tokens
         for done, batch in enumerate(records.open):

@@ -9,7 +9,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation import judge_gates
@@ -17,7 +17,7 @@ from medcot_pipeline.evaluation.judge_calls import NOT_ASKED, Call, Ruling, Ruli
 from medcot_pipeline.evaluation.records import Answer, Arm, Outcome, Prompt, Verdict
 from medcot_pipeline.settings.models import JudgeSettings
 
-Order = tuple[Arm, Arm]
+Order = tuple[Literal["base", "tuned"], Literal["base", "tuned"]]
 ORDERS: tuple[Order, Order] = (("base", "tuned"), ("tuned", "base"))
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "openai": ("gpt", "o1", "o3", "o4"),
@@ -75,6 +75,8 @@ def judge_answers(
     settings: JudgeSettings,
     cache: Path,
     progress: Callable[[int, int], None],
+    *,
+    probing: bool = True,
 ) -> JudgeOutcome:
     """Ask the judge about every prompt that both arms answered, in both orders, and join the two; ask the probes too.
 
@@ -88,6 +90,7 @@ def judge_answers(
         settings: the endpoint; `base_url` must be set.
         cache: JSONL file, created where missing; its folder too.
         progress: told (calls done, calls in all), from this thread.
+        probing: whether the probes are asked; a judge that was probed over other answers need not be again.
 
     Raises:
         MedcotError: no endpoint is set, it refuses every call, or no prompt has two answers.
@@ -98,7 +101,7 @@ def judge_answers(
     asked = {
         prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in ORDERS] for prompt, texts in pairs
     }
-    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()])
+    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)

@@ -69,6 +69,7 @@ class Text:
 class Likelihoods:
     """Lines of `EXAMPLE_SCHEMA`, the held-out rows left out as too long, and how far the arms lie apart at most.
 
+    `incumbent` has the incumbent's lines, of the held-out rows alone, or is None without one.
     `max_logit_difference` is the largest difference between the arms in the log-likelihood of any token, nats; 0 means
     an adapter without effect.
     """
@@ -76,6 +77,7 @@ class Likelihoods:
     examples: pl.DataFrame
     left_out: int
     max_logit_difference: float
+    incumbent: pl.DataFrame | None
 
 
 def measure(
@@ -85,9 +87,11 @@ def measure(
     passages: Sequence[Passage],
     settings: PerplexitySettings,
     say: Say,
+    incumbent: Path | None = None,
 ) -> Likelihoods:
     """Negative log-likelihood of held-out rows, of some training rows and of general passages, adapter off and on.
 
+    The incumbent is measured on the same held-out rows, after both arms and from the same loaded model.
     Rows are measured whole, prompt included, in padded batches of like length; none is packed or cut. Rows above
     `settings.max_row_tokens` are left out, and among the held-out ones counted.
 
@@ -98,6 +102,7 @@ def measure(
         passages: general texts.
         settings: how many rows, how long, how many at once.
         say: where progress goes.
+        incumbent: folder of the incumbent's adapter.
 
     Raises:
         MedcotError: no held-out row fits.
@@ -118,8 +123,13 @@ def measure(
         *itertools.islice(trained, settings.train_rows),
         *(encode_passage(tokenizer, passage) for passage in passages),
     ]
-    examples, difference = measure_texts(load_arms(base, adapter), tokenizer, texts, settings.batch_size, say)
-    return Likelihoods(examples, len(held_out) - len(fitting), difference)
+    model = load_arms(base, adapter, incumbent)
+    examples, difference = measure_texts(model, tokenizer, texts, settings.batch_size, say)
+    beside = None
+    if incumbent:
+        measured = fitting[: settings.max_rows]
+        beside, _ = measure_texts(model, tokenizer, measured, settings.batch_size, say, arms=("incumbent",))
+    return Likelihoods(examples, len(held_out) - len(fitting), difference, beside)
 
 
 def encode_split(tokenizer: Any, splits: pl.DataFrame, split: str) -> Iterator[Text]:
@@ -138,27 +148,27 @@ def encode_passage(tokenizer: Any, passage: Passage) -> Text:
 
 
 def measure_texts(
-    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int, say: Say
+    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int, say: Say, arms: Sequence[Arm] = ARMS
 ) -> tuple[pl.DataFrame, float]:
-    """Lines of `EXAMPLE_SCHEMA`, and the largest difference between the arms in the log-likelihood of a token.
+    """Lines of `EXAMPLE_SCHEMA`, and the largest difference between first and last arm in a token's log-likelihood.
 
     The longest come first: a batch that does not fit into memory is met at once, and time left is not underestimated.
     """
     progress = Progress("perplexity", say)
     records: list[dict[str, Any]] = []
-    difference, done, total = 0.0, 0, len(texts) * len(ARMS)
+    difference, done, total = 0.0, 0, len(texts) * len(arms)
     ordered = sorted(texts, key=lambda text: (-len(text.ids), text.set, text.row_id))
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
         losses = {}
-        for arm in ARMS:
+        for arm in arms:
             with as_arm(model, arm) as arm_model:
                 losses[arm] = token_nll(arm_model, [text.ids for text in batch], tokenizer.pad_token_id)
             for text, tokens in zip(batch, losses[arm], strict=True):
                 records += _segments(text, arm, tokens, tokenizer)
             done += len(batch)
-            progress(done, total, "texts, both arms")
-        changes = (tuned - base for base, tuned in zip(losses["base"], losses["tuned"], strict=True))
+            progress(done, total, f"texts, {' and '.join(arms)}")
+        changes = (last - first for first, last in zip(losses[arms[0]], losses[arms[-1]], strict=True))
         difference = max(difference, *(float(change.abs().max()) for change in changes))
     return pl.DataFrame(records, schema=EXAMPLE_SCHEMA).sort("set", "row_id", "arm", "segment"), difference
 

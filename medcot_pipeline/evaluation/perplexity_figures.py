@@ -53,6 +53,16 @@ def perplexity_figures(examples: pl.DataFrame, settings: PerplexitySettings) -> 
     }
 
 
+def incumbent_figures(
+    examples: pl.DataFrame, incumbent: pl.DataFrame, settings: PerplexitySettings
+) -> dict[str, dict[str, float]]:
+    """The headline of the same held-out rows against the incumbent: `incumbent`, `tuned` and `ratio`."""
+    tuned = examples.filter(set="test", arm="tuned")
+    rows = by_row(pl.concat([tuned, incumbent.with_columns(arm=pl.lit("base"))]))
+    compared = _compare(rows, settings)
+    return {"incumbent": compared["base"], "tuned": compared["tuned"], "ratio": compared["ratio"]}
+
+
 def definition_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The figures as a table: `definition`, and `base` and `tuned` with `value` and, where there are, `low`, `high`."""
     of_arms = {

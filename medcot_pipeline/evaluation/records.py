@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeVar
 
 from medcot_pipeline.errors import MedcotError
 
-Arm = Literal["base", "tuned"]
+Arm = Literal["base", "tuned", "incumbent"]
 ARMS: tuple[Arm, Arm] = ("base", "tuned")
+"""The arms of every evaluation. The incumbent, where there is one, stands beside them in files of its own."""
 T = TypeVar("T")
 Outcome = Literal["base", "tuned", "tie", "inconsistent", "invalid"]
 

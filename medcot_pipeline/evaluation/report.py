@@ -18,7 +18,7 @@ from medcot_pipeline.evaluation.rules import MEANINGS, paired_checks, rule_table
 from medcot_pipeline.evaluation.statistics import SCORES
 from medcot_pipeline.settings.models import ReportSettings
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 HISTOGRAM_BINS = 20
 AI_JUDGE = "AI judge"
 
@@ -27,6 +27,7 @@ def build_report(
     *,
     profile: str,
     perplexity: Mapping[str, Any],
+    incumbent: Mapping[str, Any] | None,
     exams: Mapping[str, Any],
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
@@ -47,6 +48,7 @@ def build_report(
     Args:
         profile: name of the settings profile.
         perplexity: both arms on held-out rows; `examples` holds per-row NLL sums in nats.
+        incumbent: tuned against the promoted adapter (incumbent.py), or None where there is none to compare with.
         exams: exams.json: scores of both arms, or status "not measured".
         prompts: the frozen prompts.
         answers: both arms' answers to them.
@@ -76,6 +78,7 @@ def build_report(
         "claims": _claims(measured, following),
         "perplexity": measured,
         "instruction_following": following,
+        "incumbent": None if incumbent is None else dict(incumbent),
         "answers": {
             name: answer_figures[name] for name in ("backend", "prompts", "prompts_sha256", "strata", "cut", "same")
         },
@@ -85,7 +88,7 @@ def build_report(
         "transcripts": _transcripts(prompts, answers, judge, human, settings),
         "training": dict(training),
         "cost": _cost(training, answers, answer_seconds, judge, judge_paid, settings),
-        "not_measured": not_measured(measured, exams, following),
+        "not_measured": not_measured(measured, exams, following, incumbent),
         "limits": limits(measured, following, answer_figures, training),
         "provenance": dict(provenance),
     }

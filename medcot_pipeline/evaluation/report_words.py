@@ -84,9 +84,18 @@ def _taste_for_length(following: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def not_measured(perplexity: Mapping[str, Any], exams: Mapping[str, Any], following: Mapping[str, Any]) -> list[str]:
+def not_measured(
+    perplexity: Mapping[str, Any],
+    exams: Mapping[str, Any],
+    following: Mapping[str, Any],
+    incumbent: Mapping[str, Any] | None,
+) -> list[str]:
     """Gaps, each with what would fill it."""
     gaps = [*_unheard_people(following), *_unheard_judge(following)]
+    if incumbent and incumbent["rates"] is None:
+        gaps.append("Rules against the incumbent: answers came from an endpoint, which serves base and tuned alone.")
+    if incumbent and incumbent["preference"] is None:
+        gaps.append("Preference against the incumbent: no AI judge compared its answers.")
     if not perplexity["general"]:
         gaps.append("Forgetting: perplexity on general text was not measured.")
     if not perplexity["overfitting"]:

@@ -91,27 +91,42 @@ def _keep_nf4_layout(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def load_arms(base: Path, adapter: Path) -> Any:
-    """One model for both arms: the NF4 base with the adapter on top; `as_arm` switches it.
+def load_arms(base: Path, adapter: Path, incumbent: Path | None = None) -> Any:
+    """One model for all arms: the NF4 base with the adapter on top, and the incumbent's beside it; `as_arm` switches.
 
     Raises:
-        MedcotError: the adapter does not fit the base.
+        MedcotError: an adapter does not fit the base.
     """
     from peft import PeftModel
 
-    try:
+    with _fitting(base, adapter):
         model = PeftModel.from_pretrained(load_base(base), adapter)
-    except (RuntimeError, ValueError) as error:
-        detail = str(error).splitlines()[0][:160]
-        raise MedcotError(f"{adapter}: this adapter does not fit the base model in {base} ({detail}).") from error
+    if incumbent:
+        with _fitting(base, incumbent):
+            model.load_adapter(incumbent, "incumbent")
     return model.eval()
 
 
 @contextlib.contextmanager
+def _fitting(base: Path, adapter: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        detail = str(error).splitlines()[0][:160]
+        raise MedcotError(f"{adapter}: this adapter does not fit the base model in {base} ({detail}).") from error
+
+
+@contextlib.contextmanager
 def as_arm(model: Any, arm: Arm) -> Iterator[Any]:
-    """The model as one arm: `base` with the adapter off, `tuned` with it on."""
+    """The model as one arm: `base` with the adapter off, `tuned` with it on, `incumbent` with the incumbent's on."""
     if arm == "base":
         with model.disable_adapter():
             yield model
+    elif arm == "incumbent":
+        model.set_adapter("incumbent")
+        try:
+            yield model
+        finally:
+            model.set_adapter("default")
     else:
         yield model

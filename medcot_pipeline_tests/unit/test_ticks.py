@@ -27,7 +27,7 @@ REPOSITORY, REVISION = "someone/medical-rows", "a" * 40
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as opened:
+    with dg.DagsterInstance.ephemeral() as opened:
         yield opened
 
 
@@ -95,7 +95,7 @@ def test_a_tick_with_nothing_stale_launches_nothing_and_says_so(
 
 def test_the_schedule_runs_what_is_stale_and_what_follows(instance: dg.DagsterInstance, published: Workspace) -> None:
     request = launched(tick(RETRAINING, instance, change(published, "perplexity", max_rows=7)))
-    assert assets(request) == ["perplexity_report", "eval_report"]
+    assert assets(request) == ["perplexity_report", "eval_report", "promotion"]
     assert request.tags["medcot/launched_by"] == RETRAINING
 
 
