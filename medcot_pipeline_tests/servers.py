@@ -25,7 +25,7 @@ mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -88,7 +88,6 @@ def launch(address: str, assets: Sequence[str]) -> str:
         "repositoryName": "__repository__",
         "jobName": "medcot",
         "assetSelection": [{"path": [asset]} for asset in assets],
-        "assetCheckSelection": [],
     }
     launched = graphql(address, LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
