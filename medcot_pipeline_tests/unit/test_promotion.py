@@ -72,7 +72,7 @@ def test_an_adapter_that_beats_the_base_is_promoted() -> None:
 def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_named(
     worse: dict[str, float], reason: str
 ) -> None:
-    decision = decide(report(**worse), incumbent=False, settings=SETTINGS)  # type: ignore[arg-type]
+    decision = decide(report(**worse), incumbent=False, settings=SETTINGS)
     assert (decision.promote, decision.reasons) == (False, (reason,))
 
 
