@@ -197,7 +197,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "model_answers",
         "evaluation",
-        "2",
+        "3",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _answers,
         _prompts,

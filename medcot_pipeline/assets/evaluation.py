@@ -15,7 +15,6 @@ from medcot_pipeline.artifacts import FileLink, Manifest, Table
 from medcot_pipeline.assets.promotion import find_incumbent
 from medcot_pipeline.assets.provenance import provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
-from medcot_pipeline.chat import THINK_OPEN
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
 from medcot_pipeline.evaluation.exams import require_exams
@@ -332,7 +331,6 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
         }
         return dict(run.run_worker(pipes, "answers", arguments)["seconds"])
     template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
-    opened = template.endswith(THINK_OPEN)
-    generated = ask_for_answers(prompts, settings, run.work, run.say, opened_by_prompt=opened)
+    generated = ask_for_answers(prompts, settings, run.work, run.say, generation_prompt=template)
     write_jsonl(run.path / "answers.jsonl", generated.answers)
     return {str(arm): seconds for arm, seconds in generated.seconds.items()}

@@ -7,6 +7,7 @@ Does not: which rows are encoded, or models.
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL, EncodedRow, encode_prompt, encode_row, tokenizer_problems
 from medcot_pipeline.chat.render import (
+    PLACEHOLDER,
     THINK_OPEN,
     Written,
     render_completion,
@@ -17,6 +18,7 @@ from medcot_pipeline.chat.render import (
 
 __all__ = [
     "IGNORED_LABEL",
+    "PLACEHOLDER",
     "THINK_OPEN",
     "EncodedRow",
     "Written",

@@ -14,6 +14,8 @@ else:
 
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "\n</think>\n\n"
+PLACEHOLDER = "…"
+"""Stands for the question where the generation prompt of a model is described."""
 
 
 def render_output(reasoning: str, answer: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medcot_pipeline.chat import split_written
+from medcot_pipeline.chat import PLACEHOLDER, THINK_OPEN, split_written
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.batches import Batch, BatchRecords, Generated, plan_batches
 from medcot_pipeline.evaluation.records import Answer, Prompt
@@ -27,7 +27,7 @@ GIVE_UP_AFTER = 10
 
 
 def ask_for_answers(
-    prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say, *, opened_by_prompt: bool
+    prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say, *, generation_prompt: str
 ) -> Generated:
     """Answers of both arms, one call per prompt and arm, with the seed of its place in the plan.
 
@@ -39,7 +39,7 @@ def ask_for_answers(
         settings: sampling, lengths, and the endpoint.
         work: folder for the finished answers of this fingerprint alone.
         say: where progress goes.
-        opened_by_prompt: whether the model's chat template opens the thinking block.
+        generation_prompt: what the model's chat template makes of a question, `PLACEHOLDER` in the question's place.
 
     Raises:
         MedcotError: the endpoint is not there or lacks a model, or calls failed after their retries.
@@ -48,11 +48,11 @@ def ask_for_answers(
     made_with = endpoint.model_dump(mode="json", include={"base_model", "tuned_model"})
     records = BatchRecords(work, plan_batches(prompts, 1), made_with, say)
     if records.open:
-        asyncio.run(_ask_all(records, settings, Progress("answers", say), opened_by_prompt))
+        asyncio.run(_ask_all(records, settings, Progress("answers", say), generation_prompt))
     return records.collect()
 
 
-async def _ask_all(records: BatchRecords, settings: AnswerSettings, progress: Progress, opened_by_prompt: bool) -> None:
+async def _ask_all(records: BatchRecords, settings: AnswerSettings, progress: Progress, generation_prompt: str) -> None:
     import openai
 
     endpoint = settings.endpoint
@@ -73,7 +73,7 @@ async def _ask_all(records: BatchRecords, settings: AnswerSettings, progress: Pr
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout((endpoint.max_retries + 1) * endpoint.timeout_s):
-                        answer = await _ask(client, settings, batch, opened_by_prompt)
+                        answer = await _ask(client, settings, batch, generation_prompt)
                 except (openai.OpenAIError, ValueError, TimeoutError) as error:
                     errors[_named(batch)] = error
                     in_a_row += 1
@@ -120,7 +120,7 @@ async def _find_models(client: "AsyncOpenAI", settings: AnswerSettings) -> None:
             )
 
 
-async def _ask(client: "AsyncOpenAI", settings: AnswerSettings, batch: Batch, opened_by_prompt: bool) -> Answer:
+async def _ask(client: "AsyncOpenAI", settings: AnswerSettings, batch: Batch, generation_prompt: str) -> Answer:
     (prompt,) = batch.prompts
     response = await client.chat.completions.create(
         model=settings.endpoint.base_model if batch.arm == "base" else settings.endpoint.tuned_model,
@@ -133,18 +133,24 @@ async def _ask(client: "AsyncOpenAI", settings: AnswerSettings, batch: Batch, op
     choices = getattr(response, "choices", None)
     if not choices or not choices[0].message:
         raise ValueError("no completion in the response")
-    return _answer(batch, choices[0], response.usage, opened_by_prompt)
+    return _answer(batch, choices[0], response.usage, generation_prompt)
 
 
-def _answer(batch: Batch, choice: Any, usage: Any, opened_by_prompt: bool) -> Answer:
-    """A server that parses reasoning gives it apart (`reasoning_content`); elsewhere it stands in the text."""
-    content = choice.message.content or ""
+def _answer(batch: Batch, choice: Any, usage: Any, generation_prompt: str) -> Answer:
+    """A server that parses reasoning gives it apart (`reasoning_content`); elsewhere it stands in the text.
+
+    Where reasoning was cut, some servers give the prompt as content: that is no answer.
+    """
+    (prompt,) = batch.prompts
+    asked = generation_prompt.removesuffix(THINK_OPEN).replace(PLACEHOLDER, prompt.prompt)
+    content = (choice.message.content or "").removeprefix(asked)
     apart = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
     if apart:
         content = f"{apart}\n</think>\n\n{content}" if content.strip() else apart
-    written = split_written(content, opened_by_prompt=opened_by_prompt or bool(apart))
+    opened = generation_prompt.endswith(THINK_OPEN) or bool(apart)
+    written = split_written(content, opened_by_prompt=opened)
     return Answer(
-        prompt_id=batch.prompts[0].id,
+        prompt_id=prompt.id,
         arm=batch.arm,
         reasoning=written.reasoning,
         answer=written.answer,

@@ -36,13 +36,15 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 class JudgeOutcome:
     """Verdicts by prompt, and what says whether the judge can be trusted.
 
-    `calls`: `answered`, `failed` and `not_asked` sum to the distinct calls, probes included; `invalid` (answered, but
-    with no verdict) and `repaired` count among those answered; `errors` counts the failed by class. `tokens` is what
-    all answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the cache.
+    `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `calls`:
+    `answered`, `failed` and `not_asked` sum to the distinct calls, probes included; `invalid` (answered, but with no
+    verdict) and `repaired` count among those answered; `errors` counts the failed by class. `tokens` is what all
+    answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the cache.
     """
 
     verdicts: tuple[Verdict, ...]
     gates: list[dict[str, Any]]
+    served: list[str]
     calls: dict[str, int]
     errors: dict[str, int]
     tokens: dict[str, int]
@@ -53,6 +55,7 @@ class JudgeOutcome:
         return {
             "status": "judged",
             "model": settings.model,
+            "served": self.served,
             "family": judge_family(settings),
             "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
             "gates": self.gates,
@@ -120,6 +123,7 @@ def judge_answers(
     return JudgeOutcome(
         verdicts=verdicts,
         gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
+        served=sorted({ruling.served for ruling in answered.values()} - {""}),
         calls=_counts(list(answered.values())) | {"failed": len(failures) - unasked, "not_asked": unasked},
         errors=dict(sorted(Counter(error for error in failures.values() if error != NOT_ASKED).items())),
         tokens={

@@ -52,7 +52,10 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Ruling:
-    """What one call came to, and one line of the cache. `none` is a reply that held no verdict, even repaired."""
+    """What one call came to, and one line of the cache. `none` is a reply that held no verdict, even repaired.
+
+    `served` is the model that the endpoint says it used.
+    """
 
     key: str
     winner: Winner
@@ -60,6 +63,7 @@ class Ruling:
     repaired: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    served: str = ""
 
 
 class RulingCache:
@@ -167,15 +171,17 @@ async def _ask(client: "AsyncOpenAI", settings: JudgeSettings, call: Call) -> Ru
     messages: list[Any] = first_messages(
         call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=boundary
     )
-    spent = [0, 0]
+    spent, served = [0, 0], ""
 
     async def complete() -> str:
+        nonlocal served
         response = await client.chat.completions.create(
             model=settings.model, messages=messages, temperature=0, max_tokens=settings.max_tokens
         )
         choices = getattr(response, "choices", None)
         if not choices:
             raise NoChoice("no completion in the response")
+        served = response.model or ""
         if response.usage:
             spent[0] += response.usage.prompt_tokens or 0
             spent[1] += response.usage.completion_tokens or 0
@@ -192,7 +198,7 @@ async def _ask(client: "AsyncOpenAI", settings: JudgeSettings, call: Call) -> Ru
         said = verdict(await complete())
         repaired = said is not None
     winner, reason = said or ("none", "no verdict in the reply")
-    return Ruling(key, winner, reason, repaired, *spent)
+    return Ruling(key, winner, reason, repaired, spent[0], spent[1], served)
 
 
 def _meets_every_call(error: Exception) -> bool:

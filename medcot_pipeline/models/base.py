@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
-from medcot_pipeline.chat import render_prompt, tokenizer_problems
+from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.hub import fetching
 from medcot_pipeline.progress import Say
@@ -248,5 +248,5 @@ def _inspect(folder: Path) -> dict[str, Any]:
     return {
         "parameters": parameters,
         "tokenizer_problems": problems,
-        "generation_prompt": render_prompt(tokenizer, "…"),
+        "generation_prompt": render_prompt(tokenizer, PLACEHOLDER),
     }

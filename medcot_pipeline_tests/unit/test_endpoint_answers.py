@@ -21,6 +21,7 @@ from medcot_pipeline_tests.chat_endpoint import COMPLETION_TOKENS, Reply, comple
 SECRET = "sk-never-to-be-seen"
 PROMPTS = [Prompt(f"p{number}", "zh", "用药", f"问题{number}？") for number in range(8)]
 BOTH = ("r1", "r1-medcot")
+TEMPLATE = "<｜User｜>…<｜Assistant｜><think>\n"
 
 
 def settings(url: str, **changes: Any) -> AnswerSettings:
@@ -29,7 +30,7 @@ def settings(url: str, **changes: Any) -> AnswerSettings:
 
 
 def ask(url: str, work: Path, prompts: list[Prompt] = PROMPTS, **changes: Any) -> Generated:
-    return ask_for_answers(prompts, settings(url, **changes), work, lambda line: None, opened_by_prompt=True)
+    return ask_for_answers(prompts, settings(url, **changes), work, lambda line: None, generation_prompt=TEMPLATE)
 
 
 def thoughtful(messages: list[dict[str, str]]) -> str:
@@ -69,6 +70,10 @@ def test_both_arms_are_asked_under_their_own_name_with_the_seed_of_their_prompt(
         (completion("答。", "r1", reasoning_content="想。"), ("想。", "答。", True, True)),
         (completion(None, "r1", "length", reasoning_content="想了又想"), ("想了又想", "", False, False)),
         (completion("想了又想", "r1", "length"), ("想了又想", "", False, False)),
+        (
+            completion("<｜User｜>问题0？<｜Assistant｜>", "r1", "length", reasoning_content="想了又想"),
+            ("想了又想", "", False, False),
+        ),
         (completion("想。\n</think>\n\n答到一半", "r1", "length"), ("想。", "答到一半", True, False)),
     ],
 )
@@ -135,7 +140,7 @@ def test_asking_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_sam
     with endpoint(five_then_silence, BOTH) as (url, _):
         killed = subprocess.Popen([sys.executable, "-c", ANSWERING, url, str(tmp_path / "work")])
         deadline = time.monotonic() + 60
-        while len(list((tmp_path / "work").glob("*-0*.json"))) < 5:
+        while len(list((tmp_path / "work").glob("[bt]*-0*.json"))) < 5:
             assert killed.poll() is None and time.monotonic() < deadline, "five answers did not come"
             time.sleep(0.02)
         os.kill(killed.pid, signal.SIGKILL)

@@ -93,6 +93,12 @@ def test_a_judge_that_looks_at_length_alone_is_exposed_by_the_length_figures(tmp
     assert figures["controlled"]["value"] is None, "its verdicts cannot be told apart from length"
 
 
+def test_an_endpoint_that_answers_with_another_model_is_found_out(tmp_path: Path) -> None:
+    with endpoint(lambda messages: json.dumps(completion('{"winner": "A"}', "cheap-7b")).encode()) as (url, _):
+        outcome = judge(url, tmp_path / "cache.jsonl")
+    assert outcome.record(JudgeSettings(model="judge-1"))["served"] == ["cheap-7b"]
+
+
 def test_a_judge_that_wanders_fails_the_retest(tmp_path: Path) -> None:
     turn = iter(range(1000))
     with endpoint(lambda messages: f'{{"winner": "{"AB"[next(turn) % 2]}"}}') as (url, _):

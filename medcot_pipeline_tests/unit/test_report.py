@@ -18,6 +18,7 @@ VERDICTS: list[Verdict] = [Verdict(f"p{i}", "tuned" if i < 4 else "base", ATTACK
 JUDGED: dict[str, Any] = {
     "status": "judged",
     "model": "judge-1",
+    "served": ["judge-1-2026"],
     "family": "qwen",
     "verdicts": [vars(verdict) for verdict in VERDICTS],
     "gates": gates(dict(zip(GATES, [(1, 10), (5, 10), (0, 10), (10, 10), (10, 10), (9, 10)], strict=True))),
@@ -227,6 +228,13 @@ def test_a_failed_gate_and_its_value_are_said_first() -> None:
     ]
 
 
+def test_a_judge_that_was_served_by_another_model_is_named() -> None:
+    assert (
+        "Can the AI judge be trusted? judge-1 (served by judge-1-2026)"
+        in Page(render_report(report(judge=JUDGED))).text
+    )
+
+
 def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() -> None:
     calls = {**JUDGED["calls"], "failed": 3, "not_asked": 5}
     made = report(judge={**JUDGED, "calls": calls, "errors": {"APITimeoutError": 3}})
@@ -273,6 +281,19 @@ def test_the_gap_is_named_where_nobody_compared() -> None:
     assert "MEDCOT_JUDGE__BASE_URL" in gaps
     assert "指令遵循：未测量" in report()["summary_zh"]
     assert "Human preference" not in " ".join(report(human=AGREED)["not_measured"])
+
+
+def test_items_that_a_reviewer_left_out_are_counted_under_their_name() -> None:
+    gaps = report(human=human(reviewer(DISSENT, missing=3)))["not_measured"]
+    assert gaps[0] == "Human preference on 3 items: the review of 王医生 is not complete."
+
+
+def test_answers_cut_at_the_token_limit_are_counted_and_pass_as_finished_nowhere() -> None:
+    made = report()
+    said = "Answers that ended at the token limit: 6 of base and 0 of tuned. They were judged as they stand, never as "
+    assert f"{said}finished." in made["limits"]
+    finished = next(row for row in made["rules"] if row["rule"] == "finished")
+    assert (finished["base_pass"], finished["tuned_pass"], made["answers"]["cut"]) == (0, 6, {"base": 6, "tuned": 0})
 
 
 def test_an_adapter_without_effect_is_said_first() -> None:
