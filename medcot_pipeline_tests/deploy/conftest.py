@@ -15,6 +15,7 @@ from medcot_pipeline_tests.deploy.served import Served, serve
 from medcot_pipeline_tests.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
 
 JUDGE_KEY = "sk-judge-5f1e7c9a"
+WEBHOOK_TOKEN = "hook-token-8c2d41b7"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +44,7 @@ def served(chain: Home, postgres: PostgresServer, tmp_path_factory: pytest.TempP
             "MEDCOT_JUDGE__BASE_URL": url,
             "MEDCOT_JUDGE__MODEL": "judge",
             "MEDCOT_JUDGE__API_KEY": JUDGE_KEY,
+            "MEDCOT_AUTOMATION__WEBHOOK_URL": f"{url}/{WEBHOOK_TOKEN}",
         }
         with serve(folder, postgres.create("served"), settings) as instance:
             yield instance
