@@ -1,7 +1,7 @@
 """What the tests of `deploy/` share: a PostgreSQL server, and one served instance with a judge and a finished chain.
 
 Belongs here: fixtures.
-Does not: how the instance is put together (served.py).
+Does not: how the instance is put together (shipped.py).
 """
 
 import shutil
@@ -11,14 +11,15 @@ import pytest
 
 from medcot_pipeline_tests.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.deploy.served import Served, serve
+from medcot_pipeline_tests.deploy.served import Served
+from medcot_pipeline_tests.deploy.shipped import serve
 from medcot_pipeline_tests.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
 
 JUDGE_KEY = "sk-judge-5f1e7c9a"
 WEBHOOK_TOKEN = "hook-token-8c2d41b7"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def installed() -> None:
     """Say what is missing on this machine."""
     missing = [program for program in ("nginx", "openssl", "rsync") if shutil.which(program) is None]
@@ -27,7 +28,7 @@ def installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(installed: None) -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
 
