@@ -210,13 +210,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), "--debug" in sys.argv)
-    except Exception as error:
-        from medcot_pipeline.instance.storage import storage_problem
-
-        problem = storage_problem(error)
-        if problem is None:
-            raise
-        _fail(str(problem), "--debug" in sys.argv)
 
 
 def _fail(message: str, debug: bool) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from medcot_pipeline.assets.publication import GPU_POOL
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, causes
 from medcot_pipeline.settings import project_root
 
 if TYPE_CHECKING:
@@ -81,8 +81,13 @@ def _instance(home: Path) -> Iterator["dg.DagsterInstance"]:
         raise MedcotError(
             f"{home / 'dagster.yaml'}: {said}", "Correct it, or delete it and run `medcot init`."
         ) from error
-    except SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())
+    except MedcotError:
+        raise
+    except Exception as error:  # Dagster wraps what its database says in errors of its own
+        database = next((cause for cause in causes(error) if isinstance(cause, SQLAlchemyError)), None)
+        if database is None:
+            raise
+        said = " ".join(str(getattr(database, "orig", None) or database).split())
         raise MedcotError(
             f"The storage of {home} cannot be used: {said}", "When it can again: `medcot doctor`, then `medcot sync`."
         ) from error

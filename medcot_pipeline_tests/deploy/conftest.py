@@ -1,7 +1,7 @@
 """What the tests of `deploy/` share: a PostgreSQL server, and one served instance with a judge and a finished chain.
 
 Belongs here: fixtures.
-Does not: how the instance is put together (served.py).
+Does not: how the instance is put together (shipped.py).
 """
 
 import shutil
@@ -11,13 +11,15 @@ import pytest
 
 from medcot_pipeline_tests.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.deploy.served import Served, serve
+from medcot_pipeline_tests.deploy.served import Served
+from medcot_pipeline_tests.deploy.shipped import serve
 from medcot_pipeline_tests.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
 
 JUDGE_KEY = "sk-judge-5f1e7c9a"
+WEBHOOK_TOKEN = "hook-token-8c2d41b7"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def installed() -> None:
     """Say what is missing on this machine."""
     missing = [program for program in ("nginx", "openssl", "rsync") if shutil.which(program) is None]
@@ -26,7 +28,7 @@ def installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(installed: None) -> Iterator[PostgresServer]:
     with postgres_server() as server:
         yield server
 
@@ -43,6 +45,7 @@ def served(chain: Home, postgres: PostgresServer, tmp_path_factory: pytest.TempP
             "MEDCOT_JUDGE__BASE_URL": url,
             "MEDCOT_JUDGE__MODEL": "judge",
             "MEDCOT_JUDGE__API_KEY": JUDGE_KEY,
+            "MEDCOT_AUTOMATION__WEBHOOK_URL": f"{url}/{WEBHOOK_TOKEN}",
         }
         with serve(folder, postgres.create("served"), settings) as instance:
             yield instance

@@ -36,7 +36,7 @@ def restore(home: Home, backup: Path, **database: str) -> subprocess.CompletedPr
 
 
 @pytest.fixture
-def lived_in(chain: Home, tmp_path: Path) -> Home:
+def lived_in(installed: None, chain: Home, tmp_path: Path) -> Home:
     """A home with a finished chain that a test may destroy."""
     home = Home(tmp_path / "instance")
     shutil.copytree(chain.folder, home.folder, symlinks=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from medcot_pipeline.stages import STAGES
 from medcot_pipeline_tests.conftest import ROOT
-from medcot_pipeline_tests.deploy.conftest import JUDGE_KEY
+from medcot_pipeline_tests.deploy.conftest import JUDGE_KEY, WEBHOOK_TOKEN
 from medcot_pipeline_tests.deploy.served import Served
 from medcot_pipeline_tests.postgres import INSTALLED, PostgresServer
 
-MADE = {"normalized_corpus", "sft_dataset", "judgements", "human_review", "eval_report"}
+MADE = {"normalized_corpus", "sft_dataset", "judgements", "human_review", "eval_report", "promotion"}
 """What the run made; the models' artifacts were there."""
 
 MATERIALISED = """query($run: ID!) { runOrError(runId: $run) { ... on Run { assetMaterializations {
@@ -54,7 +54,7 @@ def test_no_secret_is_in_artifacts_logs_or_the_instance_page(
     judged = json.loads((served.home.current("judgements") / "manifest.json").read_text(encoding="utf-8"))
     assert judged["settings"]["judge.model"] == "judge", "the judge was asked"
     info = served.api("{ instance { info } }")["instance"]["info"]
-    for secret in (JUDGE_KEY, postgres.password):
+    for secret in (JUDGE_KEY, WEBHOOK_TOKEN, postgres.password):
         assert files_with(secret, served.home.folder) == []
         assert secret not in info
 
@@ -68,5 +68,5 @@ def test_no_secret_is_in_the_storage(served: Served, whole_run: str, postgres: P
         capture_output=True,
     ).stdout
     assert whole_run.encode() in dump
-    assert JUDGE_KEY.encode() not in dump
-    assert postgres.password.encode() not in dump
+    for secret in (JUDGE_KEY, WEBHOOK_TOKEN, postgres.password):
+        assert secret.encode() not in dump
