@@ -1,6 +1,6 @@
 """What is there to review: the packs of the current artifacts.
 
-Belongs here: finding them for `medcot review`.
+Belongs here: finding them for `medcot review`, and telling earlier ones from unknown ones.
 Does not: making packs (evaluation/review.py), serving them (evaluation/review_server.py).
 """
 
@@ -26,3 +26,10 @@ def open_packs(workspace: Workspace) -> list[tuple[Pack, Key]]:
         for folder in sorted((current / "human_review").glob("second-look-*")):
             packs.append((read_json(folder / "pack.json"), read_json(folder / "key.json")))
     return packs
+
+
+def packs_shown(workspace: Workspace) -> set[str]:
+    """Every pack of first and second looks that a published artifact has, whether it is still current or not."""
+    artifacts = workspace.store.root / "artifacts"
+    keys = [*artifacts.glob("judgements/*/key.json"), *artifacts.glob("human_review/*/second-look-*/key.json")]
+    return {read_json(path)["pack"] for path in keys}

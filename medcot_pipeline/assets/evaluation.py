@@ -30,6 +30,7 @@ from medcot_pipeline.evaluation.report_tables import report_tables
 from medcot_pipeline.evaluation.review import build_pack, render_page
 from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.json_files import read_json, write_json
+from medcot_pipeline.reviewing import packs_shown
 from medcot_pipeline.stages import Workspace, exam_files, review_files
 
 
@@ -186,6 +187,7 @@ def human_review(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
                 read_json(judged / "pack.json"),
                 read_json(judged / "key.json"),
                 {each["prompt_id"]: Verdict(**each) for each in read_json(judged / "judge.json")["verdicts"]},
+                packs_shown(workspace),
             )
             human = outcome.record
             write_json(run.path / "human.json", human)
@@ -204,7 +206,11 @@ def human_review(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[
                 }
                 for each in human["reviewers"]
             ]
-            run.describe(status=human["status"], reviewers=Table(reviewers))
+            run.describe(
+                status=human["status"], reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over)
+            )
+            for path in outcome.passed_over:
+                run.say(f"{path.name} reviews earlier answers: passed over")
             for each in reviewers:
                 if each["missing"]:
                     run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")

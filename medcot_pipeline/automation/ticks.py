@@ -15,13 +15,19 @@ from collections.abc import Sequence
 import dagster as dg
 
 from medcot_pipeline.artifacts import canonical_json, sha256_text
-from medcot_pipeline.instance.doctor import UNFINISHED, mend
+from medcot_pipeline.instance.doctor import mend
 from medcot_pipeline.planning import PlanLine, make_plan
 from medcot_pipeline.progress import Say
 from medcot_pipeline.stages import STAGES, Workspace, downstream
 
 LAUNCHED_BY_TAG = "medcot/launched_by"
 STATE_TAG = "medcot/state"
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 ENDED_BADLY = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
@@ -29,7 +35,7 @@ def unfinished(instance: dg.DagsterInstance, workspace: Workspace, say: Say) -> 
     """The reason to launch nothing now, where a run is under way; what a dead one left is mended first, and said."""
     for line in mend(instance, workspace.store):
         say(line)
-    runs = instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED]), limit=1)
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=1)
     return dg.SkipReason(f"Run {runs[0].run_id[:8]} is not finished: the next tick looks again.") if runs else None
 
 

@@ -5,7 +5,7 @@ Does not: one review's file (review_join.py), pages (review.py), preference and 
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from medcot_pipeline.evaluation.review_join import HumanReview, join_review, loa
 
 @dataclasses.dataclass(frozen=True)
 class HumanOutcome:
-    """The content of human.json, and the second looks that are open or done, with their keys."""
+    """The content of human.json, the second looks that are open or done with their keys, and files of earlier packs."""
 
     record: dict[str, Any]
     second_looks: list[tuple[Pack, Key]]
+    passed_over: list[Path]
 
 
-def join_reviews(files: Sequence[Path], pack: Pack, key: Key, judge: Mapping[str, Verdict]) -> HumanOutcome:
+def join_reviews(
+    files: Sequence[Path], pack: Pack, key: Key, judge: Mapping[str, Verdict], earlier: Collection[str] = ()
+) -> HumanOutcome:
     """Check and join every review file; each complete first look that differs from the judge gets a second look.
 
     Args:
@@ -31,6 +34,7 @@ def join_reviews(files: Sequence[Path], pack: Pack, key: Key, judge: Mapping[str
         pack: what was shown at first.
         key: its key.
         judge: the AI judge's verdict by prompt, empty where there is no judge.
+        earlier: packs that were shown of earlier answers; their reviews say nothing of these, and are passed over.
 
     Raises:
         MedcotError: a file is not what the page saved for one of the packs, or the same look of the same reviewer.
@@ -44,7 +48,13 @@ def join_reviews(files: Sequence[Path], pack: Pack, key: Key, judge: Mapping[str
         if (prompts := disputed(review, judge))
     }
     keys = [key, *(second_key for _, second_key in looks.values())]
-    second = [join_review(review, keys, path) for path, review in loaded.items() if review["pack"] != key["pack"]]
+    others = set(earlier) - {each["pack"] for each in keys}
+    passed_over = [path for path, review in loaded.items() if review["pack"] in others]
+    second = [
+        join_review(review, keys, path)
+        for path, review in loaded.items()
+        if review["pack"] != key["pack"] and path not in passed_over
+    ]
     _refuse_doubles(second)
     again = {review.reviewer: review for review in second}
     reviewers = []
@@ -56,7 +66,7 @@ def join_reviews(files: Sequence[Path], pack: Pack, key: Key, judge: Mapping[str
         "reviewers": reviewers,
         "unsafe": {arm: sorted({prompt for review in first for prompt in review.unsafe[arm]}) for arm in ARMS},
     }
-    return HumanOutcome(record, list(looks.values()))
+    return HumanOutcome(record, list(looks.values()), passed_over)
 
 
 def disputed(review: HumanReview, judge: Mapping[str, Verdict]) -> set[str]:

@@ -52,9 +52,9 @@ def test_a_second_sync_does_no_work(chain: Home) -> None:
     assert not materialised(done.stderr)
 
 
-def test_a_setting_of_the_report_redoes_the_report_alone(chain: Home) -> None:
+def test_a_setting_of_the_report_redoes_the_report_and_the_decision_on_it(chain: Home) -> None:
     done = chain.run("medcot", "sync", MEDCOT_REPORT__TRANSCRIPTS="2")
-    assert materialised(done.stderr) == {"eval_report"}, done.stdout + done.stderr
+    assert materialised(done.stderr) == {"eval_report", "promotion"}, done.stdout + done.stderr
     restored = chain.run("medcot", "sync")
     assert not materialised(restored.stderr), "a setting that was set back finds its artifact again"
 

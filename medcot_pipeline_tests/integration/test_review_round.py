@@ -35,11 +35,11 @@ def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: H
     (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
     plan = chain.run("medcot", "plan").stdout
     stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
-    assert set(stale) == {"human_review", "eval_report"}, plan
+    assert set(stale) == {"human_review", "eval_report", "promotion"}, plan
     assert "review-王医生.json" in stale["human_review"]
     done = chain.run("medcot", "sync")
     assert done.returncode == 0, done.stderr
-    assert set(re.findall(r"(\w+): published in", done.stderr)) == {"human_review", "eval_report"}
+    assert set(re.findall(r"(\w+): published in", done.stderr)) == {"human_review", "eval_report", "promotion"}
     following = read(chain, "eval_report", "report.json")["instruction_following"]
     assert (following["status"], following["headline"]) == ("measured", "human")
     assert following["preference"]["human"]["net"]["value"] == 1.0

@@ -35,9 +35,9 @@ def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home
     assert done.returncode == 0, done.stderr
     first, *assets, training, last = done.stdout.splitlines()
     assert first == f"Profile tiny, data in {fresh_home.data}"
-    assert [line.split()[1] for line in assets] == ["missing"] * 12
+    assert [line.split()[1] for line in assets] == ["missing"] * 13
     assert training == "Training: planned once there is sft_dataset and base_model"
-    assert last == "`medcot sync` would look at 12 of 12 assets."
+    assert last == "`medcot sync` would look at 13 of 13 assets."
 
 
 def test_a_plan_makes_nothing(fresh_home: Home) -> None:

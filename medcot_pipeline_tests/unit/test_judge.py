@@ -117,6 +117,15 @@ def test_a_judge_that_takes_the_shorter_answer_fails_the_cut_copies(tmp_path: Pa
     assert gate(outcome, "canary_identical") == (1.0, 3, True)
 
 
+def test_a_judge_that_was_probed_before_is_asked_for_verdicts_alone(tmp_path: Path) -> None:
+    settings = JudgeSettings(model="judge-1")
+    with endpoint(longer_wins) as (url, requests):
+        asked = settings.model_copy(update={"base_url": url})
+        outcome = judge_answers(PROMPTS, ANSWERS, asked, tmp_path / "cache.jsonl", lambda *_: None, probing=False)
+    assert len(requests) == 2 * len(outcome.verdicts)
+    assert gate(outcome, "retest") == (None, 0, None)
+
+
 def test_a_hundred_prompts_have_ten_probes_of_each_kind_and_twenty_repeats() -> None:
     pairs: list[tuple[Prompt, dict[Arm, str]]] = [
         (Prompt(f"q{number}", "zh", "用药", "？"), {"base": "甲" * 60, "tuned": "乙" * 60}) for number in range(100)

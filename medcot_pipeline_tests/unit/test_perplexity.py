@@ -18,7 +18,7 @@ from medcot_pipeline.evaluation.perplexity import (
     read_passages,
     token_nll,
 )
-from medcot_pipeline.evaluation.perplexity_figures import definition_rows, perplexity_figures
+from medcot_pipeline.evaluation.perplexity_figures import definition_rows, incumbent_figures, perplexity_figures
 from medcot_pipeline.evaluation.records import ARMS
 from medcot_pipeline.settings import PerplexitySettings
 from medcot_pipeline.settings.load import project_root
@@ -132,6 +132,27 @@ def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
     assert measured["segments"]["answer"]["base"]["value"] == pytest.approx(math.exp((4 + 3) / (2 + 15)))
     assert measured["bits_per_byte"]["base"]["value"] == pytest.approx(30 / (math.log(2) * 126))
     assert (measured["rows"], measured["share_improved"]) == (2, 0.5)
+
+
+def test_against_the_incumbent_the_same_definition_holds() -> None:
+    lines = pl.DataFrame([*both("a", 9.0, 4.0, 10), *both("b", 9.0, 6.0, 10)], schema=EXAMPLE_SCHEMA)
+    beside = pl.DataFrame([*both("a", 0.0, 5.0, 10), *both("b", 0.0, 7.0, 10)], schema=EXAMPLE_SCHEMA)
+    incumbent = beside.filter(arm="tuned").with_columns(arm=pl.lit("incumbent"))
+    compared = incumbent_figures(lines, incumbent, SETTINGS)
+    values = {name: each["value"] for name, each in compared.items()}
+    assert values == pytest.approx({"incumbent": math.exp(0.6), "tuned": math.exp(0.5), "ratio": math.exp(-0.1)})
+
+
+def test_an_incumbent_beside_it_changes_neither_arm(arms: Any, tmp_path: Path) -> None:
+    texts = [Text("test", str(n), "zh", "g", {"prompt": [1], "text": ids}) for n, ids in enumerate(ROWS)]
+    before, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+    arms.save_pretrained(tmp_path)
+    arms.load_adapter(tmp_path, "incumbent")
+    beside, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None, arms=("incumbent",))
+    again, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+    arms.delete_adapter("incumbent")
+    assert again.equals(before)
+    assert beside["nll"].to_list() == before.filter(arm="tuned")["nll"].to_list(), "the same adapter, the same figures"
 
 
 def test_full_text_scores_the_prompt_and_the_headline_does_not() -> None:

@@ -106,10 +106,10 @@ def test_a_changed_setting_is_named_with_both_values(workspace: Workspace) -> No
 
 def test_a_changed_setting_touches_its_stage_and_what_follows(workspace: Workspace) -> None:
     make(workspace, *ALL)
-    assert status(change(workspace, "report", transcripts=7)) == {"stale": ["eval_report"]}
+    assert status(change(workspace, "report", transcripts=7)) == {"stale": ["eval_report"], "waiting": ["promotion"]}
     assert status(change(workspace, "perplexity", max_rows=7)) == {
         "stale": ["perplexity_report"],
-        "waiting": ["eval_report"],
+        "waiting": ["eval_report", "promotion"],
     }
 
 
@@ -179,7 +179,7 @@ def test_a_new_review_makes_the_human_review_stale(workspace: Workspace) -> None
     make(workspace, *ALL)
     (workspace.store.root / "reviews").mkdir()
     (workspace.store.root / "reviews" / "wang.json").write_text("{}")
-    assert status(workspace) == {"stale": ["human_review"], "waiting": ["eval_report"]}
+    assert status(workspace) == {"stale": ["human_review"], "waiting": ["eval_report", "promotion"]}
     assert plan(workspace)["human_review"].reasons == ("file review wang.json is new",)
 
 
@@ -230,7 +230,7 @@ def test_a_damaged_artifact_is_missing(workspace: Workspace) -> None:
 def test_a_link_to_an_artifact_that_is_gone_is_missing(workspace: Workspace) -> None:
     make(workspace, *ALL)
     (workspace.store.root / "artifacts" / "eval_report").rename(workspace.root / "elsewhere")
-    assert status(workspace) == {"missing": ["eval_report"]}
+    assert status(workspace) == {"missing": ["eval_report"], "waiting": ["promotion"]}
 
 
 def test_planning_publishes_nothing(workspace: Workspace) -> None:

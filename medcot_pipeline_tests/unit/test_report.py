@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from medcot_pipeline.evaluation.answer_figures import answer_figures
+from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.judge_gates import GATES, gates
 from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
 from medcot_pipeline.evaluation.report import build_report
@@ -94,6 +95,7 @@ def report(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "profile": "demo",
         "perplexity": perplexity(),
+        "incumbent": None,
         "exams": {"status": "not measured", "scores": []},
         "prompts": prompts,
         "answers": answers,
@@ -114,6 +116,21 @@ def report(**changes: Any) -> dict[str, Any]:
         "settings": ReportSettings(bootstrap_resamples=200),
     }
     return build_report(**{**given, **changes})
+
+
+def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the report says of an incumbent that finishes half of its answers."""
+    prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK) for i in range(6)]
+    beside = [Answer(p.id, "incumbent", "想。", "建议就医。", True, i < 3, 32) for i, p in enumerate(prompts)]
+    tuned = [Answer(p.id, "tuned", "想。", "建议就医。", True, True, 32) for p in prompts]
+    pair = in_place_of_base(tuned, beside) if answered else None
+    measured = {
+        "adapter": "a" * 64,
+        "incumbent": ROSE,
+        "tuned": ROSE,
+        "ratio": {"value": 0.9, "low": 0.8, "high": 0.95},
+    }
+    return incumbent_section(measured, prompts, pair, judge, ReportSettings(bootstrap_resamples=200))
 
 
 class Page(HTMLParser):
@@ -142,6 +159,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "perplexity rose": {"perplexity": perplexity(ratio=ROSE, examples=[])},
     "examined": {"exams": EXAMINED},
     "an adapter without effect": {"perplexity": perplexity(max_logit_difference=0.0)},
+    "an incumbent": {"incumbent": incumbent(judge=JUDGED)},
+    "an incumbent, perplexity alone": {"incumbent": incumbent(answered=False)},
     "no curves": {"training": training(loss=[], validation=[], seconds=0.0)},
 }
 
@@ -240,6 +259,30 @@ def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() ->
     made = report(judge={**JUDGED, "calls": calls, "errors": {"APITimeoutError": 3}})
     assert "8 calls were not answered (3 APITimeoutError); `medcot sync --force judgements`" in made["not_measured"][1]
     assert "APITimeoutError 3" in Page(render_report(made)).text
+
+
+def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:
+    made = report(incumbent=incumbent(judge=JUDGED))
+    rates = made["incumbent"]["rates"]["all_rules"]
+    assert (rates["base"]["value"], rates["tuned"]["value"]) == (0.5, 1.0)
+    assert made["incumbent"]["preference"]["net"]["value"] == pytest.approx(2 / 6)
+    assert not [gap for gap in made["not_measured"] if "incumbent" in gap]
+    text = Page(render_report(made)).text
+    assert "Against the incumbent" in text and "ratio 0.900" in text
+
+
+def test_what_was_not_measured_against_the_incumbent_is_named() -> None:
+    gaps = [gap for gap in report(incumbent=incumbent(answered=False))["not_measured"] if "incumbent" in gap]
+    assert [gap.partition(":")[0] for gap in gaps] == [
+        "Rules against the incumbent",
+        "Preference against the incumbent",
+    ]
+
+
+def test_the_figures_of_both_arms_do_not_depend_on_an_incumbent() -> None:
+    alone, beside = report(judge=JUDGED), report(judge=JUDGED, incumbent=incumbent(judge=JUDGED))
+    differing = {name for name in alone if alone[name] != beside[name]}
+    assert differing == {"incumbent"}
 
 
 def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:

@@ -180,6 +180,25 @@ def test_the_same_reviewer_twice_is_refused_and_two_reviewers_count_apart(tmp_pa
     assert [len(each["verdicts"]) for each in joined["reviewers"]] == [20, 20]
 
 
+def test_a_review_of_earlier_answers_is_passed_over_and_one_of_an_unknown_pack_is_refused(tmp_path: Path) -> None:
+    now = written(tmp_path, whole(KEY, "tuned"), "now.json")
+    before = written(tmp_path, whole({**KEY, "pack": "e" * 64}, "base"), "before.json")
+    joined = join_reviews([before, now], PACK, KEY, {}, earlier={"e" * 64, KEY["pack"]})
+    assert joined.passed_over == [before]
+    assert joined.record == join_reviews([now], PACK, KEY, {}).record
+    with pytest.raises(MedcotError, match=r"before\.json: reviews pack eeeeeeee, but this run's are"):
+        join_reviews([before, now], PACK, KEY, {})
+
+
+def test_a_second_look_that_an_earlier_pass_opened_still_counts(tmp_path: Path) -> None:
+    first = written(tmp_path, whole(KEY, "base"), "first.json")
+    ((_, key),) = join_reviews([first], PACK, KEY, JUDGE).second_looks
+    second = written(tmp_path, whole(key, "tuned"), "second.json")
+    joined = join_reviews([first, second], PACK, KEY, JUDGE, earlier={KEY["pack"], key["pack"]})
+    assert joined.passed_over == []
+    assert joined.record["reviewers"][0]["second_look"]["verdicts"]
+
+
 def test_without_files_there_is_no_review_yet() -> None:
     assert join_reviews([], PACK, KEY, JUDGE).record == {
         "status": "none yet",
