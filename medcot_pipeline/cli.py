@@ -86,6 +86,7 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     """Materialise what is stale or missing, and only that."""
     wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
     forced = {stage_of(force).asset} if force else set()
+    wanted |= forced
     from medcot_pipeline.definitions import build_defs
     from medcot_pipeline.instance.doctor import mend
     from medcot_pipeline.instance.home import open_instance

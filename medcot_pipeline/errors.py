@@ -1,10 +1,12 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line, and what is behind an error.
+Belongs here: the one base class that commands turn into a single line, what is behind an error, and the
+name that was meant.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 
 
 class MedcotError(Exception):
@@ -22,6 +24,12 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like a wrong one, as a question to put behind it; nothing where none is like it."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def root_cause(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manif
 from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.models.base import WANTED_FILES
 from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
 
@@ -234,7 +234,7 @@ def stage_of(asset: str) -> Stage:
         MedcotError: no asset has that name.
     """
     if asset not in BY_ASSET:
-        raise MedcotError(f"{asset}: no such asset.", f"Assets: {', '.join(BY_ASSET)}.")
+        raise MedcotError(f"{asset}: no such asset{nearest(asset, BY_ASSET)}.", f"Assets: {', '.join(BY_ASSET)}.")
     return BY_ASSET[asset]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from medcot_pipeline_tests.conftest import ROOT, Home
 
 PATIENCE = 240.0
-LOCATION = ("-m", "medcot_pipeline.definitions")
+MODULE = "medcot_pipeline.definitions"
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -51,12 +51,12 @@ def stop_server(server: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def webserver(home: Home, **overrides: str) -> Iterator[str]:
-    """Address of a web server over the home."""
+def webserver(home: Home, module: str = MODULE, **overrides: str) -> Iterator[str]:
+    """Address of a web server over the home, with a code location of the module."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), *LOCATION)
+    command = ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-m", module)
     server = start_server(home, *command, **overrides)
     address = f"http://127.0.0.1:{port}"
     try:
@@ -68,7 +68,7 @@ def webserver(home: Home, **overrides: str) -> Iterator[str]:
 
 def start_daemon(home: Home, **overrides: str) -> "subprocess.Popen[bytes]":
     """The daemon that launches queued runs and ticks schedules and sensors."""
-    return start_server(home, "dagster-daemon", "run", *LOCATION, **overrides)
+    return start_server(home, "dagster-daemon", "run", "-m", MODULE, **overrides)
 
 
 def graphql(address: str, query: str, **variables: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def graphql(address: str, query: str, **variables: Any) -> dict[str, Any]:
 def launch(address: str, assets: Sequence[str]) -> str:
     """Launch a run of assets, as the page's button does; its id."""
     selector = {
-        "repositoryLocationName": "medcot_pipeline.definitions",
+        "repositoryLocationName": MODULE,
         "repositoryName": "__repository__",
         "jobName": "medcot",
         "assetSelection": [{"path": [asset]} for asset in assets],

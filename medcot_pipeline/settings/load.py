@@ -4,7 +4,6 @@ Belongs here: finding the profile, refusing unknown names with the nearest known
 Does not: what the settings mean (models.py).
 """
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -15,7 +14,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.settings.models import Settings
 
 PREFIX = "MEDCOT_"
@@ -82,7 +81,7 @@ def _read_profile(name: str) -> dict[str, Any]:
         text = (resources.files("medcot_pipeline.settings") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise MedcotError(
-            f"MEDCOT_PROFILE={name}: no such profile{_nearest(name, profile_names())}.",
+            f"MEDCOT_PROFILE={name}: no such profile{nearest(name, profile_names())}.",
             f"Profiles: {', '.join(profile_names())}, or a path to a .yaml file.",
         )
     try:
@@ -94,7 +93,7 @@ def _read_profile(name: str) -> dict[str, Any]:
     known = list(_setting_names(Settings))
     for setting in _leaf_names(values, set(known)):
         if setting not in known:
-            raise MedcotError(f"Profile {name}: unknown setting {setting}{_nearest(setting, known)}.")
+            raise MedcotError(f"Profile {name}: unknown setting {setting}{nearest(setting, known)}.")
         if _is_secret(tuple(setting.split("."))):
             variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
             raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable} instead.")
@@ -106,8 +105,8 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name.replace('.', '__').upper()}" for name in _setting_names(Settings)} | OUTSIDE_SECTIONS
     for variable in environment:
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
-            nearest = _nearest(variable.upper(), sorted(known))
-            raise MedcotError(f"Environment variable {variable}: unknown setting{nearest}.", "Unset or correct it.")
+            suggestion = nearest(variable.upper(), sorted(known))
+            raise MedcotError(f"Environment variable {variable}: unknown setting{suggestion}.", "Unset or correct it.")
 
 
 def _setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -125,11 +124,6 @@ def _leaf_names(values: Mapping[str, Any], known: set[str], prefix: str = "") ->
             yield from _leaf_names(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def _first_problem(error: ValidationError, profile: str) -> str:

@@ -79,7 +79,7 @@ def test_a_value_out_of_range_is_one_line_with_its_variable(fresh_home: Home) ->
 
 def test_an_unknown_asset_is_one_line_with_the_assets(fresh_home: Home) -> None:
     said = only_problem(fresh_home.run("medcot", "sync", "--only", "qlora"))
-    assert said.startswith("qlora: no such asset. Assets: raw_medical_o1, ")
+    assert said.startswith("qlora: no such asset (did you mean qlora_adapter?). Assets: raw_medical_o1, ")
 
 
 def test_with_debug_an_error_has_its_traceback(fresh_home: Home) -> None:

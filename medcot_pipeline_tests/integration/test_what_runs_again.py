@@ -1,0 +1,91 @@
+"""What real passes make anew; the whole table of changes is in unit/test_what_runs_again.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medcot_pipeline.corpus.sources import SAMPLE
+from medcot_pipeline.stages import STAGES
+from medcot_pipeline_tests.conftest import ROOT, Home
+
+CORPUS = ["raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits"]
+
+
+def sync(home: Home, *arguments: str, **overrides: str) -> list[str]:
+    """Assets that a sync of the corpus made anew, by its own words."""
+    source = {"MEDCOT_SOURCE__KIND": "file", "MEDCOT_SOURCE__PATH": str(home.folder / "rows.json")}
+    done = home.run("medcot", "sync", "--only", ",".join(CORPUS), *arguments, **(source | overrides))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [stage.asset for stage in STAGES if f"{stage.asset}: published in" in done.stderr]
+
+
+def write_rows(home: Home, count: int, indent: int | None = None) -> None:
+    rows = json.loads((ROOT / SAMPLE).read_text(encoding="utf-8"))[:count]
+    (home.folder / "rows.json").write_text(json.dumps(rows, ensure_ascii=False, indent=indent), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home whose corpus was made from 60 rows."""
+    home = Home(tmp_path_factory.mktemp("corpus"))
+    write_rows(home, 60)
+    assert sync(home) == CORPUS
+    return home
+
+
+def test_a_new_row_runs_the_corpus_again_and_the_same_rows_written_otherwise_only_the_reading(home: Home) -> None:
+    write_rows(home, 61)
+    assert sync(home) == CORPUS
+    write_rows(home, 61, indent=2)
+    assert sync(home) == CORPUS[:1]
+    assert sync(home) == []
+
+
+def test_force_makes_one_asset_again_and_nothing_after_it_where_the_content_is_the_same(home: Home) -> None:
+    before = {asset: home.current(asset) for asset in CORPUS}
+    assert sync(home, "--force", "normalized_corpus") == ["normalized_corpus"]
+    assert {asset: home.current(asset) for asset in CORPUS} == before
+
+
+def test_a_dry_run_says_what_a_sync_would_look_at_and_makes_nothing(home: Home) -> None:
+    before = sorted(home.data.rglob("*"))
+    changed = {"MEDCOT_DEDUP__JACCARD": "0.7"}
+    assert sync(home, "--dry-run", **changed) == []
+    assert sorted(home.data.rglob("*")) == before
+
+
+def damaged_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [damaged_byte, truncated, deleted])
+def test_a_damaged_artifact_is_named_set_aside_made_again_and_never_used(home: Home, damage: object) -> None:
+    assert callable(damage)
+    folder = home.current("normalized_corpus")
+    content = (folder / "rows.parquet").read_bytes()
+    damage(folder / "rows.parquet")
+    done = home.run(
+        "medcot",
+        "sync",
+        "--only",
+        ",".join(CORPUS),
+        MEDCOT_SOURCE__KIND="file",
+        MEDCOT_SOURCE__PATH=str(home.folder / "rows.json"),
+    )
+    assert done.returncode == 0, done.stderr
+    problem = "is missing" if damage is deleted else "has changed since it was published"
+    assert f"normalized_corpus {folder.name[:12]}: rows.parquet {problem}; it is set aside in " in done.stderr
+    assert [asset for asset in CORPUS if f"{asset}: published in" in done.stderr] == ["normalized_corpus"]
+    assert home.current("normalized_corpus") == folder
+    assert (folder / "rows.parquet").read_bytes() == content
