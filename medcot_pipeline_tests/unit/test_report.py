@@ -94,6 +94,7 @@ def report(**changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "profile": "demo",
         "perplexity": perplexity(),
+        "incumbent": None,
         "exams": {"status": "not measured", "scores": []},
         "prompts": prompts,
         "answers": answers,
