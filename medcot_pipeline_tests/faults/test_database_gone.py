@@ -55,6 +55,7 @@ def test_without_its_database_a_command_says_so_in_one_line(home: Home) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.faults
 def test_a_database_that_is_away_for_a_moment_is_waited_for(home: Home) -> None:
     with postgres_server() as server:
         sync = sync_until(home, "deduplicated_corpus", server.create("away"))
