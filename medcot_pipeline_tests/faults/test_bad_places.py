@@ -1,5 +1,6 @@
 """A data folder, a Dagster home, a clock and a `.env` that are not as they should be."""
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -78,14 +79,15 @@ def test_a_dagster_home_on_a_full_disk_is_one_line(fresh_home: Home) -> None:
 def test_a_home_of_another_version_of_dagster_is_refused_and_left_as_it_is(fresh_home: Home) -> None:
     assert fresh_home.run("medcot", "init").returncode == 0
     database = fresh_home.folder / "dagster" / "history" / "runs.db"
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
-    before = database.read_bytes()
     said = only_line(fresh_home.run(*FIRST))
     assert said.startswith(
         f"{fresh_home.folder / 'dagster'}: its storage is of another version of Dagster (schema ffff"
     )
-    assert database.read_bytes() == before
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("ffffffffffff",)]
+        assert connection.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
     assert not (fresh_home.data / "artifacts").exists()
 
 
