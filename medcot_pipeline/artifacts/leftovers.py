@@ -51,7 +51,7 @@ def clear_work(store: ArtifactStore, asset: str, fingerprint: str) -> bool:
 
 
 def _temporaries(root: Path) -> Iterator[Path]:
-    for pattern in ("current/.*", "cache/.hashes-*"):
+    for pattern in ("current/.*", "promoted/.*-*", "cache/.hashes-*"):
         for path in sorted(root.glob(pattern)):
             if time.time() - path.lstat().st_mtime > TEMPORARY_SECONDS:
                 yield path

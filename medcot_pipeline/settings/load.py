@@ -18,7 +18,7 @@ from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.settings.models import Settings
 
 PREFIX = "MEDCOT_"
-OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_REALDATA"}
+OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"
 
 

@@ -55,6 +55,17 @@ def test_a_dry_run_says_what_a_sync_would_look_at_and_makes_nothing(home: Home) 
     assert sorted(home.data.rglob("*")) == before
 
 
+def test_a_log_of_json_names_run_asset_and_fingerprint_of_every_stage(home: Home) -> None:
+    done = home.run("medcot", "sync", "--force", "raw_medical_o1", "--only", "raw_medical_o1", MEDCOT_LOG_FORMAT="json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    (published,) = [line for line in lines if "published in" in line["message"]]
+    assert published["level"] == "INFO"
+    assert published["asset"] == "raw_medical_o1"
+    assert published["fingerprint"] == home.current("raw_medical_o1").name
+    assert len({line["run"] for line in lines}) == 1
+
+
 def damaged_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

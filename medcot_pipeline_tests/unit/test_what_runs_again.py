@@ -34,6 +34,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "source.fields": ("raw_medical_o1",),
     "source.max_reject_rate": ("raw_medical_o1",),
     "source.max_rows": ("raw_medical_o1",),
+    "source.incoming": NOTHING,
+    "source.follow_hub": NOTHING,  # the revision that it found counts, which is a file
     "normalize": ("normalized_corpus",),
     "dedup": ("deduplicated_corpus",),
     "splits": ("corpus_splits",),
@@ -73,7 +75,9 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "review.salt": ("judgements",),
     "review.repeats": ("judgements",),
     "report": ("eval_report",),
+    "promotion": ("promotion",),
     "tracking": NOTHING,
+    "automation": NOTHING,
 }
 """Assets whose fingerprint a setting is part of, wherever it counts at all; a section stands for its other fields."""
 
@@ -100,6 +104,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "passages.jsonl": ("perplexity_report",),
     "exams/exam.jsonl": ("perplexity_report",),
     "prompts.jsonl": ("model_answers",),
+    "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
     "data/reviews/wang.json": ("human_review",),
 }
 
@@ -108,6 +113,7 @@ NEW_FILES: dict[str, tuple[str, ...]] = {
     "model/generation_config.json": ("base_model",),
     "model/README.md": NOTHING,
     "exams/another.jsonl": ("perplexity_report",),
+    "data/incoming/rows/another.jsonl": ("raw_medical_o1",),
     "data/reviews/li.json": ("human_review",),
     "beside.txt": NOTHING,
 }
@@ -176,7 +182,7 @@ def with_changed(workspace: Workspace, name: str) -> Workspace:
         value = another(type(section).model_fields[path[0]].annotation, inner)
     assert value != inner
     if isinstance(value, Path):
-        root = workspace.store.root if name == "review.folder" else workspace.root
+        root = workspace.store.root if name in ("review.folder", "source.incoming") else workspace.root
         (root / value).parent.mkdir(parents=True, exist_ok=True)
         (root / inner).rename(root / value)
     sections = {section_name: section.model_copy(update={path[0]: value})}
