@@ -31,6 +31,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "source.repository": ("raw_medical_o1",),
     "source.config": ("raw_medical_o1",),
     "source.revision": ("raw_medical_o1",),
+    "source.follow_hub": ("raw_medical_o1",),
+    "source.incoming": NOTHING,
     "source.fields": ("raw_medical_o1",),
     "source.max_reject_rate": ("raw_medical_o1",),
     "source.max_rows": ("raw_medical_o1",),
@@ -73,7 +75,9 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "review.salt": ("judgements",),
     "review.repeats": ("judgements",),
     "report": ("eval_report",),
+    "promotion": ("promotion",),
     "tracking": NOTHING,
+    "automation": NOTHING,
 }
 """Assets whose fingerprint a setting is part of, wherever it counts at all; a section stands for its other fields."""
 
@@ -81,6 +85,7 @@ ONLY_WHERE = {
     "source.repository": {"source": {"kind": "hub"}},
     "source.config": {"source": {"kind": "hub"}},
     "source.revision": {"source": {"kind": "hub"}},
+    "source.follow_hub": {"source": {"kind": "hub"}},
     "base_model.repository": {"base_model": {"kind": "hub"}},
     "base_model.revision": {"base_model": {"kind": "hub"}},
     "base_model.tiny_hidden": {"base_model": {"kind": "tiny_random"}},
@@ -101,6 +106,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "exams/exam.jsonl": ("perplexity_report",),
     "prompts.jsonl": ("model_answers",),
     "data/reviews/wang.json": ("human_review",),
+    "data/incoming/rows/batch.jsonl": ("raw_medical_o1",),
+    "data/incoming/revision.json": NOTHING,  # the source is a file
 }
 
 NEW_FILES: dict[str, tuple[str, ...]] = {
@@ -109,6 +116,8 @@ NEW_FILES: dict[str, tuple[str, ...]] = {
     "model/README.md": NOTHING,
     "exams/another.jsonl": ("perplexity_report",),
     "data/reviews/li.json": ("human_review",),
+    "data/incoming/rows/another.csv": ("raw_medical_o1",),
+    "data/incoming/rows/.half-copied.csv": NOTHING,
     "beside.txt": NOTHING,
 }
 
@@ -176,7 +185,7 @@ def with_changed(workspace: Workspace, name: str) -> Workspace:
         value = another(type(section).model_fields[path[0]].annotation, inner)
     assert value != inner
     if isinstance(value, Path):
-        root = workspace.store.root if name == "review.folder" else workspace.root
+        root = workspace.store.root if name in ("review.folder", "source.incoming") else workspace.root
         (root / value).parent.mkdir(parents=True, exist_ok=True)
         (root / inner).rename(root / value)
     sections = {section_name: section.model_copy(update={path[0]: value})}
