@@ -4,6 +4,7 @@ Belongs here: collecting manifests, versions and the training's summary for the 
 Does not: how the report shows them.
 """
 
+import itertools
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from medcot_pipeline.stages import STAGES, Workspace
 
 
 def provenance(workspace: Workspace) -> dict[str, Any]:
-    """Hashes of every artifact, versions, commit, settings (without secrets) and seeds."""
-    manifests = [workspace.store.current(stage.asset) for stage in STAGES]
+    """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets) and seeds."""
+    before = itertools.takewhile(lambda stage: stage.asset != "eval_report", STAGES)
+    manifests = [workspace.store.current(stage.asset) for stage in before]
     settings = workspace.settings
     source = workspace.store.root / "current" / "raw_medical_o1" / "source.json"
     return {
@@ -27,7 +29,7 @@ def provenance(workspace: Workspace) -> dict[str, Any]:
                 "code_version": manifest.code_version,
             }
             for manifest in manifests
-            if manifest is not None and manifest.asset != "eval_report"
+            if manifest is not None
         ],
         "packages": {"python": platform.python_version(), **package_versions()},
         "git_commit": git_commit(workspace.root),

@@ -240,6 +240,17 @@ def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: A
     assert adapters.promoted.fingerprint == adapters.adapter(first).fingerprint
 
 
+def test_a_decision_that_was_carried_out_and_not_published_is_carried_out_once(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    second = adapters.train(0.2)
+    candidate, incumbent = adapters.adapter(second), adapters.adapter(first)
+    assert adapters.promoted.settle(candidate, incumbent, PROMOTE) == "promoted"
+    again = adapters.promoted.against(candidate.content_hash)
+    assert adapters.promoted.settle(candidate, again, PROMOTE) == "stays promoted", "the process was killed in between"
+    assert adapters.promoted.predecessor(candidate.fingerprint) == incumbent.fingerprint
+
+
 def test_a_decision_over_another_incumbent_than_the_promoted_one_moves_nothing(adapters: Adapters) -> None:
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)

@@ -31,6 +31,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "source.repository": ("raw_medical_o1",),
     "source.config": ("raw_medical_o1",),
     "source.revision": ("raw_medical_o1",),
+    "source.follow_hub": ("raw_medical_o1",),
+    "source.incoming": NOTHING,
     "source.fields": ("raw_medical_o1",),
     "source.max_reject_rate": ("raw_medical_o1",),
     "source.max_rows": ("raw_medical_o1",),
@@ -85,6 +87,7 @@ ONLY_WHERE = {
     "source.repository": {"source": {"kind": "hub"}},
     "source.config": {"source": {"kind": "hub"}},
     "source.revision": {"source": {"kind": "hub"}},
+    "source.follow_hub": {"source": {"kind": "hub"}},
     "base_model.repository": {"base_model": {"kind": "hub"}},
     "base_model.revision": {"base_model": {"kind": "hub"}},
     "base_model.tiny_hidden": {"base_model": {"kind": "tiny_random"}},
@@ -106,6 +109,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "prompts.jsonl": ("model_answers",),
     "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
     "data/reviews/wang.json": ("human_review",),
+    "data/incoming/rows/batch.jsonl": ("raw_medical_o1",),
+    "data/incoming/revision.json": NOTHING,  # the source is a file
 }
 
 NEW_FILES: dict[str, tuple[str, ...]] = {
@@ -115,6 +120,8 @@ NEW_FILES: dict[str, tuple[str, ...]] = {
     "exams/another.jsonl": ("perplexity_report",),
     "data/incoming/rows/another.jsonl": ("raw_medical_o1",),
     "data/reviews/li.json": ("human_review",),
+    "data/incoming/rows/another.csv": ("raw_medical_o1",),
+    "data/incoming/rows/.half-copied.csv": NOTHING,
     "beside.txt": NOTHING,
 }
 
