@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import huggingface_hub.constants
 import pytest
-from dagster._core.test_utils import create_run_for_test
+from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from medcot_pipeline.automation import triggers
 from medcot_pipeline.automation.job import PIPELINE_JOB
@@ -27,7 +27,7 @@ REPOSITORY, REVISION = "someone/medical-rows", "a" * 40
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as opened:
+    with instance_for_test() as opened:  # a schedule's context takes none that is in memory alone
         yield opened
 
 

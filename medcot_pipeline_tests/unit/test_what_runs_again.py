@@ -31,13 +31,11 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "source.repository": ("raw_medical_o1",),
     "source.config": ("raw_medical_o1",),
     "source.revision": ("raw_medical_o1",),
-    "source.follow_hub": ("raw_medical_o1",),
-    "source.incoming": NOTHING,
     "source.fields": ("raw_medical_o1",),
     "source.max_reject_rate": ("raw_medical_o1",),
     "source.max_rows": ("raw_medical_o1",),
     "source.incoming": NOTHING,
-    "source.follow_hub": NOTHING,  # the revision that it found counts, which is a file
+    "source.follow_hub": ("raw_medical_o1",),  # where a revision was noted, which is a file
     "normalize": ("normalized_corpus",),
     "dedup": ("deduplicated_corpus",),
     "splits": ("corpus_splits",),
