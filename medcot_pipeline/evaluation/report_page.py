@@ -45,7 +45,7 @@ def percent(share: float | None) -> str:
 
 def points(share: float | None) -> str:
     """A signed difference in percentage points."""
-    return "–" if share is None else f"{100 * share:+.0f}".replace("-", "−")
+    return "–" if share is None else f"{round(100 * share):+d}".replace("+0", "0").replace("-", "−")
 
 
 def p_value(p: float | None) -> str:

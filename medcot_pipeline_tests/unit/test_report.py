@@ -11,7 +11,7 @@ from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_sec
 from medcot_pipeline.evaluation.judge_gates import GATES, gates
 from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
 from medcot_pipeline.evaluation.report import build_report
-from medcot_pipeline.evaluation.report_page import TEMPLATES, code, number, render_report
+from medcot_pipeline.evaluation.report_page import TEMPLATES, code, number, points, render_report
 from medcot_pipeline.settings.models import ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
@@ -239,6 +239,12 @@ def test_a_judge_that_people_do_not_confirm_is_called_not_validated(
     assert ("AI judge, provisional" in text) is (validated is None)
 
 
+def test_a_judge_without_a_valid_verdict_is_not_called_no_judge() -> None:
+    text = Page(render_report(report(**VARIANTS["judged, all invalid"]))).text
+    assert "The AI judge gave no valid verdict on any prompt." in text
+    assert "Verdicts by source" not in text and "Is it length?" not in text
+
+
 def test_a_failed_gate_and_its_value_are_said_first() -> None:
     said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(GATES, (6, 10)))})["warnings"]
     assert said == [
@@ -358,6 +364,7 @@ def test_commands_and_figures_read_as_such() -> None:
     assert "<code>medcot review</code>" in render_report(report())
     assert code("`<b>` is text") == "<code>&lt;b&gt;</code> is text"
     shown = [number(value) for value in (3.1, 6.0, 0.52, 99.9, 12_345.6, -0.5, 0.0, 7, None)]
+    assert [points(share) for share in (0.39, -0.2, 0.001, -0.004, None)] == ["+39", "−20", "0", "0", "–"]
     assert shown == ["3.10", "6.00", "0.520", "99.9", "12,346", "−0.500", "0", "7", "–"]
 
 
