@@ -10,7 +10,7 @@ import pytest
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline_tests.conftest import Home
 
-WORSE = {"MEDCOT_TRAINING__LEARNING_RATE": "1e-6", "MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "1500"}
+WORSE = {"MEDCOT_TRAINING__LEARNING_RATE": "1e-6", "MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "4000"}
 BETTER = {"MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "40000"}
 
 
