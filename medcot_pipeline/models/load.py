@@ -38,6 +38,13 @@ def limit_gpu_memory(gigabytes: float | None) -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total))
 
 
+def fix_threads() -> None:
+    """Compute on this number of threads throughout: left alone, MKL may take fewer, and sums in another order."""
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads())
+
+
 def quiet() -> None:
     """Keep libraries from printing bars and hints between the progress lines."""
     import transformers

@@ -17,7 +17,7 @@ from medcot_pipeline.artifacts.manifest import package_versions
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.models.base import BaseModel
-from medcot_pipeline.models.load import device, limit_gpu_memory, load_tokenizer, quiet
+from medcot_pipeline.models.load import device, fix_threads, limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.training.batches import Row, length
@@ -88,6 +88,7 @@ def train(
     from transformers import set_seed
 
     quiet()
+    fix_threads()
     limit_gpu_memory(settings.max_gpu_memory_gb)
     set_seed(settings.seed)
     tokenizer = load_tokenizer(run.base.folder)
