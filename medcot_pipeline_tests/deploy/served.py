@@ -85,7 +85,7 @@ class Served:
         data = self.api("{ runsOrError { ... on Runs { results { runId status } } } }", "reader")
         return {run["runId"]: run["status"] for run in data["runsOrError"]["results"]}
 
-    def finish(self, run: str, seconds: float = 240) -> str:
+    def finish(self, run: str, seconds: float = 600) -> str:
         """Wait for a run's end and return its status."""
         deadline = time.monotonic() + seconds
         while (status := self.runs()[run]) not in ("SUCCESS", "FAILURE", "CANCELED"):

@@ -49,4 +49,4 @@ def test_a_reader_sees_the_graph_and_cannot_launch(page: Page) -> None:
 
 def test_a_reader_follows_a_run(page: Page, served: Served, whole_run: str) -> None:
     page.goto(f"/runs/{whole_run}")
-    expect(page.get_by_text("RUN_SUCCESS").first).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("RUN_SUCCESS").first).to_be_visible(timeout=600_000)
