@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.errors import raise_execution_interrupts
 from dagster._core.events import DagsterEvent
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
@@ -25,6 +26,7 @@ from medcot_pipeline.instance.doctor import holders, mend_runs
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.progress import duration
 
+LOOK_AGAIN_SECONDS = 0.5
 SAY_AGAIN_SECONDS = 60.0
 
 
@@ -74,17 +76,19 @@ class PoolSlots(InstanceConcurrencyContext):
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
         """Take a slot of a pool; False where none is free."""
+        tries = self._pending_claim_counts[step_key]
         if super().claim(concurrency_key, step_key, step_priority):
             return True
-        for line in mend_runs(self._context.instance):
-            self._context.log.info(line)
-        self._say(concurrency_key, step_key)
-        return False
+        if self._pending_claim_counts[step_key] > tries:  # Dagster did ask the storage, which it does ever more seldom
+            for line in mend_runs(self._context.instance):
+                self._context.log.info(line)
+            self._say(concurrency_key, step_key)
+        with raise_execution_interrupts():  # Ctrl-C, which nothing else looks for while a run waits
+            return False
 
     def interval_to_next_pending_claim_check(self) -> float:
-        """Seconds until the next try; Dagster's own formula is never above 0, so that waiting is a busy loop."""
-        now = time.time()
-        return max(0.0, min((ready - now for ready in self._pending_timeouts.values()), default=0.0))
+        """Seconds to sleep before the next look; Dagster's own formula is never above 0, which makes a busy loop."""
+        return LOOK_AGAIN_SECONDS
 
     def _say(self, pool: str, step_key: str) -> None:
         now = time.monotonic()

@@ -66,6 +66,26 @@ def test_a_log_of_json_names_run_asset_and_fingerprint_of_every_stage(home: Home
     assert len({line["run"] for line in lines}) == 1
 
 
+def test_status_shows_what_is_current_and_prune_deletes_what_nobody_needs(home: Home) -> None:
+    shown = home.run("medcot", "status").stdout
+    assert all(f"  {asset:20} {home.current(asset).name[:12]}  made " in shown for asset in CORPUS)
+    assert "\nGPU: free\n" in shown
+    assert "\nRuns:\n  none\n" in shown
+    kept = home.current("deduplicated_corpus")
+    sync(home, MEDCOT_DEDUP__JACCARD="0.7")
+    unneeded = home.current("deduplicated_corpus")
+    assert sync(home) == []
+    would = home.run("medcot", "prune").stdout
+    assert f"would delete artifacts/deduplicated_corpus/{unneeded.name} (" in would
+    assert unneeded.is_dir()
+    done = home.run("medcot", "prune", "--yes").stdout
+    assert done.startswith(would.splitlines()[0].replace("would delete", "deleted"))
+    assert not unneeded.exists()
+    assert home.current("deduplicated_corpus") == kept
+    assert sync(home) == []
+    assert home.run("medcot", "prune").stdout == "Nothing to delete.\n"
+
+
 def damaged_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretStr
 
 from medcot_pipeline import planning
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
+from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import make_plan
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
@@ -313,6 +314,28 @@ def test_a_file_written_again_with_the_same_bytes_runs_nothing_again(published: 
 def test_a_new_file_runs_the_stage_again_that_reads_its_folder(published: Workspace, name: str) -> None:
     (published.root / name).write_text("new")
     assert run_again(published, None) == list(NEW_FILES[name])
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+def test_damage_in_any_artifact_is_named_set_aside_and_made_again_and_never_an_input(
+    published: Workspace, damage: Callable[[Path], None]
+) -> None:
+    for stage in STAGES:
+        damage(published.store.root / "current" / stage.asset / "content")
+        for follower in [each.asset for each in STAGES if stage.asset in each.inputs]:
+            with pytest.raises(MedcotError, match=f"{follower} needs {stage.asset}, which is not materialised"):
+                published.inputs(follower)
+        assert run_again(published, "first") == [stage.asset]
+        (why,) = (published.store.root / "damaged" / stage.asset).glob("*/why.txt")
+        assert why.read_text().startswith("content ")
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
