@@ -147,21 +147,8 @@ def judgements(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wo
                 read_jsonl(upstream / "answers.jsonl", Answer),
             )
             judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
-            beside = upstream / "incumbent.jsonl"
             if settings.judge.base_url:
-                cache = workspace.store.root / "cache" / "judge.jsonl"
-                started = time.monotonic()
-                outcome = judge_answers(prompts, answers, settings.judge, cache, run.progress("judging"))
-                judge = outcome.record(settings.judge)
-                paid = {**outcome.paid, "seconds": round(time.monotonic() - started, 1)}
-                if beside.is_file():
-                    pair = in_place_of_base(answers, read_jsonl(beside, Answer))
-                    against = judge_answers(
-                        prompts, pair, settings.judge, cache, run.progress("judging the incumbent"), probing=False
-                    )
-                    write_json(run.path / "incumbent.json", against.record(settings.judge))
-                write_json(run.publication.aside("paid.json"), paid)
-                run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+                judge = _judge(run, prompts, answers)
             pack, key = build_pack(prompts, answers, settings.review.salt, settings.review.repeats)
             write_json(run.path / "judge.json", judge)
             write_json(run.path / "pack.json", pack)
@@ -285,6 +272,24 @@ def _draw(run: AssetRun, report: dict[str, Any]) -> None:
     }
     if verdicts:
         charts.stacked_bars(run.picture("verdicts_chart"), "Which arm is preferred", verdicts, x_label="verdicts")
+
+
+def _judge(run: AssetRun, prompts: list[Prompt], answers: list[Answer]) -> dict[str, Any]:
+    """The judge's record over base and tuned; that over incumbent and tuned goes into a file of its own."""
+    settings, cache = run.workspace.settings.judge, run.workspace.store.root / "cache" / "judge.jsonl"
+    started = time.monotonic()
+    outcome = judge_answers(prompts, answers, settings, cache, run.progress("judging"))
+    paid: dict[str, float] = {**outcome.paid}
+    beside = run.input("model_answers") / "incumbent.jsonl"
+    if beside.is_file():
+        pair, progress = in_place_of_base(answers, read_jsonl(beside, Answer)), run.progress("judging the incumbent")
+        against = judge_answers(prompts, pair, settings, cache, progress, probing=False)
+        write_json(run.path / "incumbent.json", against.record(settings))
+        paid = {name: count + against.paid[name] for name, count in paid.items()}
+    paid["seconds"] = round(time.monotonic() - started, 1)
+    write_json(run.publication.aside("paid.json"), paid)
+    run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+    return outcome.record(settings)
 
 
 def _model_arguments(run: AssetRun, incumbent: Manifest | None = None) -> dict[str, Any]:

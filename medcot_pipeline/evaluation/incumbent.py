@@ -39,11 +39,18 @@ def incumbent_section(
         judge: the judge's record over that pair.
         settings: resamples and seed of the intervals.
     """
-    rates = preference = None
+    rates = preference = cost = None
     if pair is not None:
         rates = pass_rates(prompts, pair, instruction_rates(prompts, pair), settings)
     if judge is not None:
         verdicts = [Verdict(**each) for each in judge["verdicts"]]
         preference = net_preference(verdicts, settings.bootstrap_resamples, settings.seed)
+        cost = {name: judge[name] for name in ("calls", "errors", "tokens")}
     measured = {name: perplexity[name] for name in ("incumbent", "tuned", "ratio")}
-    return {"adapter": perplexity["adapter"], "perplexity": measured, "rates": rates, "preference": preference}
+    return {
+        "adapter": perplexity["adapter"],
+        "perplexity": measured,
+        "rates": rates,
+        "preference": preference,
+        "judge": cost,
+    }

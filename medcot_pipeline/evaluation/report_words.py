@@ -96,6 +96,12 @@ def not_measured(
         gaps.append("Rules against the incumbent: answers came from an endpoint, which serves base and tuned alone.")
     if incumbent and incumbent["preference"] is None:
         gaps.append("Preference against the incumbent: no AI judge compared its answers.")
+    elif incumbent and incumbent["preference"]["invalid"]:
+        invalid = incumbent["preference"]["invalid"]
+        gaps.append(
+            f"Preference against the incumbent on {invalid:,} prompts: no valid verdict came back. "
+            "`medcot sync --force judgements` asks what was not answered again."
+        )
     if not perplexity["general"]:
         gaps.append("Forgetting: perplexity on general text was not measured.")
     if not perplexity["overfitting"]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.json_files import read_json
+from medcot_pipeline_tests.chat_endpoint import endpoint
 from medcot_pipeline_tests.conftest import Home
 
 WORSE = {"MEDCOT_TRAINING__LEARNING_RATE": "1e-6", "MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "4000"}
@@ -20,6 +21,15 @@ def trained(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("promotion"))
     shutil.copytree(chain.data, home.data, symlinks=True)
     return home
+
+
+def even(messages: list[dict[str, str]]) -> str:
+    """A judge to whom all answers are alike."""
+    return '{"winner": "tie", "reason": "一样"}'
+
+
+def judged(url: str) -> dict[str, str]:
+    return {"MEDCOT_JUDGE__BASE_URL": url, "MEDCOT_JUDGE__MODEL": "judge-1"}
 
 
 def promoted(home: Home) -> str:
@@ -62,7 +72,10 @@ def test_a_worse_adapter_stays_candidate_and_says_why(trained: Home) -> None:
     assert (decision["event"], decision["incumbent"]) == ("stays candidate", before)
     now = report(trained)
     assert now["perplexity"]["base"] == figures["base"], "the base's figures do not depend on who stands beside it"
-    assert now["incumbent"]["perplexity"]["incumbent"] == figures["tuned"], "the incumbent is measured as it was before"
+    beside_now = now["incumbent"]["perplexity"]["incumbent"]["value"]
+    assert beside_now == pytest.approx(figures["tuned"]["value"], rel=1e-5), (
+        "the incumbent is measured as it was before"
+    )
     beside = (trained.current("model_answers") / "incumbent.jsonl").read_text(encoding="utf-8")
     tuned_before = [line.replace('"tuned"', '"incumbent"') for line in answers if '"arm": "tuned"' in line]
     assert beside.splitlines() == tuned_before, "and answers as it did"
@@ -71,13 +84,15 @@ def test_a_worse_adapter_stays_candidate_and_says_why(trained: Home) -> None:
 
 def test_a_better_adapter_takes_over_and_leaves_everything_fresh(trained: Home) -> None:
     before = promoted(trained)
-    succeed(trained.run("medcot", "sync", **BETTER))
+    with endpoint(even) as (url, _):
+        succeed(trained.run("medcot", "sync", **BETTER, **judged(url)))
+        again = trained.run("medcot", "sync", **BETTER, **judged(url))
+        assert "Everything is fresh." in succeed(again)
     decision = decided(trained)
     assert (decision["event"], decision["incumbent"]) == ("promoted", before)
+    assert [each["value"] for each in decision["requirements"] if each["figure"] == "net preference"] == [0.0, 0.0]
     assert promoted(trained) == trained.current("qlora_adapter").name != before
     assert "Against the incumbent" in (trained.current("eval_report") / "report.html").read_text(encoding="utf-8")
-    assert is_fresh(trained, **BETTER)
-    assert "Everything is fresh." in succeed(trained.run("medcot", "sync", **BETTER))
 
 
 def test_a_rollback_promotes_the_adapter_before_and_holds(trained: Home, chain: Home) -> None:
@@ -85,7 +100,8 @@ def test_a_rollback_promotes_the_adapter_before_and_holds(trained: Home, chain: 
     said = succeed(trained.run("medcot", "rollback"))
     assert said.startswith(f"Promoted is {before[:12]} again, and {after[:12]} no more: ")
     assert Path(trained.data / "promoted" / "qlora_adapter" / "adapter_model.safetensors").is_file()
-    assert is_fresh(trained, **BETTER)
+    settings = read_json(trained.current("judgements") / "manifest.json")["settings"]
+    assert is_fresh(trained, **BETTER, **judged(settings["judge.base_url"]))
     again = trained.run("medcot", "rollback")
     assert again.returncode == 1
     assert again.stderr == (
