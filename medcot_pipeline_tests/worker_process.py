@@ -16,7 +16,9 @@ from dagster_pipes import encode_param
 from medcot_pipeline_tests.conftest import ROOT, Home
 
 
-def start_worker(home: Home, folder: Path, task: str, arguments: dict[str, Any]) -> "subprocess.Popen[str]":
+def start_worker(
+    home: Home, folder: Path, task: str, arguments: dict[str, Any], **environment: str
+) -> "subprocess.Popen[str]":
     """Start a task that writes into `folder`, with the lock of the home's data folder."""
     folder.mkdir(exist_ok=True)
     arguments = {"out": str(folder), "hashes": str(folder / "hashes.json"), **arguments}
@@ -30,7 +32,9 @@ def start_worker(home: Home, folder: Path, task: str, arguments: dict[str, Any])
         "DAGSTER_PIPES_MESSAGES": encode_param({"path": str(messages(folder))}),
     }
     command = [sys.executable, "-m", "medcot_pipeline.worker"]
-    return subprocess.Popen(command, cwd=ROOT, env=home.environment(**pipes), stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=home.environment(**pipes, **environment), stderr=subprocess.PIPE, text=True
+    )
 
 
 def messages(folder: Path) -> Path:

@@ -39,7 +39,8 @@ def start_training(home: Home, out: Path, work: Path) -> "subprocess.Popen[str]"
         "wandb": str(out / "wandb"),
         "fingerprint": FINGERPRINT,
     }
-    return start_worker(home, out, "train", arguments)
+    # One thread: on a crowded machine the first step of a process sometimes came out other by a rounding with two.
+    return start_worker(home, out, "train", arguments, OMP_NUM_THREADS="1")
 
 
 def wait_until(worker: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
