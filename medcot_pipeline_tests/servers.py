@@ -17,7 +17,7 @@ from typing import Any
 
 from medcot_pipeline_tests.conftest import ROOT, Home
 
-PATIENCE = 240.0
+PATIENCE = 900.0
 MODULE = "medcot_pipeline.definitions"
 
 LAUNCH = """

@@ -27,7 +27,7 @@ from medcot_pipeline_tests.conftest import ROOT, Home
 from medcot_pipeline_tests.faults.watcher import PUBLISHED, processes, workers
 
 CORPUS = ("raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits", "sft_dataset")
-PATIENCE = 240.0
+PATIENCE = 900.0
 
 
 def staged(data: Path, asset: str) -> bool:
