@@ -311,9 +311,11 @@ def decision_follows(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def adapter_takes_over(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The adapter meets every requirement."""
+    """The adapter meets every requirement, and takes over or has taken over."""
     decision = read_json(folder / "decision.json")
-    return decision["promote"], "; ".join((f"It {decision['event']}", *decision["reasons"])) + "."
+    return decision["promote"] and decision["event"] != "stays candidate", "; ".join(
+        (f"It {decision['event']}", *decision["reasons"])
+    ) + "."
 
 
 CHECKS: Mapping[str, tuple[Check, ...]] = {
@@ -374,6 +376,6 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     ),
     "promotion": (
         Check("decision_follows", "Is nothing promoted that misses a requirement?", decision_follows),
-        Check("adapter_takes_over", "Does the adapter meet every requirement?", adapter_takes_over, blocking=False),
+        Check("adapter_takes_over", "Does the adapter take over?", adapter_takes_over, blocking=False),
     ),
 }

@@ -65,6 +65,16 @@ class Promoted:
         taken_over = [line for line in self.record() if (line["event"], line["adapter"]) == ("promoted", fingerprint)]
         return taken_over[-1]["predecessor"] if taken_over else None
 
+    def was_rolled_back(self, fingerprint: str) -> bool:
+        """Whether a person went back from this adapter, and it was not promoted again since."""
+        moves = [
+            line["event"]
+            for line in self.record()
+            if (line["event"], line["adapter"]) == ("promoted", fingerprint)
+            or (line["event"], line["predecessor"]) == ("rolled back", fingerprint)
+        ]
+        return moves[-1:] == ["rolled back"]
+
     def record(self) -> list[dict[str, Any]]:
         """Every decision and rollback, the oldest first; a line that a power cut left torn is passed over."""
         path, lines = self._folder / "decisions.jsonl", []
@@ -74,16 +84,19 @@ class Promoted:
                     lines.append(json.loads(line))
         return lines
 
-    def settle(self, candidate: Manifest, incumbent: Manifest | None, decision: Mapping[str, Any]) -> Event:
+    def settle(
+        self, candidate: Manifest, incumbent: Manifest | None, decision: Mapping[str, Any], *, again: bool = False
+    ) -> Event:
         """Carry a decision out and record it.
 
         An adapter that is promoted already stays so whatever is decided: what takes it back is a better one, or a
-        person.
+        person. One that a person went back from stays candidate, unless a person promotes it `again`.
 
         Args:
             candidate: the adapter that was decided on.
             incumbent: the one that it was compared with.
             decision: `promote`, and the figures, which are recorded as they are.
+            again: promote it although it was rolled back.
 
         Raises:
             MedcotError: another adapter was promoted since the comparison.
@@ -91,7 +104,8 @@ class Promoted:
         with self._locked():
             promoted = self._manifest(self.fingerprint)
             mine = promoted is not None and promoted.content_hash == candidate.content_hash
-            event: Event = "stays promoted" if mine else "promoted" if decision["promote"] else "stays candidate"
+            passes = decision["promote"] and (again or not self.was_rolled_back(candidate.fingerprint))
+            event: Event = "stays promoted" if mine else "promoted" if passes else "stays candidate"
             before = incumbent.fingerprint if incumbent else None
             if not mine and self.fingerprint != before and promoted:
                 raise MedcotError(

@@ -4,15 +4,19 @@ Belongs here: the asset of the decision, and finding the incumbent whole.
 Does not: the requirements (evaluation/promotion.py), links and records (artifacts/promoted.py).
 """
 
+import dataclasses
+
 import dagster as dg
 
 from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
 from medcot_pipeline.artifacts.promoted import ADAPTER
-from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.assets.publication import FORCE_TAG, AssetRun, asset_options, publish
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.promotion import decide
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import INCUMBENT, Workspace
+
+ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
 
 
 @dg.asset(**asset_options("promotion"))
@@ -23,13 +27,15 @@ def promotion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wor
             candidate, incumbent = Manifest.read(run.input(ADAPTER)), find_incumbent(run)
             report = read_json(run.input("eval_report") / "report.json")
             decision = decide(report, incumbent is not None, workspace.settings.promotion)
-            event = Promoted(workspace.store.root).settle(candidate, incumbent, decision.record())
+            forced = context.run.tags.get(FORCE_TAG) == "promotion"
+            event = Promoted(workspace.store.root).settle(candidate, incumbent, decision.record(), again=forced)
+            if decision.promote and event == "stays candidate":
+                decision = dataclasses.replace(decision, reasons=(*decision.reasons, ROLLED_BACK))
             compared = incumbent.fingerprint if incumbent else None
             outcome = {"event": event, "adapter": candidate.fingerprint, "incumbent": compared, **decision.record()}
             write_json(run.path / "decision.json", outcome)
-            run.say(f"{candidate.fingerprint[:12]} {event}")
-            for reason in decision.reasons:
-                run.say(reason)
+            for line in (f"{candidate.fingerprint[:12]} {event}", *decision.reasons):
+                run.say(line)
             run.describe(
                 decision=event,
                 adapter=candidate.fingerprint,

@@ -8,9 +8,9 @@ its link.
 
 A decision takes effect once, when it is made. It is made anew where its inputs change (the report, the adapter, a
 margin, the incumbent) or by `medcot sync --force promotion`. A decision that is found again (a setting set back,
-everything materialised by hand) moves nothing: a rollback holds until there is something new, or a person decides
-again. An adapter that is promoted is never taken back by a decision: what it lacks is said, and `medcot rollback` is at
-hand.
+everything materialised by hand) moves nothing. An adapter that a person went back from stays candidate whatever is
+decided, new verdicts included, until a person forces the decision. An adapter that is promoted is never taken back by a
+decision: what it lacks is said, and `medcot rollback` is at hand.
 
 Belongs here: the requirements, and what they add up to.
 Does not: measuring (the report has the figures), links and records (artifacts/promoted.py).

@@ -113,11 +113,12 @@ class Adapters:
         make(changed, *ALL[ALL.index("qlora_adapter") + 1 : ALL.index("promotion")], text=f"figures at {rate}")
         return changed
 
-    def decide(self, trained: Workspace, decision: dict[str, Any]) -> str:
+    def decide(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> str:
         """Carry out a decision on the current adapter and publish it; what became of it."""
         candidate = trained.store.current("qlora_adapter")
         assert candidate
-        event = self.promoted.settle(candidate, self.promoted.against(candidate.content_hash), decision)
+        incumbent = self.promoted.against(candidate.content_hash)
+        event = self.promoted.settle(candidate, incumbent, decision, again=again)
         make(trained, "promotion", text=json.dumps(decision))
         return event
 
@@ -200,13 +201,16 @@ def test_a_rollback_goes_back_to_the_predecessor_and_holds(adapters: Adapters) -
     assert [line["event"] for line in adapters.promoted.record()] == ["promoted", "promoted", "rolled back"]
 
 
-def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_decision_made_anew(adapters: Adapters) -> None:
+def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_person_alone(adapters: Adapters) -> None:
     adapters.decide(adapters.train(0.1), PROMOTE)
     second = adapters.train(0.2)
     adapters.decide(second, PROMOTE)
     _, before = adapters.promoted.roll_back(second.store)
-    assert adapters.decide(second, PROMOTE) == "promoted"
+    assert adapters.decide(second, PROMOTE) == "stays candidate", "new verdicts do not undo a rollback"
+    assert adapters.promoted.fingerprint == before
+    assert adapters.decide(second, PROMOTE, again=True) == "promoted"
     assert adapters.promoted.predecessor(adapters.adapter(second).fingerprint) == before
+    assert not adapters.promoted.was_rolled_back(adapters.adapter(second).fingerprint)
 
 
 def test_without_a_predecessor_a_rollback_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
@@ -243,8 +247,8 @@ def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: A
 def test_a_decision_that_was_carried_out_and_not_published_is_carried_out_once(adapters: Adapters) -> None:
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)
-    second = adapters.train(0.2)
-    candidate, incumbent = adapters.adapter(second), adapters.adapter(first)
+    incumbent = adapters.adapter(first)
+    candidate = adapters.adapter(adapters.train(0.2))
     assert adapters.promoted.settle(candidate, incumbent, PROMOTE) == "promoted"
     again = adapters.promoted.against(candidate.content_hash)
     assert adapters.promoted.settle(candidate, again, PROMOTE) == "stays promoted", "the process was killed in between"
