@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(not postgres.INSTALLED, reason=postgres.MISSING)
 STORAGES = ("sqlite", "postgres")
 REPOSITORY, PINNED, NEWER = "someone/medical-rows", "a" * 40, "b" * 40
 SAMPLE = ROOT / "data" / "sample" / "medical_o1_sample.json"
-PATIENCE = 240.0
+PATIENCE = 600.0
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 
 
