@@ -221,7 +221,7 @@ def test_the_schedule_runs_what_is_missing_and_at_its_next_tick_nothing(served: 
     start_both(served, "schedule", RETRAINING)
     for each in served:
         run = each.await_run(RETRAINING, SUCCESS)
-        assert run.asset_selection == {dg.AssetKey("eval_report")}
+        assert run.asset_selection == {dg.AssetKey("eval_report"), dg.AssetKey("promotion")}
         each.await_skip(RETRAINING, "Everything is fresh: nothing to run.")
         assert len(each.runs(RETRAINING)) == 1
         each.stop(RETRAINING)
