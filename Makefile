@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SHELL := bash
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint types unit integration browser faults constraints clean
+.PHONY: help demo test lint types unit integration browser faults long constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ integration: $(INSTALLED)  ## the chain in the profile tiny
 
 browser: $(INSTALLED)  ## the pages in headless Chromium
 	@$(BIN)/pytest medcot_pipeline_tests/browser
+
+long: $(INSTALLED)  ## tests of several trainings one after another
+	@$(BIN)/pytest medcot_pipeline_tests -m long
 
 faults: $(INSTALLED)  ## the full schedule of kills, log in build/faults.log; FAULTS_SEED=... repeats one
 	@mkdir -p build

@@ -11,6 +11,8 @@ from medcot_pipeline.json_files import read_json
 from medcot_pipeline_tests.chat_endpoint import endpoint
 from medcot_pipeline_tests.conftest import Home
 
+pytestmark = pytest.mark.long
+
 WORSE = {"MEDCOT_TRAINING__LEARNING_RATE": "1e-6", "MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "4000"}
 BETTER = {"MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "40000"}
 
