@@ -71,8 +71,8 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, revi
     connection.request("POST", "/", json.dumps(review), {"Origin": f"http://{found[1]}", "X-Review-Token": token})
     saved = json.loads(connection.getresponse().read())
     server.send_signal(signal.SIGINT)
-    rest, _ = server.communicate(timeout=20)
-    assert (server.returncode, str(reviews) in rest) == (0, True)
+    rest = server.stdout.read()  # not communicate(), which forgets what readline() read ahead
+    assert (server.wait(timeout=20), str(reviews) in rest) == (0, True)
     assert json.loads((reviews / saved["file"]).read_text(encoding="utf-8")) == review
 
 
