@@ -1,7 +1,8 @@
 """What a sync without work and the first page cost once the storage has grown: `python -m benchmarks.orchestration`.
 
-Belongs here: the corpus of the profile `tiny`, then as many further materialisations in the storage as `--events` says;
-a sync that finds everything fresh, the page's HTML, and the question that the asset graph asks, before and after.
+Belongs here: the whole chain in the profile `tiny`, then as many further materialisations in the storage as `--events`
+says; a sync that finds everything fresh, and the web page in headless Chromium until the asset graph and the table of
+assets stand there, before and after.
 Does not: whether what is shown is right (the tests).
 """
 
@@ -12,56 +13,56 @@ import resource
 import statistics
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
+from playwright.sync_api import Page
 
 from medcot_pipeline.progress import Progress
-from medcot_pipeline.settings import project_root
 from medcot_pipeline.stages import STAGES
+from medcot_pipeline_tests.browser.chromium import chromium
 from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.servers import graphql, webserver
+from medcot_pipeline_tests.servers import webserver
 
-CORPUS = [stage.asset for stage in STAGES if stage.group == "corpus"]
-SYNC = ("medcot", "sync", "--only", ",".join(CORPUS))
-GRAPH = """
-{ assetNodes { assetKey { path } staleStatus staleCauses { reason } groupName
-    assetMaterializations(limit: 1) { timestamp runId metadataEntries { label } } } }
-"""
+GROUPS = sorted({stage.group for stage in STAGES})
+ASSETS = [stage.asset for stage in STAGES]
 
 
 def sync(home: Home) -> tuple[float, float]:
     """Seconds of wall and of processor of a sync that finds everything fresh."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
-    done = home.run(*SYNC)
+    done = home.run("medcot", "sync")
     seconds = time.monotonic() - started
     assert done.stdout.startswith("Everything is fresh."), done.stdout + done.stderr
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     return seconds, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
 
 
-def seconds_of(ask: Callable[[], Any]) -> float:
-    """Seconds that an answer takes."""
+def seconds_until_shown(page: Page, url: str, texts: Sequence[str]) -> float:
+    """Seconds from asking for a page until all texts are visible on it."""
     started = time.monotonic()
-    ask()
+    page.goto(url)
+    for text in texts:
+        page.get_by_text(text, exact=True).first.wait_for()
     return time.monotonic() - started
 
 
 def measure(home: Home, repeats: int) -> dict[str, list[float]]:
-    """Every measurement, `repeats` times."""
+    """Every measurement, `repeats` times; every page is opened by a browser that has nothing of it yet."""
     syncs = [sync(home) for _ in range(repeats)]
+    graph, table = [], []
     with webserver(home) as address:
-        html = [seconds_of(lambda: urllib.request.urlopen(address).read()) for _ in range(repeats)]
-        graph = [seconds_of(lambda: graphql(address, GRAPH)) for _ in range(repeats)]
+        for _ in range(repeats):
+            for seconds, path, texts in ((graph, "asset-groups", GROUPS), (table, "assets", ASSETS)):
+                with chromium() as browser:
+                    seconds.append(seconds_until_shown(browser.new_page(), f"{address}/{path}", texts))
     return {
         "sync without work": [wall for wall, _ in syncs],
         "of which processor": [processor for _, processor in syncs],
-        "page, HTML": html,
         "page, asset graph": graph,
+        "page, table of assets": table,
     }
 
 
@@ -70,7 +71,7 @@ def add_materialisations(home: Home, count: int) -> None:
     progress = Progress("writing materialisations", print)
     with dg.DagsterInstance.from_config(str(home.folder / "dagster")) as instance:
         latest = []
-        for asset in CORPUS:
+        for asset in ASSETS:
             event = instance.get_latest_materialization_event(dg.AssetKey(asset))
             assert event is not None and event.asset_materialization is not None
             latest.append(event.asset_materialization)
@@ -89,11 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1000, help="materialisations that are added")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=project_root() / "build" / "orchestration.json")
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/orchestration.json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
-        made = home.run(*SYNC)
+        made = home.run("medcot", "sync")
         assert made.returncode == 0, made.stderr
         before = measure(home, arguments.repeats)
         add_materialisations(home, arguments.events)
@@ -103,11 +104,7 @@ def main() -> None:
     print("| what | before, median s (fastest to slowest) | after |")
     print("|---|---|---|")
     for name in before:
-        cells = (
-            f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
-            for each in (before[name], after[name])
-        )
-        print(f"| {name} | {' | '.join(cells)} |")
+        print(f"| {name} | {cell(before[name])} | {cell(after[name])} |")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     found = {"events": arguments.events, "load": load, "before": before, "after": after}
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

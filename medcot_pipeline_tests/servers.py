@@ -60,7 +60,7 @@ def webserver(home: Home, module: str = MODULE, **overrides: str) -> Iterator[st
     server = start_server(home, *command, **overrides)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_served(f"{address}/server_info", server)
+        wait_until_served(f"{address}/server_info", server)
         yield address
     finally:
         stop_server(server)
@@ -94,7 +94,8 @@ def launch(address: str, assets: Sequence[str]) -> str:
     return str(launched["run"]["runId"])
 
 
-def _wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
+def wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
+    """Wait until the address answers; its server must not end before."""
     deadline = time.monotonic() + PATIENCE
     while True:
         assert server.poll() is None and time.monotonic() < deadline, "the web server did not come up"

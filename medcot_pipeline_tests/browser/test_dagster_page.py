@@ -2,23 +2,19 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
+from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
 from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.servers import wait_until_served
 from medcot_pipeline_tests.sockets import free_ports, listening
 
-CHROMIUM = shutil.which("chromium")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the Dagster page is not tried")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -47,25 +43,12 @@ def dagster_page(dagster_dev: tuple[str, int]) -> str:
     return dagster_dev[0]
 
 
-def wait_until_served(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        assert server.poll() is None and time.monotonic() < deadline, "dagster dev did not come up"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.5)
-
-
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as browser:
         opened = browser.new_page(viewport={"width": 1500, "height": 1000})
         opened.set_default_timeout(60_000)
         yield opened
-        browser.close()
 
 
 def test_an_asset_materialised_by_its_button_shows_its_table_and_its_picture(dagster_page: str, page: Page) -> None:

@@ -1,24 +1,20 @@
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from medcot_pipeline.evaluation.report_page import render_report
-from medcot_pipeline_tests.browser.test_review_page import FLAGS
+from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
 from medcot_pipeline_tests.unit.test_report import ATTACK, JUDGED, REVIEWED, report
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable on PATH: the report is not tried")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

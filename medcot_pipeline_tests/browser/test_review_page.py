@@ -1,21 +1,18 @@
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
 from medcot_pipeline.evaluation.review import build_pack, build_second_look, render_page
 from medcot_pipeline.evaluation.review_join import HumanReview, join_review, load_review
 from medcot_pipeline.evaluation.review_server import ReviewServer
+from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium executable on PATH: the review page is not tried")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-FLAGS += ["--disable-sync", "--no-first-run"]
+pytestmark = needs_chromium
 MARKUP = "<script>document.title='hit'</script><img src=x onerror=\"document.title='hit'\"><think>"
 PROMPTS = [
     Prompt("a", "zh", "用药", "成人发热，体温 38.7℃，如何使用对乙酰氨基酚？请分三点回答。"),
@@ -42,10 +39,8 @@ SECOND = build_second_look(PACK, KEY, {"a", "c"}, "王 医生")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

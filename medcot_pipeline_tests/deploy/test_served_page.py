@@ -1,18 +1,15 @@
 """The page as a team sees it: headless Chromium, TLS and a password, through nginx."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from medcot_pipeline.stages import STAGES
-from medcot_pipeline_tests.browser.test_dagster_page import QUIET
+from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
 from medcot_pipeline_tests.deploy.served import NAME, PASSWORDS, Served
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the served page is not tried")
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -24,9 +21,7 @@ def page(served: Served) -> Iterator[Page]:
         if message.type == "error":
             errors.append(message.text)
 
-    with sync_playwright() as playwright:
-        resolve = f"--host-resolver-rules=MAP {NAME} 127.0.0.1"
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, resolve])
+    with chromium(f"--host-resolver-rules=MAP {NAME} 127.0.0.1") as browser:
         opened = browser.new_page(
             viewport={"width": 1500, "height": 1000},
             ignore_https_errors=True,
@@ -36,7 +31,6 @@ def page(served: Served) -> Iterator[Page]:
         opened.set_default_timeout(60_000)
         opened.on("console", note)
         yield opened
-        browser.close()
     assert errors == []
 
 

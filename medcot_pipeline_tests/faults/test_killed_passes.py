@@ -47,6 +47,13 @@ FEW_TOKENS = {
 }
 
 
+def assert_as_undisturbed(schedule: Schedule, undisturbed: Home, kills: int) -> None:
+    """So many kills were made, and the end is that of a home in which nothing was killed."""
+    assert schedule.kills >= kills, schedule.tally
+    assert identities(schedule.home, schedule.assets) == identities(undisturbed, schedule.assets)
+    schedule.assert_nothing_left()
+
+
 def test_a_pass_killed_before_during_and_after_publication_ends_as_if_it_had_not_been(
     chain: Home, fresh_home: Home
 ) -> None:
@@ -56,23 +63,28 @@ def test_a_pass_killed_before_during_and_after_publication_ends_as_if_it_had_not
         for asset, point in [(assets[0], point) for point in POINTS] + [(assets[1], "written"), (assets[2], "renamed")]:
             schedule.kill_command([*SYNC, ",".join(assets)], f"command, {asset} {point}", at(point, fresh_home, asset))
         schedule.mend_and_finish()
-    assert schedule.kills == 6
-    assert identities(fresh_home, assets) == identities(chain, assets)
-    schedule.assert_nothing_left()
+    assert_as_undisturbed(schedule, chain, kills=6)
 
 
 @pytest.mark.faults
-def test_commands_killed_at_every_point_of_every_corpus_stage(chain: Home, fresh_home: Home) -> None:
+@pytest.mark.parametrize(
+    "name, command, points, kills",
+    [
+        ("command", [*SYNC, ",".join(CORPUS)], tuple(POINTS), 18),
+        ("dagster asset materialize", ["bash", "-c", PLAIN + ",".join(CORPUS)], ("staged", "written"), 9),
+    ],
+    ids=["medcot sync", "plain dagster"],
+)
+def test_commands_killed_at_points_of_every_corpus_stage(
+    chain: Home, fresh_home: Home, name: str, command: list[str], points: tuple[str, ...], kills: int
+) -> None:
     schedule = Schedule(fresh_home, CORPUS)
     with watched(fresh_home):
         for asset in CORPUS:
-            for point in POINTS:
-                name = f"command, {asset} {point}"
-                schedule.kill_command([*SYNC, ",".join(CORPUS)], name, at(point, fresh_home, asset))
+            for point in points:
+                schedule.kill_command(command, f"{name}, {asset} {point}", at(point, fresh_home, asset))
         schedule.mend_and_finish()
-    assert schedule.kills >= 18, schedule.tally
-    assert identities(fresh_home, CORPUS) == identities(chain, CORPUS)
-    schedule.assert_nothing_left()
+    assert_as_undisturbed(schedule, chain, kills)
 
 
 @pytest.mark.faults
@@ -83,25 +95,7 @@ def test_commands_killed_at_random(chain: Home, fresh_home: Home) -> None:
             command = [*SYNC, ",".join(CORPUS), "--force", "normalized_corpus"]
             schedule.kill_command(command, f"command, after {seconds:.1f} s", after(seconds))
         schedule.mend_and_finish()
-    assert schedule.kills >= 8, schedule.tally
-    assert identities(fresh_home, CORPUS) == identities(chain, CORPUS)
-    schedule.assert_nothing_left()
-
-
-@pytest.mark.faults
-def test_plain_dagster_commands_killed_at_every_point(chain: Home, fresh_home: Home) -> None:
-    schedule = Schedule(fresh_home, CORPUS)
-    with watched(fresh_home):
-        for asset in CORPUS:
-            for point in ("staged", "written"):
-                command = ["bash", "-c", PLAIN + ",".join(CORPUS)]
-                schedule.kill_command(
-                    command, f"dagster asset materialize, {asset} {point}", at(point, fresh_home, asset)
-                )
-        schedule.mend_and_finish()
-    assert schedule.kills >= 9, schedule.tally
-    assert identities(fresh_home, CORPUS) == identities(chain, CORPUS)
-    schedule.assert_nothing_left()
+    assert_as_undisturbed(schedule, chain, kills=8)
 
 
 @pytest.fixture
@@ -128,8 +122,7 @@ def test_runs_of_the_web_page_whose_process_is_killed(chain: Home, served: tuple
             schedule.mend_and_finish()
     finally:
         stop_server(daemon)
-    assert schedule.kills >= 8, schedule.tally
-    assert identities(home, CORPUS) == identities(chain, CORPUS)
+    assert_as_undisturbed(schedule, chain, kills=8)
 
 
 @pytest.mark.faults
@@ -157,8 +150,7 @@ def test_a_daemon_and_all_its_processes_killed(chain: Home, served: tuple[Home, 
             wait_for_status(home, run, "FAILURE", "SUCCESS", "CANCELED")
         finally:
             stop_server(daemon)
-    assert schedule.kills == 6, schedule.tally
-    assert identities(home, CORPUS) == identities(chain, CORPUS)
+    assert_as_undisturbed(schedule, chain, kills=6)
 
 
 @pytest.fixture
@@ -188,6 +180,4 @@ def test_the_trainer_and_its_parent_killed(chain: Home, training_home: Home, tmp
             process.wait(timeout=120)
             schedule.assert_no_orphan()
         schedule.mend_and_finish()
-    assert schedule.kills >= 8, schedule.tally
-    assert identities(training_home, TRAINING) == identities(undisturbed, TRAINING)
-    schedule.assert_nothing_left()
+    assert_as_undisturbed(schedule, undisturbed, kills=8)
