@@ -49,11 +49,13 @@ def init() -> None:
 @cli.command()
 def env() -> None:
     """Print the exports under which the plain Dagster commands work: eval "$(medcot env)"."""
-    from medcot_pipeline.instance.home import MODULE, initialise
+    from medcot_pipeline.instance.home import MODULE, dagster_home, open_instance
 
     workspace = open_workspace()
+    with open_instance():
+        home = dagster_home()
     exports = {
-        "DAGSTER_HOME": str(initialise()),
+        "DAGSTER_HOME": str(home),
         "DAGSTER_MODULE_NAME": MODULE,
         "MEDCOT_PROFILE": workspace.profile,
         "MEDCOT_DATA_DIR": str(workspace.store.root),

@@ -29,40 +29,31 @@ def dagster_home() -> Path:
     return (project_root() / os.environ.get("DAGSTER_HOME", ".dagster")).resolve()
 
 
-def initialise() -> Path:
-    """Make the home, its `dagster.yaml`, its storage and the pool, each once; safe when two start together.
-
-    Afterwards `DAGSTER_HOME` is set for this process.
-
-    Raises:
-        MedcotError: the folder cannot be written, or its storage cannot be used.
-    """
-    home = dagster_home()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with (home / ".init.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _write_once(home / "dagster.yaml")
-            os.environ["DAGSTER_HOME"] = str(home)
-            with _instance(home) as instance:
-                storage = instance.event_log_storage
-                if not any(limit.name == GPU_POOL for limit in storage.get_pool_limits()):
-                    storage.set_concurrency_slots(GPU_POOL, 1)
-    except OSError as error:
-        raise MedcotError(
-            f"{home}: cannot be written ({error.strerror}).", "Set DAGSTER_HOME to a folder that can."
-        ) from error
-    return home
-
-
 @contextlib.contextmanager
 def open_instance() -> Iterator["dg.DagsterInstance"]:
-    """The instance of the home, made where there is none.
+    """The instance of the home; the home, its `dagster.yaml`, its storage and the pool are made where they are missing.
+
+    Safe when two start together. Afterwards `DAGSTER_HOME` is set for this process.
 
     Raises:
         MedcotError: the home cannot be written, or its storage cannot be used, now or later.
     """
-    with _instance(initialise()) as instance:
+    home = dagster_home()
+    with contextlib.ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with (home / ".init.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _write_once(home / "dagster.yaml")
+                os.environ["DAGSTER_HOME"] = str(home)
+                instance = stack.enter_context(_instance(home))
+                storage = instance.event_log_storage
+                if not any(limit.name == GPU_POOL for limit in storage.get_pool_limits()):
+                    storage.set_concurrency_slots(GPU_POOL, 1)
+        except OSError as error:
+            raise MedcotError(
+                f"{home}: cannot be written ({error.strerror}).", "Set DAGSTER_HOME to a folder that can."
+            ) from error
         yield instance
 
 

@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.event_log.base import AssetRecord
 
 from medcot_pipeline.assets.publication import FORCE_TAG
 from medcot_pipeline.automation.job import PIPELINE_JOB
@@ -21,10 +22,10 @@ from medcot_pipeline.instance.home import MODULE
 def stale_for_dagster(instance: dg.DagsterInstance, definitions: dg.Definitions) -> set[str]:
     """Assets that the web page shows as stale or missing; Dagster looks one step back, not further."""
     graph = definitions.resolve_asset_graph()
-    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-    return {
-        key.to_user_string() for key in graph.materializable_asset_keys if resolver.get_status(key) != StaleStatus.FRESH
-    }
+    keys, context = graph.materializable_asset_keys, LoadingContextForTest(instance)
+    AssetRecord.blocking_get_many(context, keys)  # in one question to the storage; the resolver asks for each by itself
+    resolver = CachingStaleStatusResolver(instance, graph, context)
+    return {key.to_user_string() for key in keys if resolver.get_status(key) != StaleStatus.FRESH}
 
 
 def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str | None = None) -> None:
