@@ -5,6 +5,7 @@ Does not: anything that a function elsewhere could do.
 """
 
 import contextlib
+import gc
 import shlex
 import sys
 import time
@@ -202,6 +203,9 @@ def _cost(lines: list[PlanLine]) -> str:
 def main() -> None:
     """Entry point: one line for what is wrong and exit status 1; a traceback only with --debug."""
     warnings.filterwarnings("ignore")
+    gc.set_threshold(
+        100_000
+    )  # importing Dagster makes objects that stay: looking through them all the while takes long
     try:
         cli.main(standalone_mode=False)
     except MedcotError as error:
