@@ -203,9 +203,7 @@ def _cost(lines: list[PlanLine]) -> str:
 def main() -> None:
     """Entry point: one line for what is wrong and exit status 1; a traceback only with --debug."""
     warnings.filterwarnings("ignore")
-    gc.set_threshold(
-        100_000
-    )  # importing Dagster makes objects that stay: looking through them all the while takes long
+    gc.set_threshold(100_000)  # what importing Dagster makes stays, and is looked through all the while otherwise
     try:
         cli.main(standalone_mode=False)
     except MedcotError as error:
@@ -217,6 +215,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), "--debug" in sys.argv)
+    finally:
+        gc.freeze()  # or the interpreter goes through it once more before it ends, for a second
 
 
 def _fail(message: str, debug: bool) -> None:
