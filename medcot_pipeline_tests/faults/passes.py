@@ -170,6 +170,14 @@ def wait_for_status(home: Home, run_id: str, *wanted: str) -> str:
             time.sleep(0.1)
 
 
+def wait_for_queue(home: Home) -> None:
+    """Wait until the daemon has launched every run that was queued before it was killed, and all have ended."""
+    deadline = time.monotonic() + PATIENCE
+    while unfinished_runs(home):
+        assert time.monotonic() < deadline, unfinished_runs(home)
+        time.sleep(0.5)
+
+
 def after(seconds: float) -> Callable[[], bool]:
     """Seen once so many seconds have passed."""
     until = time.monotonic() + seconds

@@ -23,6 +23,7 @@ from medcot_pipeline_tests.faults.passes import (
     identities,
     moments,
     run_process,
+    wait_for_queue,
     wait_for_status,
     watched,
 )
@@ -147,7 +148,7 @@ def test_a_daemon_and_all_its_processes_killed(chain: Home, served: tuple[Home, 
         daemon = start_daemon(home)
         try:
             schedule.mend_and_finish()
-            wait_for_status(home, run, "FAILURE", "SUCCESS", "CANCELED")
+            wait_for_queue(home)
         finally:
             stop_server(daemon)
     assert_as_undisturbed(schedule, chain, kills=6)
