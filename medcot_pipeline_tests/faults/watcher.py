@@ -88,8 +88,20 @@ def processes(data: Path) -> Iterator[tuple[int, str]]:
 
 
 def workers(data: Path) -> Iterator[int]:
-    """Model processes that work on the data folder."""
-    return (pid for pid, command in processes(data) if "medcot_pipeline.worker" in command)
+    """Model processes that work on the data folder.
+
+    A program that one of them starts bears its command line until it is executed; such a child is not counted.
+    """
+    found = {pid for pid, command in processes(data) if "medcot_pipeline.worker" in command}
+    return (pid for pid in found if parent(pid) not in found)
+
+
+def parent(pid: int) -> int | None:
+    """Number of a process's parent; None where the process has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def main() -> None:
