@@ -6,13 +6,11 @@ Both daemons run side by side, so that what takes a minute (the schedule's own s
 import contextlib
 import dataclasses
 import functools
-import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -27,6 +25,7 @@ from medcot_pipeline.json_files import read_json
 from medcot_pipeline_tests import postgres
 from medcot_pipeline_tests.conftest import ROOT, Home
 from medcot_pipeline_tests.hub_server import Hub, hub_environment, serving
+from medcot_pipeline_tests.unit.test_alerts import webhook
 from medcot_pipeline_tests.unit.test_review import whole
 
 pytestmark = pytest.mark.skipif(not postgres.INSTALLED, reason=postgres.MISSING)
@@ -111,21 +110,8 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture(scope="module")
 def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The address of a webhook, and what it was told."""
-    bodies: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", bodies
-        server.shutdown()
+    with webhook(204) as (url, bodies):
+        yield url, bodies
 
 
 @pytest.fixture(scope="module")
