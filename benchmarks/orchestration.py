@@ -7,7 +7,6 @@ Does not: whether what is shown is right (the tests).
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -19,6 +18,7 @@ from pathlib import Path
 import dagster as dg
 from playwright.sync_api import Page
 
+from medcot_pipeline.json_files import write_json
 from medcot_pipeline.progress import Progress
 from medcot_pipeline.stages import STAGES
 from medcot_pipeline_tests.browser.chromium import chromium
@@ -105,9 +105,7 @@ def main() -> None:
     print("|---|---|---|")
     for name in before:
         print(f"| {name} | {cell(before[name])} | {cell(after[name])} |")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    found = {"events": arguments.events, "load": load, "before": before, "after": after}
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(arguments.out, {"events": arguments.events, "load": load, "before": before, "after": after})
 
 
 if __name__ == "__main__":

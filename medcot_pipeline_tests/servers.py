@@ -94,9 +94,9 @@ def launch(address: str, assets: Sequence[str]) -> str:
     return str(launched["run"]["runId"])
 
 
-def wait_until_served(url: str, server: "subprocess.Popen[bytes]") -> None:
+def wait_until_served(url: str, server: "subprocess.Popen[bytes]", patience: float = PATIENCE) -> None:
     """Wait until the address answers; its server must not end before."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         assert server.poll() is None and time.monotonic() < deadline, "the web server did not come up"
         try:

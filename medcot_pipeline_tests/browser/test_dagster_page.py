@@ -31,7 +31,7 @@ def dagster_dev(chain: Home) -> Iterator[tuple[str, int]]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until_served(f"{address}/server_info", server)
+        wait_until_served(f"{address}/server_info", server, patience=180)
         yield address, server.pid
     finally:
         os.killpg(server.pid, signal.SIGINT)

@@ -136,13 +136,13 @@ class Schedule:
         assert finished.returncode == 0, finished.stdout + finished.stderr
         return done.stdout + finished.stdout
 
-    def assert_nothing_left(self) -> None:
-        """No slot held, no run unfinished, no half artifact, no process but servers that still run."""
+    def assert_nothing_left(self, *servers: str) -> None:
+        """No slot held, no run unfinished, no half artifact, no process but those of servers that still run."""
         assert taken_slots(self.home) == []
         assert unfinished_runs(self.home) == []
         assert list(self.home.data.glob("artifacts/*/.staging-*")) == []
         assert list(self.home.data.glob("current/.*")) == []
-        left = [command for _, command in processes(self.home.data) if not any(name in command for name in SERVERS)]
+        left = [command for _, command in processes(self.home.data) if not any(name in command for name in servers)]
         assert left == []
 
 
