@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: tests share two cores with servers
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and a user's PATH does not lead
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
