@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
 from medcot_pipeline.evaluation.review import build_pack, build_second_look, render_page
@@ -160,6 +160,31 @@ def test_what_is_served_is_saved_as_it_is_made_and_found_again_by_another_browse
         server.shutdown()
     (path,) = folder.iterdir()
     assert joined(path).missing == 1
+
+
+def test_a_verdict_on_its_way_to_the_server_is_not_called_saved(browser: Browser, tmp_path: Path) -> None:
+    held: list[Route] = []
+    with ReviewServer(0, [(PACK, KEY)], tmp_path) as server, browser.new_context() as context:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.goto(server.address)
+        page.fill("#reviewer", "王 医生")
+        page.locator("h1").click()
+        page.keyboard.press("1")
+        expect(page.locator("#note")).to_contain_text("已存入")
+        page.route("**/*", lambda route: held.append(route))
+        for key in ("2", "3"):
+            page.keyboard.press(key)
+            expect(page.locator("#note")).to_have_text("正在存入……")
+        with page.expect_request("**/*"):
+            held[0].continue_()
+        expect(page.locator("#note")).to_have_text("正在存入……")
+        held[1].continue_()
+        expect(page.locator("#note")).to_contain_text("已存入")
+        server.shutdown()
+    (path,) = tmp_path.iterdir()
+    assert [entry["item"] for entry in json.loads(path.read_text())["verdicts"]] == [1, 2, 3]
 
 
 def test_answers_are_shown_as_text_whatever_they_contain_and_no_arm_is_named(page: Page) -> None:

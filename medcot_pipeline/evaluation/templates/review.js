@@ -18,7 +18,7 @@ const TEXT = {
     unsaved: "浏览器不允许保存：关闭页面之前请先导出。",
     foreign: "这不是本页的评审文件，没有导入。", imported: (count) => `已导入 ${count} 题；本页已有的评判保持不变。`,
     nameFirst: "填写评审人之后，评判才会存入评审文件夹。", written: (file) => `已存入 ${file}`,
-    refused: (why) => `没有存入评审文件夹：${why}`, unreachable: "评审服务没有响应；评判仍存在本浏览器中，可导出。",
+    writing: "正在存入……", refused: (why) => `没有存入评审文件夹：${why}`, unreachable: "评审服务没有响应；评判仍存在本浏览器中，可导出。",
   },
   en: {
     title: "Blind review", titleAgain: "Second look", export: "Export", import: "Import", other: "中文", about: "Instructions and reviewer",
@@ -40,7 +40,7 @@ const TEXT = {
     foreign: "This is no review of this page; nothing was imported.",
     imported: (count) => `Imported ${count} items; verdicts made here stay as they are.`,
     nameFirst: "Fill in the reviewer: only then verdicts go into the review folder.", written: (file) => `Saved in ${file}`,
-    refused: (why) => `Not saved in the review folder: ${why}`,
+    writing: "Saving…", refused: (why) => `Not saved in the review folder: ${why}`,
     unreachable: "The review server does not answer; verdicts are still kept in this browser, and can be exported.",
   },
 };
@@ -230,13 +230,14 @@ async function send() {
     return;
   }
   sending = true;
+  note(words.writing);
   try {
     const headers = { "Content-Type": "application/json", "X-Review-Token": token };
     const response = await fetch(location.pathname, { method: "POST", headers, body: JSON.stringify(review()) });
     const answer = await response.json();
     if (response.ok) {
       const count = adopt(answer.review);
-      note(count ? words.imported(count) : words.written(answer.file));
+      if (!waiting) note(count ? words.imported(count) : words.written(answer.file));
     } else {
       note(words.refused(answer.problem), true);
     }
