@@ -3,9 +3,11 @@
     python -m benchmarks.training                      hf-padded, unsloth-padded and the project's own, on one GPU
     python -m benchmarks.training --arms own --profile  where the own arm's time goes, by kind of kernel
 
-Every arm trains the same rows in the same order, in a process of its own, on random weights of the exact shape of
-DeepSeek-R1-Distill-Qwen-7B in NF4, within the same memory limit. The padded arms are the profile `rtx4090-parity`: 24
-rows at a time, gradient checkpointing. A rate counts real tokens, no padding, after the warm-up steps.
+Every arm trains the same rows, in a process of its own, on random weights of the exact shape of
+DeepSeek-R1-Distill-Qwen-7B in NF4, within the same memory limit. The padded arms are the reference recipe: 24 rows at a
+time, gradient checkpointing. `hf-padded` is TRL's trainer as it is released, what one runs without this project;
+`hf-rows` has the same batches from this project's plain engine. A rate counts real tokens, no padding, after the
+warm-up steps.
 
 Belongs here: running, timing, printing, the JSON file.
 Does not: what is measured (medcot_pipeline.training).
@@ -13,6 +15,7 @@ Does not: what is measured (medcot_pipeline.training).
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import statistics
@@ -21,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +34,9 @@ from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import MicroBatch, Row, length, optimizer_steps
+from medcot_pipeline.training.batches import Row, length
 from medcot_pipeline.training.memory import ModelShape, operations_per_token
-from medcot_pipeline.training.planner import describe, plan_training, this_device
+from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
 
 SHAPE = {
     "vocab_size": 152064,
@@ -44,15 +48,17 @@ SHAPE = {
     "max_position_embeddings": 131072,
     "tie_word_embeddings": False,
 }
+AS_RELEASED = "hf-padded"
 ARMS: dict[str, dict[str, Any]] = {
-    "hf-padded": {"engine": "hf", "batching": "rows", "checkpointing": "all"},
+    AS_RELEASED: {},
+    "hf-rows": {"engine": "hf", "batching": "rows", "checkpointing": "all"},
     "unsloth-padded": {"engine": "unsloth", "batching": "rows", "checkpointing": "offloaded"},
     "unsloth-tokens": {"engine": "unsloth", "batching": "tokens"},
     "hf": {"engine": "hf"},
     "own": {},
     "own-started": {},
 }
-DEFAULT_ARMS = ("own", "unsloth-padded", "hf-padded")
+DEFAULT_ARMS = ("own", "unsloth-padded", AS_RELEASED)
 WARM_UP_STEPS = 3
 KINDS = {
     "attention": ("flash", "fmha", "rope"),
@@ -104,6 +110,25 @@ def matrix_rate() -> float:
     return 50 * 2 * left.numel() * SHAPE["intermediate_size"] / (time.monotonic() - started)
 
 
+@dataclasses.dataclass(frozen=True)
+class Timings:
+    """What an arm went through.
+
+    Attributes:
+        started: when its process began; seconds of the monotonic clock, as all times here.
+        begun: when training began.
+        ends: when each optimiser step ended.
+        micro_batches: real and padded tokens of every micro-batch, by step.
+        losses: of each step.
+    """
+
+    started: float
+    begun: float
+    ends: list[float]
+    micro_batches: list[list[tuple[int, int]]]
+    losses: list[float]
+
+
 def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float, profile: bool) -> dict[str, Any]:
     """Train one arm in this process; rates, padding, memory, warm-up."""
     started = time.monotonic()
@@ -112,92 +137,175 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         | {"max_gpu_memory_gb": limit_gb, "checkpoint_share": 1.0}
         | ARMS[arm]
     )
-    from medcot_pipeline.training.engines import choose_engine, trainable_model
+    from medcot_pipeline.training.engines import choose_engine
 
-    engine = choose_engine(settings, print)
+    engine = "hf" if arm == AS_RELEASED else choose_engine(settings, print)
     if engine == "unsloth":
         os.environ["UNSLOTH_DISABLE_STATISTICS"] = "1"
         import unsloth  # noqa: F401
     import torch
 
-    from medcot_pipeline.training.qlora import TrainingRun, make_trainer
-
     quiet()
     device = this_device(settings.max_gpu_memory_gb)
     rate = matrix_rate()
     limit_gpu_memory(settings.max_gpu_memory_gb)
-    tokenizer = load_tokenizer(model)
     per_step = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
-    rows = read_rows(rows_file, tokenizer, (WARM_UP_STEPS + steps) * per_step)
+    rows = read_rows(rows_file, load_tokenizer(model), (WARM_UP_STEPS + steps) * per_step)
     shape = ModelShape.of(SHAPE)
-    plan = plan_training(settings, engine, shape, [length(row) for row in rows], device)
-    if arm == "own-started":
-        plan = dataclasses.replace(plan, cuda_graph=False)
-    print(*plan.lines(), sep="\n", flush=True)
-    trainable = trainable_model(model, settings, plan)
-    with tempfile.TemporaryDirectory() as folder:
-        base = BaseModel(model, "random 7B", "", "path", 0, {}, [], "")
-        run = TrainingRun(base, model, model, model, Path(folder), Path(folder), arm)
-        tracking = TrackingSettings(wandb_mode="disabled")
-        trainer = make_trainer(run, settings, tracking, plan, trainable, tokenizer, rows, [], print)
-        probed = trainer.probe(rows)
-        begun = time.monotonic()
-        trainer.train()
-        profiled = kernel_seconds(trainer, trainer.train_dataset[0]) if profile else None
-    log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
-    timed = log[WARM_UP_STEPS:]
-    times = [
-        after["seconds"] - before["seconds"] for before, after in zip(log[WARM_UP_STEPS - 1 :], timed, strict=False)
-    ]
-    rates = [entry["tokens_per_second"] for entry in timed]
-    mean_rate = sum(rate * seconds for rate, seconds in zip(rates, times, strict=True)) / sum(times)
-    steps_made = optimizer_steps(rows, plan.rows_per_step, plan.cutting, settings.seed, 0)
-    micro_steps = sum(len(batches) for batches in steps_made[WARM_UP_STEPS:])
+    if arm == AS_RELEASED:
+        timings, step = train_as_released(model, settings, rows, started)
+        plan = None
+    else:
+        plan = plan_training(settings, engine, shape, [length(row) for row in rows], device)
+        if arm == "own-started":
+            plan = dataclasses.replace(plan, cuda_graph=False)
+        timings, step = train_as_planned(model, settings, plan, rows, started)
     free, total = torch.cuda.mem_get_info()
     context = total - free - torch.cuda.memory_reserved()
+    seconds = [after - before for before, after in itertools.pairwise(timings.ends[WARM_UP_STEPS - 1 :])]
+    timed = timings.micro_batches[WARM_UP_STEPS:]
+    tokens = [sum(real for real, _ in micro_batches) for micro_batches in timed]
+    rates = [count / each for count, each in zip(tokens, seconds, strict=True)]
+    mean_rate = sum(tokens) / sum(seconds)
+    micro_steps = sum(map(len, timed))
     mean_length = sum(map(length, rows)) / len(rows)
     return {
         "arm": arm,
-        "plan": describe(plan),
+        "plan": describe(plan) if plan else None,
         "tokens_per_second": round(mean_rate),
         "step_rates": {"median": statistics.median(rates), "least": min(rates), "most": max(rates)},
         "optimizer_steps": len(timed),
         "micro_steps": micro_steps,
-        "micro_step_seconds": round(sum(times) / micro_steps, 4),
-        "padding_share": round(statistics.mean(entry["padding_share"] for entry in timed), 4),
+        "micro_step_seconds": round(sum(seconds) / micro_steps, 4),
+        "padding_share": round(1 - sum(tokens) / sum(padded for step in timed for _, padded in step), 4),
         "peak_reserved_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
         "peak_with_context_gib": round((torch.cuda.max_memory_reserved() + context) / 2**30, 2),
-        "probed_gb": probed,
-        "seconds_to_first_step": round(trainer.started - started + log[0]["seconds"], 1),
-        "warm_up_seconds": round(log[WARM_UP_STEPS - 1]["seconds"] - (begun - trainer.started), 1),
-        "first_loss": log[0]["loss"],
-        "last_loss": log[-1]["loss"],
+        "seconds_to_first_step": round(timings.ends[0] - started, 1),
+        "warm_up_seconds": round(timings.ends[WARM_UP_STEPS - 1] - timings.begun, 1),
+        "first_loss": timings.losses[0],
+        "last_loss": timings.losses[-1],
         "matrix_tflops": round(rate / 1e12, 1),
         "share_of_matrix_rate": round(mean_rate * operations_per_token(shape, 0, mean_length) / rate, 3),
         "gpu": torch.cuda.get_device_name(0),
         "torch": torch.__version__,
-        "profile": profiled,
+        "profile": kernel_seconds(step) if profile else None,
     }
 
 
-def kernel_seconds(trainer: Any, step: list[MicroBatch]) -> dict[str, Any]:
+def train_as_planned(
+    model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[Row], started: float
+) -> tuple[Timings, Callable[[], object]]:
+    """Train as this project does; what it went through, and one more optimiser step to be called."""
+    from medcot_pipeline.training.engines import trainable_model
+    from medcot_pipeline.training.qlora import TrainingRun, make_trainer
+    from medcot_pipeline.training.trainer import as_step
+
+    print(*plan.lines(), sep="\n", flush=True)
+    trainable = trainable_model(model, settings, plan)
+    with tempfile.TemporaryDirectory() as folder:
+        base = BaseModel(model, "random 7B", "", "path", 0, {}, [], "")
+        run = TrainingRun(base, model, model, model, Path(folder), Path(folder), "")
+        tracking = TrackingSettings(wandb_mode="disabled")
+        trainer = make_trainer(run, settings, tracking, plan, trainable, load_tokenizer(model), rows, [], print)
+        trainer.probe(rows)
+        begun = time.monotonic()
+        trainer.train()
+    log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
+    steps = [trainer.train_dataset[number] for number in range(len(log))]
+    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in step] for step in steps]
+    ends = [trainer.started + entry["seconds"] for entry in log]
+    return (
+        Timings(started, begun, ends, counts, [entry["loss"] for entry in log]),
+        lambda: trainer.training_step(trainer.model, as_step([steps[0]])),
+    )
+
+
+def train_as_released(
+    model: Path, settings: TrainingSettings, rows: list[Row], started: float
+) -> tuple[Timings, Callable[[], object]]:
+    """Train by TRL's trainer with the reference's settings and otherwise its defaults; the same is returned."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from medcot_pipeline.models.load import load_base
+    from medcot_pipeline.training.engines import LINEAR_LAYERS
+
+    ends: list[float] = []
+    counts: list[tuple[int, int]] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            torch.cuda.synchronize()
+            ends.append(time.monotonic())
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = SFTTrainer(
+            load_base(model, training=True),
+            SFTConfig(
+                folder,
+                per_device_train_batch_size=settings.per_device_train_batch_size,
+                gradient_accumulation_steps=settings.gradient_accumulation_steps,
+                learning_rate=settings.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=settings.warmup_share,
+                num_train_epochs=1,
+                max_length=2048,
+                logging_steps=1,
+                save_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+            ),
+            train_dataset=Dataset.from_list([dict(row) for row in rows]),
+            processing_class=load_tokenizer(model),
+            peft_config=LoraConfig(
+                r=settings.lora_rank,
+                lora_alpha=settings.lora_alpha,
+                lora_dropout=settings.lora_dropout,
+                target_modules=list(LINEAR_LAYERS),
+            ),
+            callbacks=[Clock()],
+        )
+        collate = trainer.data_collator
+
+        def counted(batch: list[dict[str, Any]]) -> Any:
+            made = collate(batch)
+            counts.append((sum(len(row["input_ids"]) for row in batch), made["input_ids"].numel()))
+            return made
+
+        trainer.data_collator = counted
+        begun = time.monotonic()
+        trainer.train()
+    each = settings.gradient_accumulation_steps
+    by_step = [counts[start : start + each] for start in range(0, len(counts), each)]
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    batches = [next(iter(trainer.get_train_dataloader())) for _ in range(each)]
+    return (
+        Timings(started, begun, ends, by_step, losses),
+        lambda: [trainer.training_step(trainer.model, dict(batch)) for batch in batches],
+    )
+
+
+def kernel_seconds(step: Callable[[], object]) -> dict[str, Any]:
     """One optimiser step under PyTorch's profiler: milliseconds by kind of kernel, and how long the GPU was idle."""
     import torch
     from torch.profiler import ProfilerActivity
 
-    from medcot_pipeline.training.trainer import as_step
-
     with torch.profiler.profile(activities=[ProfilerActivity.CUDA]) as profiler:
         started = time.monotonic()
-        trainer.training_step(trainer.model, as_step([step]))
+        step()
         torch.cuda.synchronize()
         seconds = time.monotonic() - started
     spent: dict[str, float] = defaultdict(float)
-    for event in profiler.events():
-        if event.device_type.name == "CUDA":
-            kind = next((kind for kind, parts in KINDS.items() if any(part in event.name for part in parts)), "other")
-            spent[kind] += event.device_time / 1e3
-    busy = sum(spent.values())
+    busy = reached = 0.0  # kernels of several streams overlap
+    kernels = [event for event in profiler.events() if event.device_type.name == "CUDA"]
+    for event in sorted(kernels, key=lambda event: event.time_range.start):
+        kind = next((kind for kind, parts in KINDS.items() if any(part in event.name for part in parts)), "other")
+        spent[kind] += event.device_time / 1e3
+        busy += max(0.0, event.time_range.end - max(event.time_range.start, reached)) / 1e3
+        reached = max(reached, event.time_range.end)
     return {kind: round(value, 1) for kind, value in sorted(spent.items(), key=lambda item: -item[1])} | {
         "idle": round(seconds * 1e3 - busy, 1)
     }

@@ -179,7 +179,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "qlora_adapter",
         "training",
-        "2",
+        "3",
         ("sft_dataset", "corpus_splits", "base_model"),
         _training,
         loads_model=True,

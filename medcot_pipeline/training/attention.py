@@ -101,7 +101,10 @@ _current: list[Packing] = []
 
 @contextlib.contextmanager
 def packed(packing: Packing | None) -> Iterator[None]:
-    """Within it, attention of the prepared models stays within segments; none leaves it as it is."""
+    """Within it, attention of the prepared models stays within segments; none leaves it as it is.
+
+    Checkpointed layers are computed again in the backward pass, which therefore belongs within it.
+    """
     if packing is None:
         yield
         return

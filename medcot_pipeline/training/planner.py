@@ -181,6 +181,8 @@ def plan_training(
 
     if device.memory_gb is None:
         kind: Checkpointing = "none" if settings.checkpointing == "auto" else settings.checkpointing
+        if kind == "offloaded":
+            kind = "all"  # everything is in the host's memory already
         layers = shape.layers if kind != "none" else 0
         return plan(kind, layers, settings.micro_batch_tokens or max(CPU_TOKENS, longest), None, None)
 

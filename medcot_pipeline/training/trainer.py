@@ -152,9 +152,14 @@ class MicroBatchSteps:
         return self.recorded(inputs, divisor)
 
     def _forward_backward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
-        loss = self._forward(model, inputs, divisor)
-        loss.backward()
+        with self._within_rows(inputs):  # the backward pass too: it may compute layers again
+            loss = self._forward(model, inputs, divisor)
+            loss.backward()
         return loss.detach()
+
+    def _within_rows(self, inputs: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+        boundaries = inputs.get("boundaries")
+        return packed(None if boundaries is None else Packing(boundaries, self.longest))
 
     def _fitting(self, batches: list[MicroBatch]) -> list[MicroBatch]:
         """The micro-batches, those cut again that were made before the budget became smaller."""
@@ -169,20 +174,23 @@ class MicroBatchSteps:
 
     def _loss(self, model: Any, batch: MicroBatch, count: int) -> Any:
         """Negative log-likelihood of a micro-batch's labels, divided by `count`."""
-        return self._forward(model, *self._on_device(batch, count))
+        inputs, divisor = self._on_device(batch, count)
+        with self._within_rows(inputs):
+            return self._forward(model, inputs, divisor)
 
     def _on_device(self, batch: MicroBatch, count: int) -> tuple[dict[str, Any], Any]:
         mask = self.plan.batching == "rows"
         made = tensors(batch, self.pad_token_id, attention_mask=mask, longest=self.longest)
         device = self.args.device  # type: ignore[attr-defined]
-        return {name: tensor.to(device) for name, tensor in made.items()}, torch.tensor(float(count), device=device)
+        if device.type == "cuda":  # pinned, so that the next micro-batch is made while the GPU computes this one
+            made = {name: tensor.pin_memory() for name, tensor in made.items()}
+        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in made.items()}
+        return inputs, torch.full((), float(count), device=device)
 
     def _forward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
-        arguments = dict(inputs)
-        boundaries = arguments.pop("boundaries", None)
-        packing = None if boundaries is None else Packing(boundaries, self.longest)
+        arguments = {name: tensor for name, tensor in inputs.items() if name != "boundaries"}
         # Not left to the trainer: the probe runs before it prepares the model.
-        with packed(packing), torch.autocast("cuda", dtype=torch.bfloat16, enabled=divisor.is_cuda):
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=divisor.is_cuda):
             if self.plan.engine == "unsloth":
                 return model(**arguments, use_cache=False, num_items_in_batch=divisor).loss
             causal, wanted = model.get_base_model(), arguments.pop("labels")
@@ -223,7 +231,7 @@ class MicroBatchSteps:
             worst = max(self._cutting().cut(longest), key=lambda batch: batch.padded_tokens)
             try:
                 with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-                    self._loss(model, worst, labels(worst.rows)).backward()
+                    self._forward_backward(model, *self._on_device(worst, labels(worst.rows)))
                 break
             except torch.OutOfMemoryError:
                 self._back_off(length(longest[0]))

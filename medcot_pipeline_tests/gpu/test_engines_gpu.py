@@ -1,4 +1,4 @@
-"""What only a GPU shows: the variable-length kernel, both engines, memory that runs out."""
+"""What only a GPU shows: the variable-length kernel, recorded micro-batches, both engines, memory that runs out."""
 
 import importlib.util
 import os
@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from medcot_pipeline.json_files import read_json
+from medcot_pipeline.models.base import make_tiny_model
+from medcot_pipeline.settings.models import BaseModelSettings
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+needs_unsloth = pytest.mark.skipif(importlib.util.find_spec("unsloth") is None, reason="unsloth is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +28,53 @@ def train(out: Path, *arguments: str) -> tuple[Any, str]:
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return read_json(out), done.stdout
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    make_tiny_model(BaseModelSettings(kind="tiny_random", tiny_hidden=256, tiny_layers=4), folder)
+    return folder
+
+
+def gradient(base: Path, out: Path, arguments: str) -> torch.Tensor:
+    """Of all adapter weights, one behind another."""
+    command = [sys.executable, "-m", "medcot_pipeline_tests.gpu.gradients", str(base), str(out), *arguments.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    made = load_file(out)
+    return torch.cat([made[name].flatten() for name in sorted(made) if name != "loss"])
+
+
+@pytest.fixture(scope="module")
+def gradient_of_padded(base: Path, tmp_path_factory: pytest.TempPathFactory) -> torch.Tensor:
+    return gradient(base, tmp_path_factory.mktemp("gradient") / "padded.safetensors", "hf rows none")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "hf packed none",
+        "hf packed some",
+        "hf packed offloaded",
+        *(
+            pytest.param(arguments, marks=needs_unsloth)
+            for arguments in (
+                "unsloth rows offloaded",
+                "unsloth packed none",
+                "unsloth packed none replayed",
+                "unsloth packed all",
+                "unsloth packed offloaded",
+            )
+        ),
+    ],
+)
+def test_however_a_step_is_computed_its_gradient_is_that_of_padded_rows(
+    base: Path, gradient_of_padded: torch.Tensor, tmp_path: Path, arguments: str
+) -> None:
+    other = gradient(base, tmp_path / "other.safetensors", arguments)
+    assert float(torch.cosine_similarity(other, gradient_of_padded, dim=0)) > 0.998
+    assert float(other.norm() / gradient_of_padded.norm()) == pytest.approx(1.0, rel=5e-3)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +92,7 @@ def test_the_loss_falls(padded: Any) -> None:
     assert padded["validation"][-1] < padded["loss"][0] - 0.3
 
 
-@pytest.mark.skipif(importlib.util.find_spec("unsloth") is None, reason="unsloth is not installed")
+@needs_unsloth
 @pytest.mark.parametrize("batching", ["packed", "tokens", "rows"])
 def test_unsloth_gives_the_losses_of_plain_transformers(padded: Any, tmp_path: Path, batching: str) -> None:
     unsloth, _ = train(tmp_path / "run.json", "engine=unsloth", f"batching={batching}")

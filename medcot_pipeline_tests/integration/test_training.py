@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
+from medcot_pipeline.training.batches import Row, length
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.engines import trainable_model
 from medcot_pipeline.training.forecast import base_shape
 from medcot_pipeline.training.planner import Device, plan_training
 from medcot_pipeline.training.qlora import TrainingRun, make_trainer, train
+from medcot_pipeline.training.trainer import as_step
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.gpu.small_run import rows
 
@@ -40,6 +43,14 @@ def settings(**changes: Any) -> TrainingSettings:
     return TrainingSettings(**TINY.model_dump() | changes)
 
 
+def trainer_of(run: TrainingRun, chosen: TrainingSettings, training: list[Row], validation: list[Row]) -> Any:
+    shape = base_shape(load_settings("tiny"), run.base.folder)
+    assert shape is not None
+    plan = plan_training(chosen, "hf", shape, [length(row) for row in training], Device("CPU", None, False))
+    model, tokenizer = trainable_model(run.base.folder, chosen, plan), load_tokenizer(run.base.folder)
+    return make_trainer(run, chosen, UNTRACKED, plan, model, tokenizer, training, validation, print)
+
+
 def test_a_row_that_is_too_long_fails_the_run_where_that_is_set(run: TrainingRun) -> None:
     with pytest.raises(MedcotError, match=r"training rows have more than 300 tokens.*TOO_LONG=drop"):
         train(run, settings(too_long="fail", max_row_tokens=300), 2048, UNTRACKED, print)
@@ -55,16 +66,26 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_the_last_good_checkpoint_
             if state.global_step == 3:
                 next(weight for weight in model.parameters() if weight.requires_grad).data.fill_(float("nan"))
 
-    quick = settings(checkpoint_steps=1)
-    training, validation = rows(24, 1), rows(2, 2)
-    shape = base_shape(load_settings("tiny"), run.base.folder)
-    assert shape is not None
-    plan = plan_training(quick, "hf", shape, [len(row["input_ids"]) for row in training], Device("CPU", None, False))
-    model, tokenizer = trainable_model(run.base.folder, quick, plan), load_tokenizer(run.base.folder)
-    trainer = make_trainer(run, quick, UNTRACKED, plan, model, tokenizer, training, validation, print)
+    trainer = trainer_of(run, settings(checkpoint_steps=1), rows(24, 1), rows(2, 2))
     trainer.add_callback(Poison())
     with pytest.raises(MedcotError, match="The loss at optimiser step 4 is not a number"):
         trainer.train()
     newest = newest_whole(run.work, run.fingerprint, print)
     assert newest is not None
     assert newest.name == "checkpoint-3"
+
+
+@pytest.mark.parametrize("checkpointing", ["all", "offloaded"])
+def test_packed_rows_that_are_computed_again_see_themselves_alone(run: TrainingRun, checkpointing: str) -> None:
+    gradients = []
+    for kind in ("none", checkpointing):
+        chosen = settings(batching="packed", checkpointing=kind, micro_batch_tokens=1024)
+        trainer = trainer_of(run, chosen, rows(6, 1), [])
+        trainer.training_step(trainer.model, as_step([trainer.train_dataset[0]]))
+        gradients.append(
+            {name: weight.grad for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+        )
+    once, again = gradients
+    assert any(gradient.any() for gradient in once.values())
+    for name, gradient in once.items():
+        torch.testing.assert_close(again[name], gradient, msg=name)
