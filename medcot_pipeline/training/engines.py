@@ -31,7 +31,7 @@ def choose_engine(settings: TrainingSettings, say: Say) -> Literal["hf", "unslot
             "Install it with `pip install '.[gpu]'`, or set MEDCOT_TRAINING__ENGINE=hf.",
         )
     if settings.engine == "auto" and device() == "cuda" and not installed:
-        say("unsloth is not installed: training by plain transformers, at about half its speed (install '.[gpu]')")
+        say("unsloth is not installed: training by plain transformers, at about 60 % of its speed (install '.[gpu]')")
     use_unsloth = settings.engine == "unsloth" or (settings.engine == "auto" and installed and device() == "cuda")
     return "unsloth" if use_unsloth else "hf"
 

@@ -24,8 +24,8 @@ from medcot_pipeline.training.memory import (
 
 MATRIX_RATES = {"H200": 800e12, "H100": 800e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
 """bfloat16 operations per second of a dense matrix product, by part of a GPU's name."""
-REACHED_SHARE = 0.53
-"""Share of that rate which training reaches: 427 of 802 Tflop/s, measured on an H100."""
+REACHED_SHARE = {"unsloth": 0.53, "hf": 0.41}
+"""Share of that rate which training reaches, by engine, measured on an H100 that reaches 800 Tflop/s."""
 HOST_SECONDS_PER_LAYER = {"unsloth": 0.0078, "hf": 0.0103}
 """What starting one layer's kernels costs the host, forward and backward: the floor of a micro-batch's time."""
 HEADROOM_BYTES = 1.2 * GB
@@ -237,7 +237,7 @@ def _starting_is_slow(shape: ModelShape, device: Device, mean: float) -> bool:
     """Whether the host needs a good part of the GPU's time for a micro-batch of 4,096 tokens to start its kernels."""
     if device.matrix_rate is None:
         return False
-    work = 4096 * operations_per_token(shape, 0, mean) / (device.matrix_rate * REACHED_SHARE)
+    work = 4096 * operations_per_token(shape, 0, mean) / (device.matrix_rate * REACHED_SHARE["unsloth"])
     return HOST_SECONDS_PER_LAYER["unsloth"] * shape.layers >= GRAPH_SHARE * work
 
 
@@ -259,7 +259,8 @@ def _seconds(
     sample = lengths[: SAMPLED_STEPS * rows_per_step]
     rows = [{"input_ids": [0] * tokens, "labels": []} for tokens in sample]
     batches = [batch for step in optimizer_steps(rows, rows_per_step, cutting, 0, 0) for batch in step]
-    each = operations_per_token(shape, layers, sum(sample) / len(sample)) / (device.matrix_rate * REACHED_SHARE)
+    rate = device.matrix_rate * REACHED_SHARE[engine]
+    each = operations_per_token(shape, layers, sum(sample) / len(sample)) / rate
     host = HOST_SECONDS_PER_LAYER[engine] * (shape.layers + layers / 3)
     return sum(max(batch.padded_tokens * each, host) for batch in batches) * sum(lengths) / sum(sample)
 

@@ -182,10 +182,7 @@ class MicroBatchSteps:
         mask = self.plan.batching == "rows"
         made = tensors(batch, self.pad_token_id, attention_mask=mask, longest=self.longest)
         device = self.args.device  # type: ignore[attr-defined]
-        if device.type == "cuda":  # pinned, so that the next micro-batch is made while the GPU computes this one
-            made = {name: tensor.pin_memory() for name, tensor in made.items()}
-        inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in made.items()}
-        return inputs, torch.full((), float(count), device=device)
+        return {name: tensor.to(device) for name, tensor in made.items()}, torch.tensor(float(count), device=device)
 
     def _forward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
         arguments = {name: tensor for name, tensor in inputs.items() if name != "boundaries"}
