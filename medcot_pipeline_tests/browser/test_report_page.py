@@ -23,7 +23,6 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     (tmp_path / "report.html").write_text(html, encoding="utf-8")
     with browser.new_context() as context:
         page = context.new_page()
-        page.set_default_timeout(5000)
         page.on("request", lambda request: requests.append(request.url))
         requests: list[str] = []
         page.goto((tmp_path / "report.html").as_uri())

@@ -48,7 +48,6 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     (tmp_path / "review.html").write_text(render_page(PACK), encoding="utf-8")
     with browser.new_context(accept_downloads=True) as context:
         page = context.new_page()
-        page.set_default_timeout(5000)
         page.goto((tmp_path / "review.html").as_uri())
         yield page
 
@@ -141,7 +140,6 @@ def test_what_is_served_is_saved_as_it_is_made_and_found_again_by_another_browse
         for counted, keys in (("已评 0/4", "12"), ("已评 2/4", "3")):
             with browser.new_context() as context:
                 page = context.new_page()
-                page.set_default_timeout(5000)
                 page.goto(server.address)
                 page.fill("#reviewer", "王 医生")
                 page.locator("h1").click()
@@ -167,7 +165,6 @@ def test_a_verdict_on_its_way_to_the_server_is_not_called_saved(browser: Browser
     with ReviewServer(0, [(PACK, KEY)], tmp_path) as server, browser.new_context() as context:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         page = context.new_page()
-        page.set_default_timeout(5000)
         page.goto(server.address)
         page.fill("#reviewer", "王 医生")
         page.locator("h1").click()
@@ -207,7 +204,7 @@ def test_the_policy_stops_requests_and_foreign_scripts(page: Page) -> None:
             script.textContent = "document.title = 'hit'";
             document.body.append(script);
             await fetch("http://127.0.0.1:9/").catch(() => null);
-            await new Promise((resolve) => setTimeout(resolve, 50));
+            while (stopped.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
             return stopped;
         }"""
     )
@@ -234,7 +231,6 @@ def test_a_phone_is_touched_and_shows_the_guess_once_the_verdict_is_given(browse
     (tmp_path / "review.html").write_text(render_page(PACK), encoding="utf-8")
     with browser.new_context(viewport={"width": 390, "height": 640}, has_touch=True, is_mobile=True) as context:
         page = context.new_page()
-        page.set_default_timeout(5000)
         page.goto((tmp_path / "review.html").as_uri())
         for _ in PACK["items"]:
             page.get_by_role("button", name="不相上下").tap()

@@ -70,14 +70,14 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, revi
     assert server.stdout
     found = re.fullmatch(r"Blind review: http://(127\.0\.0\.1:(\d+))/\n", server.stdout.readline())
     assert found
-    connection = http.client.HTTPConnection(found[1], timeout=10)
+    connection = http.client.HTTPConnection(found[1], timeout=60)
     connection.request("GET", "/")
     page = connection.getresponse().read().decode()
     token = re.findall(r'name="review-token" content="(\w+)"', page)[0]
     connection.request("POST", "/", json.dumps(review), {"Origin": f"http://{found[1]}", "X-Review-Token": token})
     saved = json.loads(connection.getresponse().read())
     server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=20) == 0
+    assert server.wait(timeout=60) == 0
     assert str(reviews) in server.stdout.read()  # not communicate(), which forgets what readline() read ahead
     assert json.loads((reviews / saved["file"]).read_text(encoding="utf-8")) == review
 
