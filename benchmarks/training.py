@@ -115,14 +115,12 @@ class Timings:
     """What an arm went through.
 
     Attributes:
-        started: when its process began; seconds of the monotonic clock, as all times here.
-        begun: when training began.
-        ends: when each optimiser step ended.
+        begun: when training began; seconds of the monotonic clock.
+        ends: when each optimiser step ended, likewise.
         micro_batches: real and padded tokens of every micro-batch, by step.
         losses: of each step.
     """
 
-    started: float
     begun: float
     ends: list[float]
     micro_batches: list[list[tuple[int, int]]]
@@ -153,31 +151,22 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
     rows = read_rows(rows_file, load_tokenizer(model), (WARM_UP_STEPS + steps) * per_step)
     shape = ModelShape.of(SHAPE)
     if arm == AS_RELEASED:
-        timings, step = train_as_released(model, settings, rows, started)
+        timings, step = train_as_released(model, settings, rows)
         plan = None
     else:
         plan = plan_training(settings, engine, shape, [length(row) for row in rows], device)
         if arm == "own-started":
             plan = dataclasses.replace(plan, cuda_graph=False)
-        timings, step = train_as_planned(model, settings, plan, rows, started)
+        timings, step = train_as_planned(model, settings, plan, rows)
     free, total = torch.cuda.mem_get_info()
     context = total - free - torch.cuda.memory_reserved()
-    seconds = [after - before for before, after in itertools.pairwise(timings.ends[WARM_UP_STEPS - 1 :])]
-    timed = timings.micro_batches[WARM_UP_STEPS:]
-    tokens = [sum(real for real, _ in micro_batches) for micro_batches in timed]
-    rates = [count / each for count, each in zip(tokens, seconds, strict=True)]
-    mean_rate = sum(tokens) / sum(seconds)
-    micro_steps = sum(map(len, timed))
     mean_length = sum(map(length, rows)) / len(rows)
+    measured = speed(timings)
+    operations = measured["tokens_per_second"] * operations_per_token(shape, 0, mean_length)
     return {
         "arm": arm,
         "plan": describe(plan) if plan else None,
-        "tokens_per_second": round(mean_rate),
-        "step_rates": {"median": statistics.median(rates), "least": min(rates), "most": max(rates)},
-        "optimizer_steps": len(timed),
-        "micro_steps": micro_steps,
-        "micro_step_seconds": round(sum(seconds) / micro_steps, 4),
-        "padding_share": round(1 - sum(tokens) / sum(padded for step in timed for _, padded in step), 4),
+        **measured,
         "peak_reserved_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
         "peak_with_context_gib": round((torch.cuda.max_memory_reserved() + context) / 2**30, 2),
         "seconds_to_first_step": round(timings.ends[0] - started, 1),
@@ -185,15 +174,33 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         "first_loss": timings.losses[0],
         "last_loss": timings.losses[-1],
         "matrix_tflops": round(rate / 1e12, 1),
-        "share_of_matrix_rate": round(mean_rate * operations_per_token(shape, 0, mean_length) / rate, 3),
+        "share_of_matrix_rate": round(operations / rate, 3),
         "gpu": torch.cuda.get_device_name(0),
         "torch": torch.__version__,
         "profile": kernel_seconds(step) if profile else None,
     }
 
 
+def speed(timings: Timings) -> dict[str, Any]:
+    """Rates and padding of the steps after the warm-up."""
+    seconds = [after - before for before, after in itertools.pairwise(timings.ends[WARM_UP_STEPS - 1 :])]
+    timed = timings.micro_batches[WARM_UP_STEPS:]
+    tokens = [sum(real for real, _ in micro_batches) for micro_batches in timed]
+    padded = sum(padded for micro_batches in timed for _, padded in micro_batches)
+    rates = [count / each for count, each in zip(tokens, seconds, strict=True)]
+    micro_steps = sum(map(len, timed))
+    return {
+        "tokens_per_second": round(sum(tokens) / sum(seconds)),
+        "step_rates": {"median": statistics.median(rates), "least": min(rates), "most": max(rates)},
+        "optimizer_steps": len(timed),
+        "micro_steps": micro_steps,
+        "micro_step_seconds": round(sum(seconds) / micro_steps, 4),
+        "padding_share": round(1 - sum(tokens) / padded, 4),
+    }
+
+
 def train_as_planned(
-    model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[Row], started: float
+    model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[Row]
 ) -> tuple[Timings, Callable[[], object]]:
     """Train as this project does; what it went through, and one more optimiser step to be called."""
     from medcot_pipeline.training.engines import trainable_model
@@ -215,14 +222,12 @@ def train_as_planned(
     counts = [[(batch.real_tokens, batch.padded_tokens) for batch in step] for step in steps]
     ends = [trainer.started + entry["seconds"] for entry in log]
     return (
-        Timings(started, begun, ends, counts, [entry["loss"] for entry in log]),
+        Timings(begun, ends, counts, [entry["loss"] for entry in log]),
         lambda: trainer.training_step(trainer.model, as_step([steps[0]])),
     )
 
 
-def train_as_released(
-    model: Path, settings: TrainingSettings, rows: list[Row], started: float
-) -> tuple[Timings, Callable[[], object]]:
+def train_as_released(model: Path, settings: TrainingSettings, rows: list[Row]) -> tuple[Timings, Callable[[], object]]:
     """Train by TRL's trainer with the reference's settings and otherwise its defaults; the same is returned."""
     import torch
     from datasets import Dataset
@@ -283,7 +288,7 @@ def train_as_released(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     batches = [next(iter(trainer.get_train_dataloader())) for _ in range(each)]
     return (
-        Timings(started, begun, ends, by_step, losses),
+        Timings(begun, ends, by_step, losses),
         lambda: [trainer.training_step(trainer.model, dict(batch)) for batch in batches],
     )
 
