@@ -1,7 +1,6 @@
 """What only a GPU shows: the variable-length kernel, recorded micro-batches, both engines, memory that runs out."""
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +21,18 @@ needs_unsloth = pytest.mark.skipif(importlib.util.find_spec("unsloth") is None, 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(out: Path, *arguments: str) -> tuple[Any, str]:
-    """Losses of a small run in a process of its own, since Unsloth patches what it touches."""
-    command = [sys.executable, "-m", "medcot_pipeline_tests.gpu.small_run", str(out), *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=400)
+def by_itself(module: str, *arguments: str) -> str:
+    """What a module says in a process of its own, since Unsloth patches what it touches."""
+    command = [sys.executable, "-m", f"medcot_pipeline_tests.gpu.{module}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return read_json(out), done.stdout
+    return done.stdout
+
+
+def train(out: Path, *arguments: str) -> tuple[Any, str]:
+    """Losses of a small run, and what it said."""
+    said = by_itself("small_run", str(out), *arguments)
+    return read_json(out), said
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +44,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def gradient(base: Path, out: Path, arguments: str) -> torch.Tensor:
     """Of all adapter weights, one behind another."""
-    command = [sys.executable, "-m", "medcot_pipeline_tests.gpu.gradients", str(base), str(out), *arguments.split()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    by_itself("gradients", str(base), str(out), *arguments.split())
     made = load_file(out)
-    return torch.cat([made[name].flatten() for name in sorted(made) if name != "loss"])
+    return torch.cat([made[name].flatten() for name in sorted(made)])
 
 
 @pytest.fixture(scope="module")
