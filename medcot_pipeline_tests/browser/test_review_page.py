@@ -204,7 +204,9 @@ def test_the_policy_stops_requests_and_foreign_scripts(page: Page) -> None:
             script.textContent = "document.title = 'hit'";
             document.body.append(script);
             await fetch("http://127.0.0.1:9/").catch(() => null);
-            while (stopped.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+            for (let tries = 0; stopped.length < 2 && tries < 500; tries++) {
+                await new Promise((resolve) => setTimeout(resolve, 10));
+            }
             return stopped;
         }"""
     )
