@@ -219,7 +219,7 @@ def train_as_planned(
         trainer.train()
     log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
     steps = [trainer.train_dataset[number] for number in range(len(log))]
-    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in step] for step in steps]
+    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in trainer.cutting.cut(rows)] for rows in steps]
     ends = [trainer.started + entry["seconds"] for entry in log]
     return (
         Timings(begun, ends, counts, [entry["loss"] for entry in log]),

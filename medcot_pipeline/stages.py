@@ -122,7 +122,7 @@ def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, P
 
 
 def _training(settings: Settings) -> dict[str, Any]:
-    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # another cut, the same gradient
+    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # the same steps, cut otherwise
     return _section("training", *only_memory)(settings) | {"sft.max_tokens": settings.sft.max_tokens}
 
 
@@ -179,7 +179,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "qlora_adapter",
         "training",
-        "3",
+        "4",
         ("sft_dataset", "corpus_splits", "base_model"),
         _training,
         loads_model=True,

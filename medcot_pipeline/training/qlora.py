@@ -23,7 +23,8 @@ from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.training.batches import Row, length
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.energy import EnergyMeter
-from medcot_pipeline.training.engines import choose_engine, trainable_model, trainer_for
+from medcot_pipeline.training.engines import choose_engine, start_adapter, trainable_model, trainer_for
+from medcot_pipeline.training.frozen_plan import FrozenPlan
 from medcot_pipeline.training.memory import ModelShape
 from medcot_pipeline.training.model_card import model_card
 from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
@@ -98,15 +99,18 @@ def train(
         f"{len(rows):,} rows, {chosen.tokens:,} tokens to train on; {chosen.too_long:,} too long, "
         f"{chosen.over_budget:,} over the token budget; {len(validation):,} validation rows"
     )
+    checkpoint = newest_whole(run.work, run.fingerprint, say)
     shape = ModelShape.of(read_json(run.base.folder / "config.json"))
-    plan = plan_training(
-        settings, engine, shape, [length(row) for row in rows], this_device(settings.max_gpu_memory_gb)
-    )
+    here = this_device(settings.max_gpu_memory_gb)
+    frozen = FrozenPlan.of(settings, engine, here)
+    plan = frozen.read(run.work, say) if checkpoint else None
+    if plan is None:
+        plan = plan_training(settings, engine, shape, [length(row) for row in rows], here)
+        frozen.write(run.work, plan)
     for line in plan.lines():
         say(line)
     model = trainable_model(run.base.folder, settings, plan)
     trainer = make_trainer(run, settings, tracking, plan, model, tokenizer, rows, validation, say)
-    checkpoint = newest_whole(run.work, run.fingerprint, say)
     if checkpoint:
         say(f"resuming from {checkpoint.name}")
     probed = trainer.probe(rows) if device() == "cuda" else None
@@ -129,7 +133,7 @@ def train(
         "optimizer_steps": trainer.state.global_step,
         "best_checkpoint_step": _best_step(trainer),
         "probed_memory_gb": probed,
-        "final_token_budget": trainer.token_budget,
+        "final_token_budget": trainer.cutting.token_budget,
         "resumed_from": checkpoint.name if checkpoint else None,
         "seconds": {"load": round(loaded - started, 2), "train": round(time.monotonic() - loaded, 2)},
         "energy_kwh": meter.kwh(),
@@ -242,6 +246,7 @@ def make_trainer(
         data_collator=as_step,
         callbacks=callbacks,
     )
+    start_adapter(trainer.model, settings.seed)
     trainer.remove_callback(PrinterCallback)
     trainer.follow(plan, rows, validation, tokenizer.pad_token_id, say)
     return trainer
