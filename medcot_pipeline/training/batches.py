@@ -10,10 +10,10 @@ Does not: which rows a run trains on (rows.py), how large a micro-batch may be (
 
 import bisect
 import dataclasses
+import heapq
 import itertools
-import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
@@ -95,13 +95,7 @@ class Cutting:
             return [
                 MicroBatch(group, round_up(length(group[0]), PADDED_WIDTH_MULTIPLE), packed=False) for group in groups
             ]
-        longest = max(map(length, rows))
-        budget = round_up(self.token_budget, PACKED_WIDTH_MULTIPLE)
-        widths = [width for width in self.widths if width >= longest] or [budget]
-        lines, width = min(((_packed(rows, width), width) for width in widths), key=lambda cut: _cost(*cut))
-        # A row that is longer than the budget has a line of its own.
-        needed = [round_up(sum(map(length, line)), PACKED_WIDTH_MULTIPLE) for line in lines]
-        return [MicroBatch(line, max(width, least), packed=True) for line, least in zip(lines, needed, strict=True)]
+        return _packed(rows, self.widths or (round_up(self.token_budget, PACKED_WIDTH_MULTIPLE),))
 
     def within(self, token_budget: int) -> "Cutting":
         """By tokens within this budget, also where rows were cut by number."""
@@ -140,27 +134,29 @@ def few_widths(steps: Sequence[Sequence[Row]], token_budget: int) -> tuple[int, 
         token_budget: most tokens of a line; no row is longer.
     """
     widest = round_up(token_budget, PACKED_WIDTH_MULTIPLE)
-    widths = [widest, *range(round_up(widest // 2, PACKED_WIDTH_MULTIPLE), widest, PACKED_WIDTH_MULTIPLE)]
-    costs = [
-        [_cost(_packed(rows, width), width) if width >= max(map(length, rows)) else math.inf for width in widths]
-        for rows in steps
+    fullest = [
+        [(len(lines), _fullest(lines)) for lines in itertools.islice(_even_lines(rows, widest), 4)] for rows in steps
     ]
-    chosen = [0]
-    for _ in range(MOST_WIDTHS - 1):
-        least = [min(cost[number] for number in chosen) for cost in costs]
-        saved = [
-            sum(max(0.0, now - cost[number]) for now, cost in zip(least, costs, strict=True))
-            for number in range(len(widths))
-        ]
-        if max(saved) == 0:
+    possible = sorted({round_up(tokens, PACKED_WIDTH_MULTIPLE) for step in fullest for _, tokens in step})
+
+    def cost(widths: Sequence[int]) -> int:
+        return sum(
+            min(_cost(count, width) for count, tokens in step for width in widths if width >= tokens)
+            for step in fullest
+        )
+
+    chosen = [widest]
+    while len(chosen) < MOST_WIDTHS:
+        best = min(possible, key=lambda width: cost([*chosen, width]))
+        if cost([*chosen, best]) == cost(chosen):
             break
-        chosen.append(saved.index(max(saved)))
-    return tuple(sorted(widths[number] for number in chosen))
+        chosen.append(best)
+    return tuple(sorted(chosen))
 
 
-def _cost(lines: Sequence[Sequence[Row]], width: int) -> int:
+def _cost(lines: int, width: int) -> int:
     """Of lines of one width, in tokens."""
-    return len(lines) * (width + MICRO_BATCH_COST)
+    return lines * (width + MICRO_BATCH_COST)
 
 
 def round_up(tokens: int, multiple: int) -> int:
@@ -188,21 +184,41 @@ def _by_length(rows: Sequence[Row], token_budget: int) -> list[list[Row]]:
     return groups[::-1]
 
 
-def _packed(rows: Sequence[Row], width: int) -> list[list[Row]]:
-    """Rows put, longest first, into the fullest line that still holds them (best fit decreasing, Johnson 1973)."""
-    lines: list[list[Row]] = []
-    free: list[tuple[int, int]] = []  # room and number of every line, sorted
-    for row in sorted(rows, key=length, reverse=True):
-        place = bisect.bisect_left(free, (length(row), 0))
-        if place == len(free):
-            lines.append([row])
-            room, number = width - length(row), len(lines) - 1
-        else:
-            room, number = free.pop(place)
+def _packed(rows: Sequence[Row], widths: Sequence[int]) -> list[MicroBatch]:
+    """Lines of one of the widths, at the least cost; a row that is longer than all widths has a line of its own."""
+    alone = [row for row in rows if length(row) > widths[-1]]
+    made = [MicroBatch([row], round_up(length(row), PACKED_WIDTH_MULTIPLE), packed=True) for row in alone]
+    others = [row for row in rows if length(row) <= widths[-1]]
+    options = []
+    for lines in itertools.islice(_even_lines(others, widths[-1]), 2):  # one line more may do with a narrower width
+        width = widths[bisect.bisect_left(widths, _fullest(lines))]
+        options.append((_cost(len(lines), width), width, lines))
+    _, width, lines = min(options, key=lambda option: option[0], default=(0, 0, []))
+    return made + [MicroBatch(line, width, packed=True) for line in lines]
+
+
+def _even_lines(rows: Sequence[Row], width: int) -> Iterator[list[list[Row]]]:
+    """Rows in as few lines as hold them within a width, then in one more, and so on.
+
+    The lines are filled evenly: each row, longest first, goes into the emptiest one (longest processing time first,
+    Graham 1969).
+    """
+    longest_first = sorted(rows, key=length, reverse=True)
+    least = -(-sum(map(length, rows)) // width)
+    for count in range(least, len(rows) + 1) if rows else ():
+        lines: list[list[Row]] = [[] for _ in range(count)]
+        emptiest = [(0, number) for number in range(count)]
+        for row in longest_first:
+            tokens, number = emptiest[0]
             lines[number].append(row)
-            room -= length(row)
-        bisect.insort(free, (room, number))
-    return lines
+            heapq.heapreplace(emptiest, (tokens + length(row), number))
+        if _fullest(lines) <= width:
+            yield lines
+
+
+def _fullest(lines: Sequence[Sequence[Row]]) -> int:
+    """Tokens of the fullest line."""
+    return max(sum(map(length, line)) for line in lines)
 
 
 def tensors(

@@ -105,7 +105,7 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
 def test_a_killed_run_that_goes_on_with_another_budget_trains_the_same_rows_in_every_step(
     chain: Home, tmp_path: Path
 ) -> None:
-    of_eight = {"max_train_tokens": 12_000, "per_device_train_batch_size": 8, "early_stopping_checkpoints": 0}
+    of_eight = {"max_train_tokens": 12_000, "per_device_train_batch_size": 8, "early_stopping_checkpoints": None}
     narrow, wide = (SETTINGS.model_copy(update=of_eight | {"micro_batch_tokens": tokens}) for tokens in (512, 700))
     finish(start_training(chain, tmp_path / "whole", tmp_path / "whole-work", wide), tmp_path / "whole")
     work = tmp_path / "work"
