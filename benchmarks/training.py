@@ -341,11 +341,11 @@ def table(results: list[dict[str, Any]]) -> str:
 def same_learning(results: list[dict[str, Any]]) -> Iterator[str]:
     """How far the losses of arms that train the same rows in every step are apart from own's, one line an arm."""
     losses = {result["arm"]: result["losses"] for result in results if result["arm"] != AS_RELEASED}
-    for arm in losses:
-        if "own" in losses and arm != "own":
-            pairs = list(zip(losses["own"], losses[arm], strict=False))
-            apart = max(abs(own - other) / own for own, other in pairs)
-            yield f"\nlosses of own and {arm}: at most {apart:.2e} apart, relatively, over {len(pairs)} optimiser steps"
+    own = losses.pop("own", [])
+    for arm, others in losses.items():
+        if len(others) == len(own):  # of fewer steps the learning rate is another
+            apart = max(abs(left - right) / left for left, right in zip(own, others, strict=True))
+            yield f"\nlosses of own and {arm}: at most {apart:.1e} apart, relatively, over {len(own)} optimiser steps"
 
 
 def main() -> None:
