@@ -21,6 +21,7 @@ from medcot_pipeline.evaluation.prompts import prompts_in_training
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import DedupSettings
+from medcot_pipeline.table_files import read_parquet
 
 BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
 """What an item of a review page may hold."""
@@ -52,7 +53,7 @@ def run_checks(asset: str, inputs: Inputs) -> Callable[[Path], Sequence[CheckOut
 
 
 def _rows(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / "rows.parquet")
+    return read_parquet(folder / "rows.parquet")
 
 
 def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -87,7 +88,7 @@ def unique_row_ids(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def _partition(upstream: str) -> Test:
     def every_row_kept_or_removed(folder: Path, inputs: Inputs) -> tuple[bool, str]:
         before = _rows(inputs[upstream])["row_id"].sort()
-        kept, removed = _rows(folder)["row_id"], pl.read_parquet(folder / "removed.parquet")["row_id"]
+        kept, removed = _rows(folder)["row_id"], read_parquet(folder / "removed.parquet")["row_id"]
         whole = pl.concat([kept, removed]).sort().equals(before)
         return whole, f"{before.len():,} rows came in; {kept.len():,} stay and {removed.len():,} were removed."
 
@@ -107,7 +108,7 @@ def normalisation_is_stable(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def most_rows_kept(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """At most a fifth of the rows was removed by normalisation."""
-    kept, removed = _rows(folder).height, pl.read_parquet(folder / "removed.parquet").height
+    kept, removed = _rows(folder).height, read_parquet(folder / "removed.parquet").height
     share = removed / max(kept + removed, 1)
     return share <= 0.2, f"{share:.1%} of the rows were removed."
 
@@ -152,13 +153,13 @@ def sft_format(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def sft_has_training_rows_only(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The records are the training split's rows, less those that are too long."""
     split = _rows(inputs["corpus_splits"]).filter(split="train")["row_id"].sort()
-    here = pl.concat([_rows(folder)["row_id"], pl.read_parquet(folder / "too_long.parquet")["row_id"]]).sort()
+    here = pl.concat([_rows(folder)["row_id"], read_parquet(folder / "too_long.parquet")["row_id"]]).sort()
     return here.equals(split), f"{here.len():,} rows for {split.len():,} of the training split."
 
 
 def few_rows_too_long(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """At most 2 % of the training rows are longer than the maximum."""
-    too_long = pl.read_parquet(folder / "too_long.parquet").height
+    too_long = read_parquet(folder / "too_long.parquet").height
     share = too_long / max(too_long + _rows(folder).height, 1)
     return share <= 0.02, f"{too_long:,} rows are longer than the maximum ({share:.1%})."
 
@@ -196,7 +197,7 @@ def loss_fell(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def likelihoods_are_whole(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Both arms measured the same rows and tokens, and every figure is a number."""
-    examples = pl.read_parquet(folder / "examples.parquet")
+    examples = read_parquet(folder / "examples.parquet")
     columns = ["row_id", "segment", "tokens"]
     base, tuned = (examples.filter(arm=arm).select(columns).sort(columns) for arm in ARMS)
     same = base.equals(tuned) and base.height > 0

@@ -22,6 +22,7 @@ from medcot_pipeline.corpus.splits import assign_splits, moved_rows
 from medcot_pipeline.evaluation.records import write_jsonl
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace
+from medcot_pipeline.table_files import read_parquet
 
 SUMMARY = "aside/summary.json"
 
@@ -72,7 +73,7 @@ def normalized_corpus(
     """Rows with text normalised for training, a key for comparing, and flags for defects."""
     with publish(context, workspace) as run:
         if not run.reused:
-            rows = pl.read_parquet(run.input("raw_medical_o1") / "rows.parquet")
+            rows = read_parquet(run.input("raw_medical_o1") / "rows.parquet")
             normalized = normalize_rows(rows, workspace.settings.normalize, run.progress("normalising"))
             normalized.rows.write_parquet(run.path / "rows.parquet")
             normalized.removed.write_parquet(run.path / "removed.parquet")
@@ -94,7 +95,7 @@ def deduplicated_corpus(
     """Rows that are left once exact and near duplicates are gone, each with its group."""
     with publish(context, workspace) as run:
         if not run.reused:
-            rows = pl.read_parquet(run.input("normalized_corpus") / "rows.parquet")
+            rows = read_parquet(run.input("normalized_corpus") / "rows.parquet")
             outcome = find_near_duplicates(rows, workspace.settings.dedup, run.progress("looking for duplicates"))
             outcome.kept.write_parquet(run.path / "rows.parquet")
             outcome.removed.write_parquet(run.path / "removed.parquet")
@@ -121,7 +122,7 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     with publish(context, workspace) as run:
         if not run.reused:
             upstream = run.input("deduplicated_corpus")
-            rows = assign_splits(pl.read_parquet(upstream / "rows.parquet"), settings)
+            rows = assign_splits(read_parquet(upstream / "rows.parquet"), settings)
             overlap = []
             if settings.benchmark_dir is not None:
                 found = screen_overlap(
@@ -159,7 +160,7 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
 def moved_since_last_pass(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows that lie in another split than in the artifact that was current until now."""
     previous = workspace.store.root / "current" / "corpus_splits" / "rows.parquet"
-    return moved_rows(pl.read_parquet(previous) if previous.is_file() else rows, rows)
+    return moved_rows(read_parquet(previous) if previous.is_file() else rows, rows)
 
 
 def exclude_confirmed(rows: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:

@@ -20,6 +20,7 @@ import polars as pl
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.hub import fetching
 from medcot_pipeline.settings import SourceSettings
+from medcot_pipeline.table_files import read_parquet
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")
 HUB_FILES = {
@@ -253,7 +254,7 @@ def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
 
 def _parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
     try:
-        frame = pl.read_parquet(path)
+        frame = read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise MedcotError(f"{path}: not a Parquet file ({str(error).splitlines()[0][:120]}).") from error
     for number, record in enumerate(frame.iter_rows(named=True), start=1):
