@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from medcot_pipeline.corpus.incoming import passed_over
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
@@ -77,6 +78,8 @@ def plan() -> None:
     for line in lines:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
+    for line in passed_over(workspace.settings.source, workspace.store.root):
+        click.echo(f"  {line}")
     click.echo("Training: " + "\n          ".join(training_lines(workspace)))
     click.echo(_cost(lines))
 

@@ -7,20 +7,25 @@ Belongs here: every reading of a table by polars; a test asserts that no other m
 Does not: what a table holds, or rows as people bring them (corpus/sources.py).
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_parquet(source: Path | bytes, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The table of a Parquet file, or these columns of it.
+
+    Args:
+        source: the file, or what it holds.
+        columns: columns to read, all by default.
 
     Raises:
         OSError: the file cannot be opened.
         PolarsError: it is not Parquet.
     """
-    with path.open("rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
 
 

@@ -12,8 +12,9 @@ import polars as pl
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table, sha256_file
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.corpus.card import SUMMARY
 from medcot_pipeline.corpus.dedup import find_near_duplicates
-from medcot_pipeline.corpus.incoming import followed, row_files
+from medcot_pipeline.corpus.incoming import followed, passed_over, row_files
 from medcot_pipeline.corpus.leaks import nearest_across_splits
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.rows import normalize_rows
@@ -24,8 +25,6 @@ from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace
 from medcot_pipeline.table_files import read_parquet
 
-SUMMARY = "aside/summary.json"
-
 
 @dg.asset(**asset_options("raw_medical_o1"))
 def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
@@ -34,6 +33,8 @@ def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     settings = followed(workspace.settings.source, data)
     with publish(context, workspace) as run:
         if not run.reused:
+            for line in passed_over(settings, data):
+                run.say(line)
             path, further = locate(settings, workspace.root), row_files(settings, data)
             parts = read_source(path, further, settings)
             rows = pl.concat(part.rows for part in parts)
@@ -47,7 +48,12 @@ def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
                 "location": path.name,
                 "rows_read": rows.height + len(rejects),
                 "files": [
-                    {"name": file.name, "rows": part.rows.height, "rejects": len(part.rejects)}
+                    {
+                        "name": file.name,
+                        "rows": part.rows.height,
+                        "rejects": len(part.rejects),
+                        "read_as": ", ".join(part.forms),
+                    }
                     for file, part in zip([path, *further], parts, strict=True)
                 ],
                 "max_reject_rate": settings.max_reject_rate,

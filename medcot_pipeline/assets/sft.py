@@ -10,9 +10,8 @@ import polars as pl
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown, Table
 from medcot_pipeline.artifacts.manifest import package_versions
-from medcot_pipeline.assets.corpus import SUMMARY
 from medcot_pipeline.assets.publication import asset_options, publish
-from medcot_pipeline.corpus.card import data_card
+from medcot_pipeline.corpus.card import SUMMARY, data_card
 from medcot_pipeline.corpus.sft import DATASET_NAME, build_sft_dataset
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.stages import Workspace
