@@ -32,9 +32,9 @@ def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     data = workspace.store.root
     settings = followed(workspace.settings.source, data)
     with publish(context, workspace) as run:
+        for line in passed_over(settings, data):
+            run.say(line)
         if not run.reused:
-            for line in passed_over(settings, data):
-                run.say(line)
             path, further = locate(settings, workspace.root), row_files(settings, data)
             parts = read_source(path, further, settings)
             rows = pl.concat(part.rows for part in parts)

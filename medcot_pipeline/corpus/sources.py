@@ -147,12 +147,12 @@ def _read_file(path: Path, settings: SourceSettings, seen: dict[str, int], *, fu
             rejects.append(Reject(where, record.problem, record.held[:2000]))
             continue
         try:
-            form, *texts = texts_of(record, fields, further=further)
+            form, question, reasoning, answer = texts_of(record, fields, further=further)
         except Unusable as problem:
             rejects.append(Reject(where, str(problem), json.dumps(record, default=str)[:2000]))
         else:
             forms.add(form)
-            rows.append((_row_id(*texts, seen), *texts))
+            rows.append((_row_id(question, reasoning, answer, seen), question, reasoning, answer))
     return SourceRows(pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row"), rejects, tuple(sorted(forms)))
 
 

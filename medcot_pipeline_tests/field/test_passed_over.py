@@ -83,8 +83,8 @@ def test_plan_status_and_log_name_what_is_not_read(fresh_home: Home) -> None:
     folder = fresh_home.data / "incoming" / "rows"
     folder.mkdir(parents=True)
     (folder / "june.json.txt").write_text("[]", encoding="utf-8")
-    commands = (("plan",), ("status",), ("sync", "--only", "raw_medical_o1"))
-    for command in commands:
+    raw = ("sync", "--only", "raw_medical_o1")
+    for command in (("plan",), ("status",), raw, raw):  # the second time it is fresh
         done = fresh_home.run("medcot", *command)
         assert f"passed over: june.json.txt ({UNKNOWN})" in done.stdout + done.stderr, command
 
