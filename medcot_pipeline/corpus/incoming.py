@@ -75,7 +75,7 @@ def _why_not_read(path: Path) -> str:
     if path.is_dir():
         return "a folder: only files beside it are read"
     if not path.is_file():
-        return "no file"
+        return "no regular file"
     return "" if file_format(path) else f"unknown format; known: {KNOWN_FORMATS}"
 
 

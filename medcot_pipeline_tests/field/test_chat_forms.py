@@ -72,7 +72,9 @@ def reason(folder: Path, one: Any) -> str:
     ],
 )
 def test_a_question_with_a_reasoned_answer_is_the_same_row_in_every_form(tmp_path: Path, one: Any) -> None:
-    """Staged after hiyouga/LlamaFactory issues 8947 and 7577: chat data is asked for other columns than it has."""
+    """Staged after hiyouga/LlamaFactory issues 8947 and 7577, where chat data is asked for columns that it lacks,
+    and jingyaogong/minimind issue 737, where `reasoning_content` is lost.
+    """
     rows = read(tmp_path, one)
     assert rows.rejects == []
     assert rows.rows.equals(read(tmp_path, record(1)).rows)

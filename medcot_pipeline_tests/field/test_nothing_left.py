@@ -42,7 +42,7 @@ def test_a_source_without_a_usable_row_says_why_however_many_rejects_are_allowed
 
 
 def test_empty_splits_say_how_many_groups_are_needed_and_what_took_the_rows(tmp_path: Path) -> None:
-    """Staged after transformerlab/transformerlab-app issue 21: too few rows for a test split, and an odd error."""
+    """Staged after transformerlab/transformerlab-app issue 21: no test split, and an error that does not say why."""
     short = [record(number) | {"Question": f"热{number}？"} for number in range(5)]
     said = complaint(tmp_path, lines(record(1), record(1), *short))
     assert "validation 0, test 0 rows. They are in 1 groups of like questions; with 3 or more every split" in said
@@ -51,7 +51,7 @@ def test_empty_splits_say_how_many_groups_are_needed_and_what_took_the_rows(tmp_
 
 
 def test_a_reasoning_in_think_tags_is_unwrapped_and_counted(tmp_path: Path) -> None:
-    """Staged after jingyaogong/minimind issue 737: the same reasoning with its tags, and without."""
+    """Staged after field reports: a distilled reasoning that kept its tags."""
     wrapped = [record(n) | {"Complex_CoT": f"<think>\n{texts(n)[1]}\n</think>\n"} for n in range(6)]
     twice = record(7) | {"Complex_CoT": f"<think>{texts(7)[1]}</think>再想。<think>完。</think>"}
     (tmp_path / "rows.jsonl").write_text(lines(*wrapped, twice, record(8), record(9)), encoding="utf-8")
@@ -64,7 +64,7 @@ def test_a_reasoning_in_think_tags_is_unwrapped_and_counted(tmp_path: Path) -> N
 
 
 def test_raw_rows_keep_the_tags(tmp_path: Path) -> None:
-    """Staged after jingyaogong/minimind issue 737: what was read is kept as it was."""
+    """Staged after field reports."""
     (tmp_path / "rows.jsonl").write_text(lines(record(1) | {"Complex_CoT": "<think>想想。</think>"}), encoding="utf-8")
     artifact = make_raw(workspace_over(tmp_path / "rows.jsonl", tmp_path / "data"))
     assert rows_of(artifact)[0][1] == "<think>想想。</think>"

@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from dagster._core.test_utils import instance_for_test
 
+from medcot_pipeline.automation.triggers import FILE_SENSOR
 from medcot_pipeline.corpus.incoming import passed_over, row_files
 from medcot_pipeline.corpus.sources import locate, read_rows
 from medcot_pipeline.errors import MedcotError
@@ -13,6 +15,7 @@ from medcot_pipeline.settings import SourceSettings
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.field.chain import lines, make_raw, record, rejects_of, rows_of, texts, workspace_over
 from medcot_pipeline_tests.unit.test_sources import write
+from medcot_pipeline_tests.unit.test_ticks import skipped, tick
 
 UNKNOWN = "unknown format; known: .json, .jsonl, .ndjson, .csv or .parquet, each also with .gz behind it"
 
@@ -64,7 +67,7 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path, incoming: Pat
     assert [path.name for path in row_files(SourceSettings(), tmp_path / "data")] == ["good.jsonl"]
     assert passed_over(SourceSettings(), tmp_path / "data") == [
         "passed over: 2026 (a folder: only files beside it are read)",
-        "passed over: gone.jsonl (no file)",
+        "passed over: gone.jsonl (no regular file)",
         f"passed over: june.json.txt ({UNKNOWN})",
         f"passed over: sheet\\n.xlsx ({UNKNOWN})",
     ]
@@ -87,6 +90,17 @@ def test_plan_status_and_log_name_what_is_not_read(fresh_home: Home) -> None:
     for command in (("plan",), ("status",), raw, raw):  # the second time it is fresh
         done = fresh_home.run("medcot", *command)
         assert f"passed over: june.json.txt ({UNKNOWN})" in done.stdout + done.stderr, command
+
+
+def test_the_sensor_that_takes_nothing_says_what_it_passed_over(tmp_path: Path, incoming: Path) -> None:
+    """Staged after field reports."""
+    (tmp_path / "rows.jsonl").write_text(lines(record(1)), encoding="utf-8")
+    workspace = workspace_over(tmp_path / "rows.jsonl", tmp_path / "data")
+    make_raw(workspace)
+    (incoming / "june.json.txt").write_text("[]", encoding="utf-8")
+    with instance_for_test() as instance:
+        said = skipped(tick(FILE_SENSOR, instance, workspace))
+    assert said == f"No new file of rows or of review verdicts. passed over: june.json.txt ({UNKNOWN})."
 
 
 @pytest.mark.parametrize(
