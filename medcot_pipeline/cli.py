@@ -15,10 +15,11 @@ from pathlib import Path
 
 import click
 
+from medcot_pipeline.corpus.incoming import passed_over
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
-from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
+from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 
@@ -77,6 +78,7 @@ def plan() -> None:
     for line in lines:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
+    _show_passed_over(workspace)
     click.echo("Training: " + "\n          ".join(training_lines(workspace)))
     click.echo(_cost(lines))
 
@@ -105,6 +107,8 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
         stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
         stale |= forced
         chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
+        if "raw_medical_o1" not in chosen:  # which says it itself
+            _show_passed_over(workspace)
         if not chosen:
             click.echo("Everything is fresh.")
         elif dry_run:
@@ -186,6 +190,12 @@ def review(port: int) -> None:
         click.echo(f"Verdicts go to {folder}; Ctrl-C ends. `medcot sync` then brings the report up to date.")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
+
+
+def _show_passed_over(workspace: Workspace) -> None:
+    """Say what lies among the further rows and is not read."""
+    for line in passed_over(workspace.settings.source, workspace.store.root):
+        click.echo(f"  {line}")
 
 
 def _cost(lines: list[PlanLine]) -> str:

@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Manifest, Table
@@ -32,6 +31,7 @@ from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.reviewing import packs_shown
 from medcot_pipeline.stages import Workspace, exam_files, review_files
+from medcot_pipeline.table_files import read_parquet
 
 
 @dg.asset(**asset_options("perplexity_report"))
@@ -53,13 +53,13 @@ def perplexity_report(
             }
             exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
-            examples = pl.read_parquet(run.path / "examples.parquet")
+            examples = read_parquet(run.path / "examples.parquet")
             figures = perplexity_figures(examples, settings) | measured
             if incumbent:
-                beside = incumbent_figures(examples, pl.read_parquet(run.path / "incumbent.parquet"), settings)
+                beside = incumbent_figures(examples, read_parquet(run.path / "incumbent.parquet"), settings)
                 write_json(run.path / "incumbent.json", {"adapter": incumbent.fingerprint, **beside})
                 run.describe(incumbent=beside["incumbent"]["value"], ratio_to_incumbent=beside["ratio"]["value"])
-            questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
+            questions = dict(read_parquet(splits).select("row_id", "question").iter_rows())
             for example in figures["examples"]:
                 example["question"] = questions[example["row_id"]]
             write_json(run.path / "perplexity.json", figures)
@@ -101,7 +101,7 @@ def model_answers(
     with publish(context, workspace) as run:
         if not run.reused:
             prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
-            refuse_trained_prompts(prompts, pl.read_parquet(run.input("corpus_splits") / "rows.parquet"))
+            refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
             write_jsonl(run.path / "prompts.jsonl", prompts)
             seconds = _write_answers(run, pipes, prompts)
             write_json(run.publication.aside("timings.json"), seconds)

@@ -10,12 +10,12 @@ import polars as pl
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown, Table
 from medcot_pipeline.artifacts.manifest import package_versions
-from medcot_pipeline.assets.corpus import SUMMARY
 from medcot_pipeline.assets.publication import asset_options, publish
-from medcot_pipeline.corpus.card import data_card
+from medcot_pipeline.corpus.card import SUMMARY, data_card
 from medcot_pipeline.corpus.sft import DATASET_NAME, build_sft_dataset
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.stages import Workspace
+from medcot_pipeline.table_files import read_parquet
 
 
 @dg.asset(**asset_options("sft_dataset"))
@@ -24,7 +24,7 @@ def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     with publish(context, workspace) as run:
         if not run.reused:
             splits = run.input("corpus_splits")
-            rows = pl.read_parquet(splits / "rows.parquet")
+            rows = read_parquet(splits / "rows.parquet")
             dataset = build_sft_dataset(
                 rows.filter(split="train"), workspace.settings.sft, run.progress("counting tokens")
             )

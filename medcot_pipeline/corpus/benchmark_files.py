@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.table_files import read_csv, read_parquet
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
@@ -62,9 +63,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         match path.suffix.lower():
             case ".csv":
-                return pl.read_csv(path, infer_schema=False).to_dicts()
+                return read_csv(path).to_dicts()
             case ".parquet":
-                return pl.read_parquet(path).to_dicts()
+                return read_parquet(path).to_dicts()
             case ".json":
                 rows = json.loads(path.read_text(encoding="utf-8"))
             case _:

@@ -16,6 +16,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from medcot_pipeline.artifacts.locks import holder_of
 from medcot_pipeline.artifacts.prune import size
+from medcot_pipeline.corpus.incoming import passed_over
 from medcot_pipeline.gpu_lock import lock_path
 from medcot_pipeline.instance.doctor import UNFINISHED
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process
@@ -32,6 +33,7 @@ def status_lines(workspace: Workspace, instance: dg.DagsterInstance) -> list[str
         f"Profile {workspace.profile}, data in {workspace.store.root}",
         f"Disk: {_disk(workspace.store.root)}",
         f"GPU: {holder_of(lock_path(workspace.store.root)) or 'free'}",
+        *(f"Further rows: {line}" for line in passed_over(workspace.settings.source, workspace.store.root)),
         "Current:",
         *_current(workspace, instance),
         "Runs:",

@@ -28,12 +28,22 @@ class FieldNames(Section):
     reasoning: str = "Complex_CoT"
     answer: str = "Response"
 
+    @model_validator(mode="after")
+    def _three_columns(self) -> "FieldNames":
+        names: dict[str, str] = {}
+        for setting, name in self:
+            if name in names:
+                variables = " and ".join(f"MEDCOT_SOURCE__FIELDS__{each.upper()}" for each in (names[name], setting))
+                raise ValueError(f"{variables} both name the field {name!r}: question, reasoning and answer are three")
+            names[name] = setting
+        return self
+
 
 class SourceSettings(Section):
     """Where the rows come from."""
 
     kind: Literal["sample", "file", "hub"] = Field("sample", description="sample, file (with path) or hub")
-    path: Path | None = Field(None, description="kind=file: .json (array), .jsonl, .csv or .parquet")
+    path: Path | None = Field(None, description="kind=file: .json (array), .jsonl, .ndjson, .csv or .parquet; .gz")
     repository: str = Field("FreedomIntelligence/medical-o1-reasoning-SFT", description="kind=hub: data set")
     config: Literal["zh", "en", "zh_mix", "en_mix"] = Field("zh", description="kind=hub: configuration")
     revision: str = Field(

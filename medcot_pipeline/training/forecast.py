@@ -44,11 +44,11 @@ def base_shape(settings: Settings, base: Path | None) -> ModelShape | None:
 
 
 def _lengths(settings: Settings, sft_rows: Path) -> list[int]:
-    import polars as pl
+    from medcot_pipeline.table_files import read_parquet
 
     training = settings.training
     limit = min(settings.sft.max_tokens, training.max_row_tokens or settings.sft.max_tokens)
-    records = pl.read_parquet(sft_rows, columns=["row_id", "tokens"]).to_dicts()
+    records = read_parquet(sft_rows, columns=["row_id", "tokens"]).to_dicts()
     ranked: list[dict[str, Any]] = in_order_of_choice(records, training.seed)
     lengths: list[int] = [record["tokens"] for record in ranked if record["tokens"] <= limit]
     return [lengths[number] for number in within(lengths, training.max_train_tokens)]

@@ -154,10 +154,12 @@ def _rows(
 ) -> tuple[TrainingRows, TrainingRows]:
     import polars as pl
 
+    from medcot_pipeline.table_files import read_parquet
+
     limit = min(max_row_tokens, settings.max_row_tokens or max_row_tokens)
     rows = choose_rows(
         tokenizer,
-        pl.read_parquet(run.sft),
+        read_parquet(run.sft),
         max_row_tokens=limit,
         max_tokens=settings.max_train_tokens,
         seed=settings.seed,
@@ -172,7 +174,7 @@ def _rows(
             f"{rows.too_long:,} training rows have more than {limit:,} tokens.",
             "Raise MEDCOT_TRAINING__MAX_ROW_TOKENS, or leave them out with MEDCOT_TRAINING__TOO_LONG=drop.",
         )
-    held_out = pl.read_parquet(run.splits).filter(pl.col("split") == "validation")
+    held_out = read_parquet(run.splits).filter(pl.col("split") == "validation")
     validation = choose_rows(tokenizer, held_out, max_row_tokens=limit, max_tokens=None, seed=settings.seed)
     few = dataclasses.replace(validation, rows=validation.rows[: settings.validation_rows])
     return rows, few

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from medcot_pipeline.corpus.noise import NOISE_RULES, Letters, Row
 from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
 from medcot_pipeline.corpus.options import chosen_letter, split_options
-from medcot_pipeline.corpus.rows import CHUNK_ROWS, NormalizedCorpus, normalize_rows
+from medcot_pipeline.corpus.rows import CHUNK_ROWS, UNWRAPPED, NormalizedCorpus, normalize_rows
 from medcot_pipeline.corpus.text_rules import RULES
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.load import load_settings
@@ -179,7 +179,7 @@ def test_every_row_is_kept_or_removed_once_and_in_order() -> None:
 def test_rules_are_counted_once_a_row_with_an_example() -> None:
     rows = table({"question": "体温38．5℃，脉搏90．5，诊断是什么？", "answer": "3．5片。"}, {})
     rules = {rule["rule"]: rule for rule in normalize_rows(rows, NormalizeSettings()).rules}
-    assert list(rules) == [*(rule.name for rule in RULES), *(rule.name for rule in NOISE_RULES)]
+    assert list(rules) == [*(rule.name for rule in RULES), UNWRAPPED, *(rule.name for rule in NOISE_RULES)]
     assert (rules["dots"]["action"], rules["dots"]["rows"], rules["dots"]["share"]) == ("convert", 1, 0.5)
     assert "38．5" in str(rules["dots"]["example_before"]) and "38.5" in str(rules["dots"]["example_after"])
 
