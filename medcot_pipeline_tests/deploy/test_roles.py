@@ -1,4 +1,4 @@
-"""Whom nginx, as shipped, lets launch runs: two small servers stand in the place of Dagster's, and say which they are."""
+"""Whom nginx, as shipped, lets launch runs; in the place of Dagster's stand two small servers that say who they are."""
 
 import os
 import threading
