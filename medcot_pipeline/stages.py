@@ -209,7 +209,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "eval_report",
         "evaluation",
-        "4",
+        "5",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
     ),
