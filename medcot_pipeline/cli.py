@@ -204,7 +204,7 @@ def _cost(lines: list[PlanLine]) -> str:
     if not open_lines:
         return "Everything is fresh."
     known = [line.seconds for line in open_lines if line.seconds is not None]
-    cost = f"; these took {duration(sum(known))} last time" if known else ""
+    cost = f"; the current ones took {duration(sum(known))}" if known else ""
     unknown = len(open_lines) - len(known)
     never = f" ({unknown} never ran)" if known and unknown else ""
     return f"`medcot sync` would look at {len(open_lines)} of {len(lines)} assets{cost}{never}."

@@ -12,7 +12,7 @@ import dagster as dg
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Manifest, Table
 from medcot_pipeline.assets.promotion import find_incumbent
-from medcot_pipeline.assets.provenance import provenance, training_summary
+from medcot_pipeline.assets.provenance import inputs_of, provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
@@ -226,7 +226,7 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 judge_paid=read_json(paid) if paid.is_file() else {},
                 human=read_json(run.input("human_review") / "human.json"),
                 training=training_summary(run.input("qlora_adapter")),
-                provenance=provenance(workspace),
+                provenance=provenance(workspace, run.identity, inputs_of(run)),
                 settings=workspace.settings.report,
             )
             write_json(run.path / "report.json", report)

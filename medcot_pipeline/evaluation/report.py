@@ -46,7 +46,7 @@ def build_report(
     the other.
 
     Args:
-        profile: name of the settings profile.
+        profile: name of the settings profile of the pass that writes the report.
         perplexity: both arms on held-out rows; `examples` holds per-row NLL sums in nats.
         incumbent: tuned against the promoted adapter (incumbent.py), or None where there is none to compare with.
         exams: exams.json: scores of both arms, or status "not measured".

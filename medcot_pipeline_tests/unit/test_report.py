@@ -414,5 +414,18 @@ def test_provenance_and_cost_reach_the_page() -> None:
     text = Page(render_report(report(judge=JUDGED))).text
     for said in ("f" * 64, "c" * 64, "e4b5a7b", "2.11.0", "24,981", "answered 12", "cached 4"):
         assert said in text
+    assert "not kept any more" not in text
+
+
+def test_an_artifact_that_is_not_kept_any_more_is_shown_with_what_is_known_of_it() -> None:
+    gone = {"asset": "corpus_splits", "fingerprint": "", "content_hash": "c" * 64, "code_version": "", "git_commit": ""}
+    provenance = {**report()["provenance"], "artifacts": [gone]}
+    shown = report(provenance=provenance)
+    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(shown)
+    assert f"corpus_splitsnot kept any more{'c' * 64}" in Page(render_report(shown)).text
+
+
+def test_what_the_verdicts_cost_reaches_the_page() -> None:
     stages = {row["stage"]: row for row in report()["cost"]["stages"]}
     assert stages["answers, base"]["tokens_per_second"] == pytest.approx(32.0)
