@@ -17,6 +17,7 @@ from typing import Any
 from medcot_pipeline.artifacts import FileHashes, sha256_file
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 from medcot_pipeline.hub import fetching
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import BaseModelSettings
@@ -115,6 +116,11 @@ def base_folder(artifact: Path) -> Path:
     return Path(location) if location else artifact / "weights"
 
 
+def wanted_files(folder: Path) -> list[Path]:
+    """The files of a model folder that loading a model reads, sorted, whether they make a whole model or not."""
+    return [path for path in files_in(folder) if any(path.match(pattern) for pattern in WANTED_FILES)]
+
+
 def weight_files(folder: Path) -> list[Path]:
     """Configuration, tokenizer and safetensors files of a model folder, sorted.
 
@@ -123,7 +129,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_BASE_MODEL__PATH to a model's folder.")
-    files = sorted({path for pattern in WANTED_FILES for path in folder.glob(pattern) if path.is_file()})
+    files = wanted_files(folder)
     names = {path.name for path in files}
     if "config.json" not in names:
         raise MedcotError(f"{folder}: no config.json in it.", "MEDCOT_BASE_MODEL__PATH must name a model's folder.")
@@ -236,7 +242,7 @@ def _inspect(folder: Path) -> dict[str, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     parameters = 0
-    for path in folder.glob("*.safetensors"):
+    for path in (path for path in wanted_files(folder) if path.suffix == ".safetensors"):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - not a dict
                 parameters += math.prod(tensors.get_slice(name).get_shape())
