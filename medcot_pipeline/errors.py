@@ -1,7 +1,7 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was meant,
-and a file that is not there told from one that cannot be read.
+Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was
+meant, and a file that is not there told from one that cannot be read.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
 

@@ -4,6 +4,7 @@ Belongs here: identity. Whoever wants to know why an asset is stale looks here.
 Does not: what an asset does (assets/), or Dagster.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.corpus.benchmark_files import benchmark_files
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import local_file
-from medcot_pipeline.errors import MedcotError, nearest
+from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
 from medcot_pipeline.folders import files_in
 from medcot_pipeline.models.base import wanted_files
 from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
@@ -50,8 +51,11 @@ class Stage:
 
     def external(self, settings: Settings, root: Path, data: Path, hashes: FileHashes) -> dict[str, str]:
         """Content hash of every file from outside, by name."""
-        found = self.files(settings, root, data)
-        return {name: hashes.of(path) for name, path in sorted(found.items()) if path.is_file()}
+        found = {}
+        for name, path in sorted(self.files(settings, root, data).items()):
+            with contextlib.suppress(*NOT_THERE):
+                found[name] = hashes.of(path)
+        return found
 
     def identity(
         self, settings: Settings, root: Path, data: Path, hashes: FileHashes, inputs: Mapping[str, str]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medcot_pipeline.artifacts.locks import hold
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import ArtifactStore
 from medcot_pipeline.errors import MedcotError
 
@@ -150,7 +150,7 @@ class Promoted:
         """The manifest as it stands; whoever uses the artifact verifies it."""
         if fingerprint is None:
             return None
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(*NO_MANIFEST):
             return Manifest.read(self._root / "artifacts" / ADAPTER / fingerprint)
         return None
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
 from medcot_pipeline.errors import MedcotError
 
@@ -81,7 +81,7 @@ def size(path: Path) -> int:
 def _manifest(folder: Path) -> Manifest | None:
     try:
         return Manifest.read(folder)
-    except (OSError, ValueError, TypeError, KeyError):
+    except NO_MANIFEST:
         return None  # a damaged one can go, unless it is current
 
 

@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
+from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.artifacts.locks import hold, share
 from medcot_pipeline.artifacts.manifest import (
     ASIDE,
     NAME,
+    NO_MANIFEST,
     CheckOutcome,
     Manifest,
     content_hash,
@@ -31,7 +33,7 @@ from medcot_pipeline.artifacts.manifest import (
     package_versions,
 )
 from medcot_pipeline.artifacts.metadata import Value, to_json
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
@@ -92,7 +94,7 @@ class ArtifactStore:
         """Args: root: the data folder; project: the checkout whose commit manifests record."""
         self.root = root
         self._project = project
-        self.hashes = FileHashes(root / "cache" / "file-hashes.json")
+        self.hashes = FileHashes(root / "cache" / MEMORY)
 
     def folder(self, asset: str, fingerprint: str) -> Path:
         """Where an artifact lies, published or not."""
@@ -112,7 +114,11 @@ class ArtifactStore:
         return self.root / "locks" / "publishing.lock"
 
     def find(self, asset: str, fingerprint: str) -> Manifest | None:
-        """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found."""
+        """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found.
+
+        Raises:
+            Unreadable: a file of it cannot be read for the moment, so that nothing is known; it stays where it is.
+        """
         folder = self.folder(asset, fingerprint)
         while (looked_at := _inode(folder)) is not None:
             problem = self.damage(folder)
@@ -146,21 +152,24 @@ class ArtifactStore:
         temporary.replace(link)
 
     def damage(self, folder: Path) -> str | None:
-        """What is wrong with a published folder, or None: every file is held against the manifest's sha256."""
+        """What is wrong with a published folder, or None: every file is held against the manifest's sha256.
+
+        Raises:
+            Unreadable: a file cannot be read for the moment, which says nothing of the folder.
+        """
         try:
             manifest = Manifest.read(folder)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            consistent = manifest.consistent_with(folder.name)
+        except NO_MANIFEST as error:
             return f"{NAME} cannot be read ({error.__class__.__name__})"
-        if not manifest.consistent_with(folder.name):
+        if not consistent:
             return f"{NAME} has changed since it was published"
         if not manifest.passed:
             return "it has no passed checks"
         for name, expected in manifest.files.items():
-            path = folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if self.hashes.of(path) != expected:
-                return f"{name} has changed since it was published"
+            problem = self.hashes.problem(folder / name, expected)
+            if problem:
+                return f"{name} {problem}" if problem == "is missing" else f"{name} {problem} since it was published"
         return None
 
     @contextlib.contextmanager
@@ -346,8 +355,9 @@ def disk_is_full(error: BaseException | None) -> bool:
 def _inode(folder: Path) -> int | None:
     """Which folder lies at a path now."""
     try:
-        return folder.stat().st_ino
-    except FileNotFoundError:
+        with reading(folder):
+            return folder.stat().st_ino
+    except NOT_THERE:
         return None
 
 

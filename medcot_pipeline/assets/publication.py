@@ -115,7 +115,7 @@ class AssetRun:
             "place": place(self.stage),
             "lock": {"path": str(lock_path(store.root)), "holder": self.holder},
             "parent": os.getpid(),
-            "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
+            "arguments": {"out": str(self.path), "hashes": str(store.hashes.memory), **arguments},
         }
         command = [sys.executable, "-m", "medcot_pipeline.worker"]
         messages: list[Any] = []

@@ -7,7 +7,7 @@ import pytest
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 
 PUBLISHING = """
 import sys
@@ -113,6 +113,22 @@ def test_a_damaged_artifact_that_is_not_current_goes_and_one_that_is_current_sta
     for manifest in (old, new):
         (store.folder("rows", manifest.fingerprint) / "manifest.json").write_text("{")
     assert [each.path.name for each in find_unneeded(store)] == [old.fingerprint]
+
+
+def test_while_a_manifest_cannot_be_read_nothing_is_deleted(store: ArtifactStore) -> None:
+    """What the artifact was made from is not known then, and may be what stays."""
+    rows = make(store, "rows", "old")
+    model = make(store, "model", "of the old rows", {"rows": rows})
+    make(store, "rows", "new")
+    before = left(store)
+    manifest = store.folder("model", model.fingerprint) / "manifest.json"
+    kept = manifest.rename(manifest.with_name("kept"))
+    manifest.symlink_to(manifest)
+    with pytest.raises(Unreadable, match="manifest.json: cannot be read for the moment "):
+        prune(store)
+    assert left(store) == before
+    kept.replace(manifest)
+    assert prune(store) == []
 
 
 def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore, tmp_path: Path) -> None:
