@@ -1,7 +1,7 @@
 """The memory of file hashes: an SQLite file that many processes and threads use at once.
 
-It is a convenience and can be deleted at any time. A damaged one is thrown away; one that cannot be opened or written (a
-full or read-only disk, somebody who holds it for long) is done without. Both cost only time.
+It is a convenience and can be deleted at any time. A damaged one is thrown away; one that cannot be opened or written
+(a full or read-only disk, somebody who holds it for long) is done without. Both cost only time.
 
 Belongs here: keeping hashes and finding them again.
 Does not: reading files (fingerprints.py).
@@ -15,6 +15,8 @@ import threading
 import weakref
 from pathlib import Path
 from typing import Any
+
+from medcot_pipeline.artifacts.disk import make_folder
 
 MEMORY = "file-hashes.sqlite"
 """Its name in the folder `cache`; another schema gets another name."""
@@ -61,7 +63,7 @@ class HashMemory:
         return self._connections[owner]
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         connection = sqlite3.connect(self.path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")  # with it, writing a hash waits for no disk

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from medcot_pipeline.artifacts.disk import make_folder, move, point, sync, sync_tree
 from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
 from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.artifacts.locks import hold, share
@@ -38,6 +39,8 @@ from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
 STAGING = ".staging-"
+SWEPT = ("artifacts/*", "rejected/*", "damaged/*")
+"""Folders in which something is made or deleted under a staging name."""
 log = logging.getLogger(__name__)
 
 
@@ -141,15 +144,12 @@ class ArtifactStore:
     def select(self, manifest: Manifest) -> None:
         """Point `current/<asset>` at a published artifact, in one step."""
         link = self.root / "current" / manifest.asset
-        link.parent.mkdir(parents=True, exist_ok=True)
         target = Path("..") / "artifacts" / manifest.asset / manifest.fingerprint
         if link.is_symlink() and link.readlink() == target:
             return
         if link.exists() and not link.is_symlink():
             log.warning("%s is not a link to an artifact; it is set aside in %s", link, self.set_current_aside(link))
-        temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
-        temporary.symlink_to(target)
-        temporary.replace(link)
+        point(link, target)
 
     def damage(self, folder: Path) -> str | None:
         """What is wrong with a published folder, or None: every file is held against the manifest's sha256.
@@ -271,7 +271,7 @@ class ArtifactStore:
     def _staging(self, asset: str) -> Iterator[Path]:
         """A temporary folder beside the published ones, locked while its process lives."""
         home = self.root / "artifacts" / asset
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home)
         sweep(home)
         folder = home / f"{STAGING}{uuid.uuid4().hex}"
         lock = folder.with_name(f"{folder.name}.lock")
@@ -287,7 +287,7 @@ class ArtifactStore:
     def _move_into_place(self, identity: Identity, folder: Path, *, force: bool) -> Path:
         """Rename the finished folder to its final name; whoever loses a race adopts the winner's."""
         final = self.folder(identity.asset, identity.fingerprint)
-        _fsync_tree(folder)
+        sync_tree(folder)
         if force and final.exists():
             self._set_aside(final, "it was made again by force")
         try:
@@ -295,14 +295,13 @@ class ArtifactStore:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-        _fsync(final.parent)
+        sync(final.parent)
         return final
 
     def _reject(self, manifest: Manifest, folder: Path) -> RejectedArtifact:
         kept = self.root / "rejected" / manifest.asset / manifest.fingerprint
-        kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
-        folder.rename(kept)
+        move(folder, kept)
         failed = next(check for check in manifest.checks if check.blocking and not check.passed)
         return RejectedArtifact(
             f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
@@ -312,21 +311,21 @@ class ArtifactStore:
     def set_current_aside(self, path: Path) -> Path:
         """Put something that lies in the place of a link in `current/` aside; returns where to."""
         aside = self.root / "damaged" / "current" / f"{path.name}-{uuid.uuid4().hex[:8]}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        return path.rename(aside)
+        return move(path, aside)
 
     def _set_aside(self, folder: Path, problem: str) -> Path:
         """Move an artifact to `damaged/` and write down why; returns where to."""
         aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another process saw the same, and was first
-            folder.rename(aside)
+            move(folder, aside)
             (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
+            sync(aside / "why.txt")
+            sync(aside)
         return aside
 
 
 def sweep(home: Path) -> list[Path]:
-    """Remove staging folders of processes that are gone; returns what was removed."""
+    """Remove staging folders of processes that are gone, half made or half deleted; returns what was removed."""
     removed = []
     for lock in home.glob(f"{STAGING}*.lock"):
         with contextlib.suppress(FileNotFoundError), lock.open("r+") as handle:
@@ -359,18 +358,3 @@ def _inode(folder: Path) -> int | None:
             return folder.stat().st_ino
     except NOT_THERE:
         return None
-
-
-def _fsync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            _fsync(path)
-    _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,12 +7,12 @@ Belongs here: marking, verifying and choosing checkpoints.
 Does not: what is in one (the trainer's own files).
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import sha256_file
+from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.progress import Say
@@ -26,9 +26,9 @@ def mark_whole(checkpoint: Path, fingerprint: str) -> None:
     files = {path.name: sha256_file(path) for path in sorted(checkpoint.iterdir()) if path.name != MARK}
     unfinished = checkpoint / f".{MARK}"
     write_json(unfinished, {"fingerprint": fingerprint, "files": files})
-    with unfinished.open("rb") as handle:
-        os.fsync(handle.fileno())
+    sync(unfinished)
     unfinished.rename(checkpoint / MARK)
+    sync(checkpoint)
 
 
 def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:

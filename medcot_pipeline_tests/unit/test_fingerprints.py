@@ -204,7 +204,7 @@ def test_a_memory_that_another_process_locks_costs_only_time(
     assert FileHashes(memory).of(rows) == "kept since"
 
 
-@pytest.mark.parametrize("path", [Path("/dev/null"), Path("gone"), Path(".")], ids=["device", "gone", "folder"])
+@pytest.mark.parametrize("path", [Path("/dev/null"), Path("gone"), Path()], ids=["device", "gone", "folder"])
 def test_what_is_no_file_has_no_hash(memory: Path, tmp_path: Path, path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FileHashes(memory).of(tmp_path / path)

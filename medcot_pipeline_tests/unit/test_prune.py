@@ -124,16 +124,21 @@ def test_while_a_manifest_cannot_be_read_nothing_is_deleted(store: ArtifactStore
     manifest = store.folder("model", model.fingerprint) / "manifest.json"
     kept = manifest.rename(manifest.with_name("kept"))
     manifest.symlink_to(manifest)
-    with pytest.raises(Unreadable, match="manifest.json: cannot be read for the moment "):
+    with pytest.raises(Unreadable, match=r"manifest\.json: cannot be read for the moment "):
         prune(store)
     assert left(store) == before
     kept.replace(manifest)
     assert prune(store) == []
 
 
-def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["artifacts", "rejected", "damaged"])
+def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore, tmp_path: Path, place: str) -> None:
     old = make(store, "rows", "old")
-    make(store, "rows", "new")
+    new = make(store, "rows", "new")
+    doomed = tmp_path / place / "rows" / old.fingerprint
+    if place != "artifacts":
+        doomed.parent.mkdir(parents=True)
+        store.folder("rows", old.fingerprint).rename(doomed)
     killed = (
         "import os, shutil, signal, sys\n"
         "from pathlib import Path\n"
@@ -143,7 +148,8 @@ def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore
         "prune(ArtifactStore(Path(sys.argv[1]), Path(sys.argv[1])))\n"
     )
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
-    assert old.fingerprint not in left(store), "it is not visible under its name any more"
+    assert not doomed.exists(), "it is not visible under its name any more"
     (line,) = clear_leftovers(store)
-    assert line.endswith("half made by a process that is gone, removed")
-    assert len(left(store)) == 1
+    assert line.endswith("half made or half deleted by a process that is gone, removed")
+    assert left(store) == {new.fingerprint}
+    assert list(tmp_path.glob("*/*/.staging-*")) == []

@@ -493,6 +493,51 @@ def test_a_full_disk_is_one_clear_line_and_what_was_published_stays(
     }
 
 
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[Path, set[str]]:
+    """Every file and folder that was synced, a folder with the names that were in it then."""
+    seen: dict[Path, set[str]] = {}
+    really = os.fsync
+
+    def fsync(handle: int) -> None:
+        really(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        seen.setdefault(path, set()).update({each.name for each in path.iterdir()} if path.is_dir() else set())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+def test_what_is_published_is_on_disk_with_every_folder_and_link_on_the_way(
+    tmp_path: Path, synced: dict[Path, set[str]]
+) -> None:
+    store = ArtifactStore(tmp_path / "not" / "there yet", tmp_path)
+    folder = publish(store).path
+    by_name = {path.name: names for path, names in synced.items()}
+    written = {path.name for path in folder.rglob("*")}
+    assert written == {"rows.txt", "more", "removed.txt", "aside", "chart.png", MANIFEST}
+    assert written <= set(by_name)
+    assert (by_name["more"], by_name["aside"]) == ({"removed.txt"}, {"chart.png"})
+    for path in (folder, store.root / "current" / ASSET):
+        for each in (path, *path.parents):
+            if tmp_path in each.parents:
+                assert each.name in synced[each.parent], f"{each} may be gone after a power cut"
+
+
+def test_what_is_set_aside_or_refused_is_on_disk_where_it_was_moved_to(
+    store: ArtifactStore, synced: dict[Path, set[str]]
+) -> None:
+    flip(publish(store).path / "rows.txt")
+    synced.clear()
+    assert store.find(ASSET, identity().fingerprint) is None
+    (aside,) = (store.root / "damaged" / ASSET).iterdir()
+    assert {aside / "why.txt", aside, aside.parent, aside.parent.parent, store.root} <= set(synced)
+    assert synced[store.root / "artifacts" / ASSET] == set()
+    with pytest.raises(RejectedArtifact):
+        publish(store, check=BLOCKED)
+    assert synced[store.root / "rejected" / ASSET] == {identity().fingerprint}
+
+
 def test_an_artifact_of_a_rejected_manifest_is_refused(store: ArtifactStore) -> None:
     manifest = publish(store).manifest
     change_manifest(lambda fields: fields["checks"][0].update(passed=False))(
