@@ -45,7 +45,12 @@ log = logging.getLogger(__name__)
 
 
 class RejectedArtifact(MedcotError):
-    """A blocking check failed: nothing was published."""
+    """A blocking check failed: nothing was published. `checks` are the outcomes of all checks."""
+
+    def __init__(self, problem: str, way_out: str, checks: Sequence[CheckOutcome]) -> None:
+        """Args: problem, way_out: as of every error of this project; checks: what they came to."""
+        super().__init__(problem, way_out)
+        self.checks = checks
 
 
 class Publication:
@@ -306,6 +311,7 @@ class ArtifactStore:
         return RejectedArtifact(
             f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
             f"What was made is kept in {kept}.",
+            manifest.checks,
         )
 
     def set_current_aside(self, path: Path) -> Path:
