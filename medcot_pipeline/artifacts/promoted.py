@@ -13,13 +13,13 @@ import datetime
 import json
 import logging
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from medcot_pipeline.artifacts.disk import point
 from medcot_pipeline.artifacts.locks import hold
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import ArtifactStore
 from medcot_pipeline.errors import MedcotError
 
@@ -150,7 +150,7 @@ class Promoted:
         """The manifest as it stands; whoever uses the artifact verifies it."""
         if fingerprint is None:
             return None
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(*NO_MANIFEST):
             return Manifest.read(self._root / "artifacts" / ADAPTER / fingerprint)
         return None
 
@@ -163,9 +163,7 @@ class Promoted:
             (self._folder / f"{ADAPTER}.previous").unlink(missing_ok=True)
 
     def _link(self, name: str, fingerprint: str) -> None:
-        temporary = self._folder / f".{name}-{uuid.uuid4().hex}"
-        temporary.symlink_to(Path("..") / "artifacts" / ADAPTER / fingerprint)
-        temporary.replace(self._folder / name)
+        point(self._folder / name, Path("..") / "artifacts" / ADAPTER / fingerprint)
 
     def _append(self, **line: Any) -> None:
         """Add a line to the record; on disk when this returns."""

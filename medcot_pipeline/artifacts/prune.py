@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
@@ -33,7 +33,7 @@ class Unneeded:
 
 def find_unneeded(store: ArtifactStore) -> list[Unneeded]:
     """Artifacts that are neither kept nor part of what a kept one was made from, and what was refused."""
-    folders = sorted(store.root.glob("artifacts/*/*"))
+    folders = [folder for home in _entries(store.root / "artifacts") for folder in _entries(home)]
     published = {folder: _manifest(folder) for folder in folders if FINGERPRINT.fullmatch(folder.name)}
     kept = set(_chosen(store.root))
     while True:
@@ -60,11 +60,13 @@ def prune(store: ArtifactStore) -> list[Unneeded]:
     """Delete what is unneeded; returns what was deleted.
 
     Raises:
-        MedcotError: a pass is publishing.
+        MedcotError: a pass is publishing, or a backup is copying.
     """
     with alone(store.publishing_lock) as free:
         if not free:
-            raise MedcotError("A pass is under way; nothing was deleted.", "Run it again when the pass has ended.")
+            raise MedcotError(
+                "A pass or a backup is under way; nothing was deleted.", "Run it again when that has ended."
+            )
         deleted = find_unneeded(store)
         for each in deleted:
             _delete(store.root / each.path)
@@ -78,10 +80,19 @@ def size(path: Path) -> int:
     return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if not each.is_dir() or each.is_symlink())
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; one that cannot be read is no empty one, or what it was made from would seem unneeded."""
+    try:
+        with reading(folder):
+            return sorted(folder.iterdir())
+    except NOT_THERE:
+        return []
+
+
 def _manifest(folder: Path) -> Manifest | None:
     try:
         return Manifest.read(folder)
-    except (OSError, ValueError, TypeError, KeyError):
+    except NO_MANIFEST:
         return None  # a damaged one can go, unless it is current
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from medcot_pipeline.corpus.record_files import KNOWN_FORMATS, file_format
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 from medcot_pipeline.json_files import read_json, replace_json
 from medcot_pipeline.settings import SourceSettings
 
@@ -55,7 +56,8 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
 
 def row_files(settings: SourceSettings, data: Path) -> list[Path]:
     """Files with further rows, sorted by name."""
-    return [path for path in _lying_there(settings, data) if not _why_not_read(path)]
+    files = files_in(data / settings.incoming)
+    return [path for path in files if file_format(path) and not path.name.startswith(".")]
 
 
 def passed_over(settings: SourceSettings, data: Path) -> list[str]:

@@ -68,12 +68,17 @@ def locate(settings: SourceSettings, root: Path) -> Path:
     """
     if settings.kind == "hub":
         return fetch_from_hub(settings)
-    path = root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
+    path = local_file(settings, root)
     if not path.is_file():
         raise MedcotError(f"{path}: no such file.", f"Set MEDCOT_SOURCE__PATH to a file: {KNOWN_FORMATS}.")
     if not file_format(path):
         raise MedcotError(f"{path}: unknown format {path.suffix or 'without suffix'}.", f"Known: {KNOWN_FORMATS}.")
     return path
+
+
+def local_file(settings: SourceSettings, root: Path) -> Path:
+    """Where the rows lie when they do not come from the hub, whether there is such a file or not."""
+    return root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
 
 
 def fetch_from_hub(settings: SourceSettings) -> Path:
