@@ -171,7 +171,7 @@ def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
 
 STAGES: tuple[Stage, ...] = (
     Stage("raw_medical_o1", "corpus", "2", (), _source, _source_files),
-    Stage("normalized_corpus", "corpus", "1", ("raw_medical_o1",), _section("normalize")),
+    Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _section("normalize")),
     Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
     Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
     Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
