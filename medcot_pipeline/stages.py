@@ -11,6 +11,7 @@ from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
 from medcot_pipeline.artifacts.promoted import ADAPTER
+from medcot_pipeline.corpus.benchmark_files import SUFFIXES
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError, nearest
@@ -140,7 +141,7 @@ def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Pa
 def exam_files(settings: Settings, root: Path) -> list[Path]:
     """The exams that are set, sorted by name; none without a folder."""
     folder = settings.exams.folder
-    return sorted((root / folder).glob("*.jsonl")) if folder else []
+    return sorted(path for path in (root / folder).glob("*") if path.suffix.lower() in SUFFIXES) if folder else []
 
 
 def _answers(settings: Settings) -> dict[str, Any]:
@@ -173,7 +174,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("raw_medical_o1", "corpus", "2", (), _source, _source_files),
     Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _section("normalize")),
     Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
-    Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
+    Stage("corpus_splits", "corpus", "2", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
     Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
     Stage("base_model", "training", "1", (), _base_model, _base_model_files, loads_model=True),
     Stage(
@@ -187,7 +188,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _perplexity,
         _texts_and_exams,
