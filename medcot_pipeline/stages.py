@@ -198,7 +198,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "model_answers",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _answers,
         _prompts,
