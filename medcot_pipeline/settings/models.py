@@ -142,7 +142,7 @@ class SplitSettings(Section):
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
     benchmark_question_field: str = Field("question", description="field of the question in the benchmark files")
-    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name")
+    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name or path")
     drop_confirmed_from_train: bool = Field(
         True, description="rows confirmed to be in a benchmark leave the train split"
     )
@@ -280,7 +280,8 @@ class ExamSettings(Section):
     """Multiple-choice exams of medical knowledge, asked through lm-eval."""
 
     folder: Path | None = Field(
-        None, description="folder of JSONL files with question, options, answer; none means not measured"
+        None,
+        description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
     )
     max_questions: Count = Field(200, description="questions of each file, from the top")
     max_new_tokens: Count = Field(1024, description="longest answer, tokens")
