@@ -18,7 +18,7 @@ TRADITIONAL = "夜間疼痛加劇，進食後緩解，這種節律較符合十�
 LOOP = "所以应该考虑溃疡的可能。"
 
 
-def normalized(actions: NoiseActions | None = None, **fields: str) -> NormalizedCorpus:
+def normalized(actions: NoiseActions | None = None, /, **fields: str) -> NormalizedCorpus:
     row = {"row_id": "r", "question": QUESTION, "reasoning": REASONING, "answer": ANSWER, **fields}
     return normalize_rows(pl.DataFrame([row]), NormalizeSettings(actions=actions or NoiseActions()))
 
