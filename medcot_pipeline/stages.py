@@ -12,7 +12,7 @@ from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
 from medcot_pipeline.artifacts.promoted import ADAPTER
-from medcot_pipeline.corpus.benchmark_files import benchmark_files
+from medcot_pipeline.corpus.benchmark_files import SUFFIXES, benchmark_files
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
@@ -144,7 +144,7 @@ def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Pa
 def exam_files(settings: Settings, root: Path) -> list[Path]:
     """The exams that are set, sorted by name; none without a folder."""
     folder = settings.exams.folder
-    return [path for path in files_in(root / folder) if path.suffix == ".jsonl"] if folder else []
+    return [path for path in files_in(root / folder) if path.suffix.lower() in SUFFIXES] if folder else []
 
 
 def _answers(settings: Settings) -> dict[str, Any]:
@@ -177,7 +177,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("raw_medical_o1", "corpus", "3", (), _source, _source_files),
     Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _section("normalize")),
     Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
-    Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
+    Stage("corpus_splits", "corpus", "2", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
     Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
     Stage("base_model", "training", "1", (), _base_model, _base_model_files, loads_model=True),
     Stage(
@@ -191,7 +191,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _perplexity,
         _texts_and_exams,
@@ -201,7 +201,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "model_answers",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _answers,
         _prompts,

@@ -27,14 +27,3 @@ def read_parquet(source: Path | bytes, columns: Sequence[str] | None = None) -> 
     """
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         return pl.read_parquet(file, columns=None if columns is None else list(columns))
-
-
-def read_csv(path: Path) -> pl.DataFrame:
-    """The table of a CSV file, every column as text.
-
-    Raises:
-        OSError: the file cannot be opened.
-        PolarsError: it is not CSV.
-    """
-    with path.open("rb") as file:
-        return pl.read_csv(file, infer_schema=False)

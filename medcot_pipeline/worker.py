@@ -98,15 +98,21 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Ask both arms the exams."""
-    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores, read_exam
+    from medcot_pipeline.evaluation.exam_files import read_exam
+    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores
     from medcot_pipeline.evaluation.records import write_jsonl
     from medcot_pipeline.table_files import read_parquet
 
     settings = ExamSettings(**task["settings"])
-    questions = [question for path in task["files"] for question in read_exam(Path(path), settings.max_questions)]
+    read = [read_exam(Path(path), settings.max_questions) for path in task["files"]]
+    questions = [question for exam in read for question in exam.questions]
+    left_out = [exam.left_out for exam in read if exam.left_out]
+    for sentence in left_out:
+        say(sentence)
     given = ask_exams(_base(task).folder, Path(task["adapter"]), questions, settings, say)
     write_jsonl(Path(task["out"]) / "exams.jsonl", given)
-    return {"scores": exam_scores(given, questions, read_parquet(Path(task["splits"])).filter(split="train"))}
+    train = read_parquet(Path(task["splits"])).filter(split="train")
+    return {"scores": exam_scores(given, questions, train), "left_out": left_out}
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}

@@ -16,7 +16,7 @@ from medcot_pipeline.assets.provenance import inputs_of, provenance, training_su
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
-from medcot_pipeline.evaluation.exams import require_exams
+from medcot_pipeline.evaluation.exam_files import require_exams
 from medcot_pipeline.evaluation.human import join_reviews
 from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.judge import judge_answers

@@ -110,7 +110,7 @@ def not_measured(
     gaps.append("Safety: the flags are a queue for people to look at, not a count of errors.")
     if exams["status"] == "not measured":
         gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
-    return gaps
+    return gaps + [f"Examinations: {sentence}" for sentence in exams.get("left_out", [])]
 
 
 def limits(

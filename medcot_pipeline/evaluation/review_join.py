@@ -67,7 +67,7 @@ def load_review(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MedcotError(f"{path}: no such review.", SAVED_BY_PAGE)
     try:
-        review = json.loads(path.read_text(encoding="utf-8"))
+        review = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise MedcotError(f"{path}: not JSON ({error}).", SAVED_BY_PAGE) from error
     except RecursionError as error:

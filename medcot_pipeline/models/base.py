@@ -251,7 +251,10 @@ def _inspect(folder: Path) -> dict[str, Any]:
     problems = tokenizer_problems(tokenizer)
     ends = AutoConfig.from_pretrained(folder).eos_token_id
     if ends is not None and tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
-        problems.append(f"its end token is {tokenizer.eos_token_id}, the model's is {ends}")
+        problems.append(
+            f"its end token is {tokenizer.eos_token} ({tokenizer.eos_token_id}), but eos_token_id in config.json is "
+            f"{ends}: set the one that ends an answer in both, config.json and tokenizer_config.json"
+        )
     return {
         "parameters": parameters,
         "tokenizer_problems": problems,

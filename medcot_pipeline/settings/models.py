@@ -81,9 +81,21 @@ class NoiseActions(Section):
     """What happens to a row with a defect: drop it, keep it with a flag, or do not look for the defect."""
 
     empty_after_normalisation: Action = Field("drop", description="a field, or the question's key, has nothing left")
+    placeholder: Action = Field("drop", description="a field is nan, None, N/A and the like, or holds {{answer}}")
+    mojibake_left: Action = Field("drop", description="text of a wrong decoding that cannot be undone")
+    error_message: Action = Field("drop", description="reasoning or answer is what a failed request says: Error: 429")
     too_short: Action = Field("drop", description="a field has fewer characters than the least length set for it")
-    chat_tokens: Action = Field("drop", description="<think>, </think>, <|im_...|> or another marker of chat templates")
+    chat_tokens: Action = Field("drop", description="<think>, </s>, [INST], <|im_...|>, another mark of chat templates")
+    chat_headings: Action = Field(
+        "drop", description="## Final Response, ### Response:, turns of Human: and Assistant:"
+    )
     needs_image: Action = Field("drop", description="the question refers to a picture that is not there")
+    repetition: Action = Field("drop", description="a sentence ten times or more, or an end that goes round in a loop")
+    copied_field: Action = Field("flag", description="a field equals another, or a long one stands whole in another")
+    refusal: Action = Field("flag", description="reasoning or answer begins by declining, in Chinese or English")
+    replacement_characters: Action = Field("flag", description="U+FFFD, where a character was lost")
+    html: Action = Field("flag", description="tags or entities that normalisation has no text for")
+    literal_escapes: Action = Field("flag", description="\\n, \\u4e2d or another escape that was never resolved")
     truncated: Action = Field("flag", description="reasoning or answer stops within a sentence")
     wrong_language: Action = Field("flag", description="a field is not in the expected language")
     shared_stem_remnant: Action = Field("flag", description="a piece of a stem shared by several questions")
@@ -91,6 +103,7 @@ class NoiseActions(Section):
     answer_letter_conflict: Action = Field("flag", description="reasoning and answer choose different options")
     lost_exponent: Action = Field("flag", description="a power of ten without its exponent, such as 3.0×109/L")
     ocr_digits: Action = Field("flag", description="O, I or l in the place of a digit, such as 11Ommhg")
+    traditional_characters: Action = Field("flag", description="traditional Chinese characters; never converted")
 
     @model_validator(mode="before")
     @classmethod
@@ -139,7 +152,7 @@ class SplitSettings(Section):
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
     benchmark_question_field: str = Field("question", description="field of the question in the benchmark files")
-    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name")
+    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name or path")
     drop_confirmed_from_train: bool = Field(
         True, description="rows confirmed to be in a benchmark leave the train split"
     )
@@ -277,7 +290,8 @@ class ExamSettings(Section):
     """Multiple-choice exams of medical knowledge, asked through lm-eval."""
 
     folder: Path | None = Field(
-        None, description="folder of JSONL files with question, options, answer; none means not measured"
+        None,
+        description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
     )
     max_questions: Count = Field(200, description="questions of each file, from the top")
     max_new_tokens: Count = Field(1024, description="longest answer, tokens")

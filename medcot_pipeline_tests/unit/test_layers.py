@@ -119,7 +119,7 @@ def pattern_readers(path: Path) -> set[str]:
 def test_tables_are_read_in_one_place_where_no_name_is_a_pattern() -> None:
     files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "benchmarks").glob("*.py")]
     readers = {path.name: found for path in files if (found := pattern_readers(path))}
-    assert readers == {"table_files.py": {"pl.read_parquet", "pl.read_csv"}}
+    assert readers == {"table_files.py": {"pl.read_parquet"}}
 
 
 def test_a_reader_by_pattern_is_seen_however_it_is_called(tmp_path: Path) -> None:

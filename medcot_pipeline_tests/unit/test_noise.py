@@ -115,7 +115,17 @@ def test_every_rule_has_an_action_setting_and_says_what_it_finds() -> None:
 
 def test_the_defaults_drop_what_cannot_be_trained_on_and_flag_the_rest() -> None:
     dropped = {rule.name for rule in NOISE_RULES if rule.action(NormalizeSettings()) == "drop"}
-    assert dropped == {"empty_after_normalisation", "too_short", "chat_tokens", "needs_image"}
+    assert dropped == {
+        "empty_after_normalisation",
+        "placeholder",
+        "mojibake_left",
+        "error_message",
+        "too_short",
+        "chat_tokens",
+        "chat_headings",
+        "needs_image",
+        "repetition",
+    }
 
 
 def test_an_action_changes_with_its_setting() -> None:
@@ -222,7 +232,27 @@ def test_a_question_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
     assert time.process_time() - start < 3
 
 
-@pytest.mark.parametrize("unit", ["答案是A", "选项B ", "1O"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "答案是A",
+            "选项B ",
+            "1O",
+            "Human:\n",
+            "{{answer ",
+            "<a b",
+            "&#1",
+            "Ã©",
+            "»¼Õß",
+            "鎮ｈ€呭彂",
+            "\\n",
+            "a.a",
+            "抱歉，",
+        ),
+        *("\ufffd", "這", "# ", "No ulcer. "),
+    ],
+)
 def test_a_reasoning_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
     start = time.process_time()
     outcome(question=QUESTION + OPTIONS, reasoning=unit * (1_000_000 // len(unit)))
