@@ -1,4 +1,4 @@
-"""Hold every published artifact of a data folder against its manifest: `python verify.py DATA`.
+"""Hold every published artifact and promoted adapter of a data folder against its manifest: `python verify.py DATA`.
 
 Reads every byte, names what is damaged and then exits with 1; changes nothing.
 """
@@ -11,9 +11,10 @@ from medcot_pipeline.artifacts import ArtifactStore, FileHashes
 
 
 def main(data: Path) -> None:
-    """Check all artifacts, those that nothing points to as well."""
+    """Check all artifacts, those that nothing points to as well, and all copies of promoted adapters."""
     store = ArtifactStore(data, data)
-    folders = sorted(folder for folder in (data / "artifacts").glob("*/*") if not folder.name.startswith("."))
+    found = [*(data / "artifacts").glob("*/*"), *(data / "promoted" / "adapters").glob("*")]
+    folders = sorted(folder for folder in found if not folder.name.startswith("."))
     with tempfile.TemporaryDirectory() as memory:
         store.hashes = FileHashes(Path(memory) / "hashes.json")  # not the folder's own memory: it would read nothing
         problems = [f"{folder}: {problem}" for folder in folders if (problem := store.damage(folder))]
