@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from medcot_pipeline.artifacts.disk import make_folder
 from medcot_pipeline.progress import Say, duration
 
 LOOK_AGAIN_SECONDS = 0.2
@@ -30,7 +31,7 @@ def hold(path: Path, what: str, holder: str, say: Say) -> Iterator[None]:
         holder: how others will call this process.
         say: where waiting is said.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         with contextlib.suppress(PermissionError):  # another user's file: it can be locked all the same
@@ -50,7 +51,7 @@ def hold(path: Path, what: str, holder: str, say: Say) -> Iterator[None]:
 @contextlib.contextmanager
 def share(path: Path) -> Iterator[None]:
     """Hold a lock together with others that share it; wait while one process has it alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
@@ -59,7 +60,7 @@ def share(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[bool]:
     """Try to hold a lock alone, without waiting; yields whether it is held."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts.fingerprints import Identity, canonical_json, sha256_text
+from medcot_pipeline.errors import NOT_THERE, reading
 
 NAME = "manifest.json"
 ASIDE = "aside"
+NO_MANIFEST = (*NOT_THERE, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What says that a folder has no manifest, or none that is one."""
 RECORDED_PACKAGES = (
     "accelerate",
     "bitsandbytes",
@@ -93,9 +96,11 @@ class Manifest:
         """Read `manifest.json` of an artifact's folder.
 
         Raises:
-            OSError, ValueError, TypeError: the manifest is missing or is not one.
+            Unreadable: it cannot be read for the moment.
+            NO_MANIFEST: it is missing or is not one.
         """
-        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        with reading(folder / NAME):
+            fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
         return cls(**{**fields, "checks": tuple(CheckOutcome(**check) for check in fields["checks"])})
 
 

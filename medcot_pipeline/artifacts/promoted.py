@@ -18,16 +18,16 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.artifacts.fingerprints import canonical_json, sha256_text
 from medcot_pipeline.artifacts.locks import hold, share
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.record import Adapter, Event, Record, names
-from medcot_pipeline.artifacts.store import STAGING, ArtifactStore, _fsync, _fsync_tree, sweep
+from medcot_pipeline.artifacts.store import ArtifactStore
 from medcot_pipeline.errors import MedcotError
 
 log = logging.getLogger("medcot")
@@ -252,8 +252,6 @@ class Promoted:
 
     def _follow(self, store: ArtifactStore) -> list[str]:
         """Bring copies and links to where the record has them; one line for everything that was done."""
-        sweep(self._copies)
-        shutil.rmtree(self._copies / f"{STAGING}copy", ignore_errors=True)
         recorded, lines = self.record.promoted(), list[str]()
         if not self._under_way(recorded):
             _beside(self._link).unlink(missing_ok=True)
@@ -294,7 +292,7 @@ class Promoted:
             log.warning("%s is not a link to an adapter; it is set aside in %s", link, store.set_current_aside(link))
         self._put_beside(link, copy)
         _beside(link).replace(link)
-        _fsync(self._folder)
+        sync(self._folder)
         return [f"promoted/{link.name}: leads to promoted/adapters/{copy.name[:12]}..., as the record says"]
 
     def _put_beside(self, link: Path, copy: Path) -> None:
@@ -303,7 +301,7 @@ class Promoted:
         if not (beside.is_symlink() and beside.readlink() == _target(copy)):
             beside.unlink(missing_ok=True)
             beside.symlink_to(_target(copy))
-        _fsync(self._folder)
+        sync(self._folder)
 
     def _under_way(self, recorded: Adapter | None) -> bool:
         """Whether the last move is on record, and the link is yet to follow."""
@@ -337,16 +335,11 @@ class Promoted:
         manifest = _read(source)
         if manifest is None or adapter.content not in (None, manifest.content_hash) or store.damage(source):
             return None
-        copy, staging = self._copies / manifest.content_hash, self._copies / f"{STAGING}copy"
-        if copy.is_dir():
-            return copy
+        copy = self._copies / manifest.content_hash
         try:
-            shutil.copytree(source, staging)  # not hard links: what damages the artifact must not damage the copy
-            _fsync_tree(staging)
-            staging.rename(copy)
-            _fsync(self._copies)
+            if not copy.is_dir():
+                store.copy(source, copy)
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
             raise MedcotError(
                 f"{copy}: the adapter cannot be copied there ({error.strerror or error}); nothing was promoted.",
                 "Make room for it and run `medcot sync` again.",
@@ -374,7 +367,7 @@ def _target(copy: Path) -> Path:
 
 
 def _read(folder: Path) -> Manifest | None:
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(*NO_MANIFEST):
         return Manifest.read(folder)
     return None
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.promoted import Promoted
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
 from medcot_pipeline.errors import MedcotError
@@ -41,7 +41,7 @@ def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list
         reviewed: folders that stay, since people reviewed what is in them; not what they were made from.
 
     Raises:
-        OSError: a manifest cannot be read for the moment, so that nobody knows what it needs.
+        Unreadable: a manifest cannot be read for the moment, so that nobody knows what it needs.
     """
     artifacts, copies = (
         {folder: _manifest(folder) for folder in sorted(store.root.glob(pattern)) if FINGERPRINT.fullmatch(folder.name)}
@@ -75,7 +75,7 @@ def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneede
 
     Raises:
         MedcotError: a pass is publishing, or an adapter is being promoted.
-        OSError: a manifest cannot be read for the moment; nothing is deleted.
+        Unreadable: a manifest cannot be read for the moment; nothing is deleted.
     """
     with alone(store.publishing_lock) as free:
         if not free:
@@ -96,7 +96,7 @@ def size(path: Path) -> int:
 def _manifest(folder: Path) -> Manifest | None:
     try:
         return Manifest.read(folder)
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+    except NO_MANIFEST:
         return None  # a damaged one can go, unless it is current
 
 

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.errors import NOT_THERE, reading
 
 Event = Literal["promoted", "stays promoted", "stays candidate", "rolled back", "taken over", "removed"]
 """Of a decision, or of a move without one: a rollback; a link of an earlier version, or of a person, that was taken
@@ -71,12 +73,20 @@ class Record:
         self._path = path
 
     def lines(self) -> list[dict[str, Any]]:
-        """All lines; one that a power cut left torn is passed over."""
+        """All lines; one that a power cut left torn is passed over.
+
+        Raises:
+            Unreadable: the record cannot be read for the moment.
+        """
+        try:
+            with reading(self._path):
+                written = self._path.read_bytes()
+        except NOT_THERE:
+            return []
         lines = []
-        if self._path.is_file():
-            for line in self._path.read_bytes().split(b"\n"):
-                with contextlib.suppress(ValueError):
-                    lines.append(json.loads(line))
+        for line in written.split(b"\n"):
+            with contextlib.suppress(ValueError):
+                lines.append(json.loads(line))
         return lines
 
     def moves(self, after: int = 0) -> list[dict[str, Any]]:
@@ -114,3 +124,4 @@ class Record:
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        sync(self._path.parent)

@@ -29,11 +29,12 @@ from medcot_pipeline.artifacts import (
 )
 from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.metadata import from_json
+from medcot_pipeline.artifacts.store import RejectedArtifact
 from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.gpu_lock import lock_path
 from medcot_pipeline.progress import Progress, Say, duration
-from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
+from medcot_pipeline.stages import INCUMBENT, STAGES, Stage, Workspace, stage_of
 
 GPU_POOL = "gpu"
 GPU_TAGS = {
@@ -124,7 +125,7 @@ class AssetRun:
             "place": place(self.stage),
             "lock": {"path": str(lock_path(store.root)), "holder": self.holder},
             "parent": os.getpid(),
-            "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
+            "arguments": {"out": str(self.path), "hashes": str(store.hashes.memory), **arguments},
         }
         command = [sys.executable, "-m", "medcot_pipeline.worker"]
         messages: list[Any] = []
@@ -192,15 +193,52 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
     started = time.monotonic()
     force = context.run.tags.get(FORCE_TAG, "") == stage.asset
     checks = run_checks(stage.asset, inputs)
-    with store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication:
+    with (
+        _refusals_shown(context),
+        store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication,
+    ):
         run = AssetRun(context, workspace, stage, publication, identity, holder, say)
         say("as published before" if run.reused else "started")
         yield run
         if not run.reused:
+            _refuse_changed_files(run)
             run.describe(seconds=round(time.monotonic() - started, 1))
     if not run.reused:
         say(f"published in {duration(time.monotonic() - started)}")
     clear_work(store, stage.asset, identity.fingerprint)
+
+
+@contextlib.contextmanager
+def _refusals_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Record all checks of a refused artifact: its step fails, and gives Dagster no result to take them from."""
+    try:
+        yield
+    except RejectedArtifact as refusal:
+        for check in refusal.checks:
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=context.asset_key,
+                check_name=check.name,
+                passed=check.passed,
+                metadata={},
+                severity=_severity(check),
+                description=check.description,
+                blocking=check.blocking,
+            )
+            context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them; its annotation does not say so
+        raise
+
+
+def _refuse_changed_files(run: AssetRun) -> None:
+    """Publish nothing under a fingerprint that names other files than those that may have been read."""
+    workspace, hashed = run.workspace, {**run.identity.external}
+    hashed.pop(INCUMBENT, None)
+    now = run.stage.external(workspace.settings, workspace.root, workspace.store.root, workspace.store.hashes)
+    changed = sorted(name for name in {*hashed, *now} if hashed.get(name) != now.get(name))
+    if changed:
+        raise MedcotError(
+            f"{run.stage.asset}: {', '.join(changed)} changed while it was made; nothing was published.",
+            "Run `medcot sync` again once nobody writes there.",
+        )
 
 
 def place(stage: Stage) -> str:
@@ -232,7 +270,10 @@ def _table(rows: Any) -> Any:
 
 
 def _check_result(check: CheckOutcome) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
-        check_name=check.name, passed=check.passed, severity=severity, description=check.description
+        check_name=check.name, passed=check.passed, severity=_severity(check), description=check.description
     )
+
+
+def _severity(check: CheckOutcome) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt
 from medcot_pipeline.progress import Say
 
@@ -108,3 +109,4 @@ def _write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync(path.parent)

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
+from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 from medcot_pipeline.hub import fetching
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import BaseModelSettings
@@ -76,7 +78,7 @@ def prepare_base_model(settings: BaseModelSettings, out: Path, cache: Path, root
         name, revision = folder.name, "local folder"
     say(f"hashing the files of {name}")
     files = weight_files(folder)
-    hashes = FileHashes(cache / "file-hashes.json")
+    hashes = FileHashes(cache / MEMORY)
     description = {
         "name": name,
         "revision": revision,
@@ -101,9 +103,9 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
     folder = base_folder(artifact)
     for name, expected in description["files"].items():
         path = folder / name
-        if not path.is_file() or hashes.of(path) != expected:
+        if problem := hashes.problem(path, expected):
             raise MedcotError(
-                f"{path}: {'has changed' if path.is_file() else 'is missing'} since the base model was recorded.",
+                f"{path}: {problem} since the base model was recorded.",
                 "Restore the file, or materialise base_model again with `medcot sync --force base_model`.",
             )
     return BaseModel(folder=folder, **description)
@@ -115,6 +117,11 @@ def base_folder(artifact: Path) -> Path:
     return Path(location) if location else artifact / "weights"
 
 
+def wanted_files(folder: Path) -> list[Path]:
+    """The files of a model folder that loading a model reads, sorted, whether they make a whole model or not."""
+    return [path for path in files_in(folder) if any(path.match(pattern) for pattern in WANTED_FILES)]
+
+
 def weight_files(folder: Path) -> list[Path]:
     """Configuration, tokenizer and safetensors files of a model folder, sorted.
 
@@ -123,7 +130,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_BASE_MODEL__PATH to a model's folder.")
-    files = sorted({path for pattern in WANTED_FILES for path in folder.glob(pattern) if path.is_file()})
+    files = wanted_files(folder)
     names = {path.name for path in files}
     if "config.json" not in names:
         raise MedcotError(f"{folder}: no config.json in it.", "MEDCOT_BASE_MODEL__PATH must name a model's folder.")
@@ -236,7 +243,7 @@ def _inspect(folder: Path) -> dict[str, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     parameters = 0
-    for path in folder.glob("*.safetensors"):
+    for path in (path for path in wanted_files(folder) if path.suffix == ".safetensors"):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - not a dict
                 parameters += math.prod(tensors.get_slice(name).get_shape())

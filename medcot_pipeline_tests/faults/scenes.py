@@ -1,9 +1,9 @@
 """Operations on a data folder that a kill, or pruning, may meet anywhere: `python -m ... WAY SCENE FOLDER`.
 
-`killed`: the operation is killed before each of its changes on disk, and gone on from in three ways: the operation
-again; mending, then the operation; pruning, then the operation. `pruned`: it is stopped before each of its changes, and
-goes on when somebody has pruned meanwhile. Prints the changes, and what was wrong, as JSON. The artifacts are small and
-made up; everything else is real.
+`killed`: the operation is killed before each of its changes on disk, and gone on from in two ways: mending, then the
+operation again; pruning, then the operation again. `pruned`: it is stopped before each of its changes, and goes on
+when somebody has pruned meanwhile. Prints the changes, and what was wrong, as JSON. The artifacts are small and made
+up; everything else is real.
 
 Belongs here: the operations, and what must hold after every kill.
 Does not: how a process is killed (kills.py).
@@ -226,17 +226,12 @@ def copied(base: Path, name: str) -> Path:
 def go_on(after_kill: Path, scene: Scene) -> Iterator[str]:
     """Each way to go on after a kill, on a copy of its own."""
     done = not scene.repeatable and weights(after_kill, ADAPTER) == scene.promoted[1]
-
-    def again(root: Path) -> None:
-        if not done:
-            scene.operate(root)
-
-    ways: dict[str, list[Callable[[Path], object]]] = {
-        "again": [again, mend],
-        "mend, again": [mend, *([scene.operate] if scene.repeatable else [])],
-        "prune, again": [clean_up, again, mend],
+    again = [] if done else [scene.operate]
+    ways = {
+        "mended, then again": ([mend, *(again if scene.repeatable else [])], scene.repeatable),
+        "pruned, then again": ([clean_up, *again, mend], True),
     }
-    for name, steps in ways.items():
+    for name, (steps, ended) in ways.items():
         root = copied(after_kill, "after")
         try:
             for step in steps:
@@ -244,10 +239,8 @@ def go_on(after_kill: Path, scene: Scene) -> Iterator[str]:
         except Exception as error:
             yield f"{name}: {error!r}"
             continue
-        if name != "mend, again" or scene.repeatable:
-            yield from (f"{name}: {each}" for each in wrong_at_the_end(root, scene))
-        else:
-            yield from (f"{name}: {each}" for each in wrong_after_the_next_pass(root))
+        found = wrong_at_the_end(root, scene) if ended else wrong_after_the_next_pass(root)
+        yield from (f"{name}: {each}" for each in found)
 
 
 def signalled_at_each(scene: Scene, folder: Path, sent: signal.Signals) -> Iterator[tuple[Path, str, Signalled | None]]:

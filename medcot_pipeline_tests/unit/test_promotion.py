@@ -14,7 +14,7 @@ from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.artifacts.record import Adapter
 from medcot_pipeline.assets.publication import FORCE_TAG
 from medcot_pipeline.definitions import build_defs
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 from medcot_pipeline.evaluation.promotion import decide
 from medcot_pipeline.json_files import write_json
 from medcot_pipeline.settings import PromotionSettings
@@ -255,6 +255,21 @@ def test_a_damaged_predecessor_is_one_line_and_moves_nothing(adapters: Adapters)
         adapters.promoted.roll_back(second.store)
     assert str(raised.value).startswith(f"{folder}: the adapter to go back to is missing or damaged (")
     assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+
+
+def test_a_promoted_adapter_that_cannot_be_read_for_the_moment_still_is_the_incumbent(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    manifest = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash / "manifest.json"
+    candidate = adapters.adapter(adapters.train(0.2))
+    kept = manifest.rename(manifest.with_name("kept"))
+    manifest.symlink_to(manifest)
+    with pytest.raises(Unreadable):
+        adapters.promoted.against(candidate.content_hash)
+    with pytest.raises(Unreadable):
+        prune(adapters.workspace.store)
+    kept.replace(manifest)
+    assert adapters.promoted.against(candidate.content_hash) == Manifest.read(manifest.parent)
 
 
 def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: Adapters) -> None:
