@@ -105,6 +105,13 @@ class Promoted:
             f"Restore it from a backup, go back with `medcot rollback`, or remove {self._link} to begin anew.",
         )
 
+    def problems(self, store: ArtifactStore) -> list[str]:
+        """What is wrong with the promoted adapter, and with the one to go back to where it is kept: a line for each."""
+        adapter = self.adapter
+        before = self.record.predecessor(adapter)
+        looked_at = [each for each in (adapter, before) if each and (each is adapter or self.folder(each).is_dir())]
+        return [str(self.damaged(each, problem)) for each in looked_at if (problem := store.damage(self.folder(each)))]
+
     def foresee(
         self, candidate: Manifest, incumbent: Manifest | None, promote: bool, *, again: bool = False
     ) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from medcot_pipeline.assets.publication import FORCE_TAG
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.errors import MedcotError, Unreadable
 from medcot_pipeline.evaluation.promotion import decide
+from medcot_pipeline.instance.status import status_lines
 from medcot_pipeline.json_files import write_json
 from medcot_pipeline.settings import PromotionSettings
 from medcot_pipeline.settings.models import EndpointSettings
@@ -365,6 +366,9 @@ def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_on
     adapters.decide(first, PROMOTE)
     make_again(first, "weights of another run", force=True)
     assert weights(first.store) == "weights at 0.1"
+    lines = status_lines(first, dg.DagsterInstance.ephemeral())
+    (shown,) = [line for line in lines if line.startswith("  qlora_adapter ")]
+    assert shown.endswith(", promoted is an earlier make")
     assert status(first)["stale"][:2] == ["perplexity_report", "model_answers"], "the new one is a candidate"
 
 
@@ -508,6 +512,8 @@ def test_a_damaged_promoted_adapter_is_named_with_the_ways_out_and_nothing_is_me
     message = failure.step_failure_data.error.cause.message
     assert f"{copy}: adapter {fingerprint[:12]}, which is promoted or was before, is missing or damaged (" in message
     assert "Restore it from a backup, go back with `medcot rollback`, or remove " in message
+    (said,) = adapters.promoted.problems(second.store)
+    assert said.startswith(f"{copy}: adapter {fingerprint[:12]}, ")
     (copy / "manifest.json").unlink()
     with pytest.raises(MedcotError, match="is missing or damaged"):
         adapters.promoted.against("another adapter")
