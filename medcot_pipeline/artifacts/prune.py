@@ -13,16 +13,17 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.promoted import Promoted
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+"""Or a content hash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +44,8 @@ def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list
     Raises:
         Unreadable: a manifest cannot be read for the moment, so that nobody knows what it needs.
     """
-    artifacts, copies = (
-        {folder: _manifest(folder) for folder in sorted(store.root.glob(pattern)) if FINGERPRINT.fullmatch(folder.name)}
-        for pattern in ("artifacts/*/*", "promoted/adapters/*")
-    )
+    homes = _entries(store.root / "artifacts")
+    artifacts, copies = _published(homes), _published([store.root / "promoted" / "adapters"])
     published = artifacts | copies
     kept = set(_chosen(store.root))
     promoted = {(manifest.asset, manifest.content_hash) for folder in kept if (manifest := copies.get(folder))}
@@ -74,12 +73,14 @@ def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneede
     """Delete what is unneeded; returns what was deleted.
 
     Raises:
-        MedcotError: a pass is publishing, or an adapter is being promoted.
+        MedcotError: a pass is publishing, an adapter is being promoted, or a backup is copying.
         Unreadable: a manifest cannot be read for the moment; nothing is deleted.
     """
     with alone(store.publishing_lock) as free:
         if not free:
-            raise MedcotError("A pass is under way; nothing was deleted.", "Run it again when the pass has ended.")
+            raise MedcotError(
+                "A pass or a backup is under way; nothing was deleted.", "Run it again when that has ended."
+            )
         deleted = find_unneeded(store, reviewed)
         for each in deleted:
             _delete(store.root / each.path)
@@ -91,6 +92,21 @@ def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneede
 def size(path: Path) -> int:
     """Bytes of a file, or of the files below a folder."""
     return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if not each.is_dir() or each.is_symlink())
+
+
+def _published(homes: Iterable[Path]) -> dict[Path, Manifest | None]:
+    """The manifest of every folder in these that has the name of one."""
+    folders = [folder for home in homes for folder in _entries(home) if FINGERPRINT.fullmatch(folder.name)]
+    return {folder: _manifest(folder) for folder in folders}
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; one that cannot be read is no empty one, or what it was made from would seem unneeded."""
+    try:
+        with reading(folder):
+            return sorted(folder.iterdir())
+    except NOT_THERE:
+        return []
 
 
 def _manifest(folder: Path) -> Manifest | None:

@@ -224,7 +224,7 @@ def _refusals_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
                 description=check.description,
                 blocking=check.blocking,
             )
-            context.log_event(evaluation)  # type: ignore[arg-type]  # it takes them; its annotation does not say so
+            context.log_event(evaluation)
         raise
 
 

@@ -101,7 +101,7 @@ def test_while_a_pass_publishes_nothing_is_deleted(store: ArtifactStore) -> None
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "inside\n"
-        with pytest.raises(MedcotError, match="A pass is under way; nothing was deleted"):
+        with pytest.raises(MedcotError, match="A pass or a backup is under way; nothing was deleted"):
             prune(store)
         process.kill()
     assert before <= left(store)
@@ -115,19 +115,21 @@ def test_a_damaged_artifact_that_is_not_current_goes_and_one_that_is_current_sta
     assert [each.path.name for each in find_unneeded(store)] == [old.fingerprint]
 
 
-def test_while_a_manifest_cannot_be_read_nothing_is_deleted(store: ArtifactStore) -> None:
-    """What the artifact was made from is not known then, and may be what stays."""
+@pytest.mark.parametrize("what", ["manifest", "artifact", "asset"])
+def test_while_an_artifact_cannot_be_read_nothing_is_deleted(store: ArtifactStore, what: str) -> None:
+    """What it was made from is not known then, and may be what stays."""
     rows = make(store, "rows", "old")
     model = make(store, "model", "of the old rows", {"rows": rows})
     make(store, "rows", "new")
-    before = left(store)
-    manifest = store.folder("model", model.fingerprint) / "manifest.json"
-    kept = manifest.rename(manifest.with_name("kept"))
-    manifest.symlink_to(manifest)
-    with pytest.raises(Unreadable, match=r"manifest\.json: cannot be read for the moment "):
+    folder = store.folder("model", model.fingerprint)
+    path = {"manifest": folder / "manifest.json", "artifact": folder, "asset": folder.parent}[what]
+    kept = path.rename(store.root / "kept")
+    path.symlink_to(path)
+    with pytest.raises(Unreadable, match=f"^{path}.*: cannot be read for the moment "):
         prune(store)
-    assert left(store) == before
-    kept.replace(manifest)
+    assert store.folder("rows", rows.fingerprint).is_dir()
+    path.unlink()
+    kept.rename(path)
     assert prune(store) == []
 
 
