@@ -1,4 +1,4 @@
-"""Hold every published artifact of a data folder against its manifest: `python verify.py DATA`.
+"""Hold every published artifact and promoted adapter of a data folder against its manifest: `python verify.py DATA`.
 
 Reads every byte, follows the links to what is current and promoted, names what is damaged or not there, and then exits
 with 1; changes nothing.
@@ -14,9 +14,10 @@ from medcot_pipeline.errors import Unreadable
 
 
 def main(data: Path) -> None:
-    """Check all artifacts, those that nothing points to as well, and all links."""
+    """Check all artifacts and copies of promoted adapters, those that nothing points to as well, and all links."""
     store = ArtifactStore(data, data)
-    folders = sorted(folder for folder in (data / "artifacts").glob("*/*") if not folder.name.startswith("."))
+    found = [*(data / "artifacts").glob("*/*"), *(data / "promoted" / "adapters").glob("*")]
+    folders = sorted(folder for folder in found if not folder.name.startswith("."))
     with tempfile.TemporaryDirectory() as memory:
         store.hashes = FileHashes(Path(memory) / "hashes")  # not the folder's own memory: it would read nothing
         problems = [*damages(store, folders), *dangling(data)]

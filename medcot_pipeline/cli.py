@@ -136,25 +136,30 @@ def status() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Mend what a crash left: runs and slots of dead processes, half-made files. What lives is not touched."""
+    """Mend what a crash left: runs and slots of dead processes, half-made files; name a damaged promoted adapter."""
+    from medcot_pipeline.artifacts import Promoted
     from medcot_pipeline.instance.doctor import mend, unproven_runs
     from medcot_pipeline.instance.home import open_instance
 
     workspace = open_workspace()
     with open_instance() as instance:
         mended = mend(instance, workspace.store)
-        left = unproven_runs(instance)
+        left = [*unproven_runs(instance), *Promoted(workspace.store.root).problems(workspace.store)]
     click.echo("\n".join([*mended, *left]) or "Nothing to mend.")
 
 
 @cli.command()
 @click.option("--yes", is_flag=True, help="Delete; without it, only say what would be deleted.")
 def prune(yes: bool) -> None:
-    """Delete artifacts that are not current, not promoted, and no part of what those were made from."""
+    """Delete artifacts that are not current, not promoted, not reviewed, and no part of what the first two need."""
     from medcot_pipeline.artifacts import prune as pruning
+    from medcot_pipeline.reviewing import remember_packs, reviewed_artifacts
 
-    store = open_workspace().store
-    unneeded = pruning.prune(store) if yes else pruning.find_unneeded(store)
+    workspace = open_workspace()
+    store, reviewed = workspace.store, reviewed_artifacts(workspace)
+    if yes:
+        remember_packs(workspace)
+    unneeded = pruning.prune(store, reviewed) if yes else pruning.find_unneeded(store, reviewed)
     for each in unneeded:
         click.echo(f"{'deleted' if yes else 'would delete'} {each.path} ({size_text(each.bytes)})")
     total = size_text(sum(each.bytes for each in unneeded))

@@ -220,7 +220,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "promotion",
         "evaluation",
-        "1",
+        "2",
         ("eval_report", "qlora_adapter"),
         _section("promotion"),
         meets_incumbent=lambda settings: True,

@@ -77,10 +77,14 @@ class Manifest:
         """Whether checks were recorded and every blocking one passed."""
         return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
 
-    def consistent_with(self, fingerprint: str) -> bool:
-        """Whether the fingerprint and the content hash follow from what the manifest says."""
-        named = self.fingerprint == self.identity.fingerprint == fingerprint
-        return named and self.content_hash == content_hash(self.files)
+    def consistent_with(self, name: str) -> bool:
+        """Whether the fingerprint and the content hash follow from what the manifest says, and the folder's name too.
+
+        Args:
+            name: the fingerprint, or the content hash for a copy that is named by it.
+        """
+        follow = self.fingerprint == self.identity.fingerprint and self.content_hash == content_hash(self.files)
+        return follow and name in (self.fingerprint, self.content_hash)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into the artifact's folder."""

@@ -39,7 +39,7 @@ from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
 STAGING = ".staging-"
-SWEPT = ("artifacts/*", "rejected/*", "damaged/*")
+SWEPT = ("artifacts/*", "promoted/adapters", "rejected/*", "damaged/*")
 """Folders in which something is made or deleted under a staging name."""
 log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ class ArtifactStore:
                 yield Publication(self.folder(asset, fingerprint), published, inputs)
                 self.select(published)
                 return
-            with self._staging(asset) as folder:
+            with self._staging(self.folder(asset, fingerprint).parent) as folder:
                 publication = Publication(folder, None, inputs)
                 yield publication
                 outcomes = tuple(checks(folder))
@@ -227,6 +227,17 @@ class ArtifactStore:
                 final = self._move_into_place(identity, folder, force=force)
                 publication.settle(final, Manifest.read(final))
                 self.select(publication.manifest)
+
+    def copy(self, folder: Path, target: Path) -> None:
+        """Copy a published folder, whole or not at all; on disk when this returns.
+
+        The files are new ones, not hard links: what damages the one folder does not damage the other.
+        """
+        with self._staging(target.parent) as staging:
+            shutil.copytree(folder, staging, dirs_exist_ok=True)
+            sync_tree(staging)
+            staging.rename(target)
+            sync(target.parent)
 
     @contextlib.contextmanager
     def _plain_disk_errors(self, asset: str) -> Iterator[None]:
@@ -273,9 +284,8 @@ class ArtifactStore:
         )
 
     @contextlib.contextmanager
-    def _staging(self, asset: str) -> Iterator[Path]:
+    def _staging(self, home: Path) -> Iterator[Path]:
         """A temporary folder beside the published ones, locked while its process lives."""
-        home = self.root / "artifacts" / asset
         make_folder(home)
         sweep(home)
         folder = home / f"{STAGING}{uuid.uuid4().hex}"

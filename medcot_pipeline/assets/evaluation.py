@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from medcot_pipeline import charts
-from medcot_pipeline.artifacts import FileLink, Manifest, Table
+from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
+from medcot_pipeline.artifacts.record import Adapter
 from medcot_pipeline.assets.promotion import find_incumbent
 from medcot_pipeline.assets.provenance import inputs_of, provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
@@ -295,7 +296,7 @@ def _judge(run: AssetRun, prompts: list[Prompt], answers: list[Answer]) -> dict[
 def _model_arguments(run: AssetRun, incumbent: Manifest | None = None) -> dict[str, Any]:
     arguments = {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
     if incumbent:
-        folder = run.workspace.store.folder(incumbent.asset, incumbent.fingerprint)
+        folder = Promoted(run.workspace.store.root).folder(Adapter.of(incumbent))
         arguments |= {"incumbent": str(folder)}
     return arguments
 

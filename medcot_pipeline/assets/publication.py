@@ -17,7 +17,16 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
-from medcot_pipeline.artifacts import CheckOutcome, FileLink, Identity, Markdown, Picture, Publication, Table
+from medcot_pipeline.artifacts import (
+    CheckOutcome,
+    FileLink,
+    Identity,
+    Markdown,
+    Picture,
+    Promoted,
+    Publication,
+    Table,
+)
 from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.metadata import from_json
 from medcot_pipeline.artifacts.store import RejectedArtifact
@@ -170,6 +179,8 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
         MedcotError: an input is missing, or a blocking check fails.
     """
     stage, store = stage_of(context.asset_key.to_user_string()), workspace.store
+    for line in Promoted(store.root).catch_up(store):
+        context.log.info(line)
     manifests = workspace.inputs(stage.asset)
     identity = workspace.identity(stage.asset, manifests)
     inputs = {name: store.folder(name, manifest.fingerprint) for name, manifest in manifests.items()}

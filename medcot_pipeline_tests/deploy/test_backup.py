@@ -9,9 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Promoted
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.deploy.served import DEPLOY, Served
+from medcot_pipeline_tests.faults.scenes import FIRST, promote_all, roll_back, weights
 from medcot_pipeline_tests.postgres import PostgresServer
 
 
@@ -144,6 +145,22 @@ def test_a_damaged_artifact_of_the_data_folder_is_named_where_it_lies(small: Hom
     folder = small.data / "artifacts" / "rows" / small.current("rows").name
     assert done.stderr.splitlines()[0] == f"{folder}: rows.txt has changed since it was published"
     assert list((tmp_path / "backups").glob("[0-9]*")) == []
+
+
+def test_promoted_adapters_come_back_with_a_backup_and_a_damaged_one_is_named(small: Home, tmp_path: Path) -> None:
+    promote_all(small.data, 0.1, 0.2)
+    backup = back_up(small, tmp_path / "backups")
+    shutil.rmtree(small.data)
+    shutil.copytree(backup / "data", small.data, symlinks=True)
+    promoted, store = Promoted(small.data), ArtifactStore(small.data, small.data)
+    assert (promoted.catch_up(store), promoted.problems(store)) == ([], [])
+    roll_back(small.data)
+    assert (weights(small.data, "qlora_adapter"), weights(small.data, "qlora_adapter.previous")) == (FIRST, None)
+    copy = (small.data / "promoted" / "qlora_adapter").resolve()
+    rot(copy / "weights.txt")
+    done = small.run(str(DEPLOY / "backup.sh"), str(tmp_path / "backups"))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == f"{copy}: weights.txt has changed since it was published"
 
 
 @pytest.mark.parametrize("link", ["current/rows", "promoted/qlora_adapter"])
