@@ -204,7 +204,7 @@ STAGES: tuple[Stage, ...] = (
         loads_model=True,
         meets_incumbent=lambda settings: settings.answers.backend == "model",
     ),
-    Stage("judgements", "evaluation", "4", ("model_answers",), _judgements),
+    Stage("judgements", "evaluation", "5", ("model_answers",), _judgements),
     Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",

@@ -23,7 +23,7 @@ JUDGED: dict[str, Any] = {
     "family": "qwen",
     "verdicts": [vars(verdict) for verdict in VERDICTS],
     "gates": gates(dict(zip(GATES, [(1, 10), (5, 10), (0, 10), (10, 10), (10, 10), (9, 10)], strict=True))),
-    "calls": {"answered": 12, "failed": 0, "not_asked": 0, "invalid": 0, "repaired": 0},
+    "calls": {"answered": 12, "failed": 0, "invalid": 0, "repaired": 0},
     "errors": {},
     "tokens": {"prompt": 900, "completion": 90},
 }
@@ -260,11 +260,10 @@ def test_a_judge_that_was_served_by_another_model_is_named() -> None:
     )
 
 
-def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() -> None:
-    calls = {**JUDGED["calls"], "failed": 3, "not_asked": 5}
-    made = report(judge={**JUDGED, "calls": calls, "errors": {"APITimeoutError": 3}})
-    assert "8 calls were not answered (3 APITimeoutError); `medcot sync --force judgements`" in made["not_measured"][1]
-    assert "APITimeoutError 3" in Page(render_report(made)).text
+def test_calls_that_were_refused_are_counted_with_what_asks_them_again() -> None:
+    made = report(judge={**JUDGED, "calls": {**JUDGED["calls"], "failed": 3}, "errors": {"HTTP 400": 3}})
+    assert "3 calls were refused (3 HTTP 400); `medcot sync --force judgements`" in made["not_measured"][1]
+    assert "HTTP 400 3" in Page(render_report(made)).text
 
 
 def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:

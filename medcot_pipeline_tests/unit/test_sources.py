@@ -359,7 +359,7 @@ def test_a_download_that_never_ends_well_is_one_line(tmp_path: Path, hub: Hub) -
     hub.cut = 1000
     output = fetch(tmp_path, hub)
     assert output.startswith(
-        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched (peer closed"
+        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched (the connection broke off)"
     )
     assert "\n" not in output
 
