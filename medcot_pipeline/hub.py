@@ -57,4 +57,6 @@ def _require_usable_token() -> None:
 
     problem = key_problem(get_token() or "")
     if problem:
-        raise MedcotError(f"HF_TOKEN cannot be sent: {problem}.", "Set it anew, or unset it and run `hf auth login`.")
+        raise MedcotError(
+            f"HF_TOKEN cannot be sent: {problem}.", "Set it anew, or unset it and run `hf auth login`."
+        ) from None

@@ -75,4 +75,4 @@ def require_usable_environment() -> None:
         named = " and ".join(f"{name}={os.environ[name]}" for name in CERTIFICATES if os.environ.get(name))
         raise MedcotError(f"{named}: no certificates can be read there.", "Correct the path, or unset it.") from None
     set_ = sorted(name for name, value in os.environ.items() if value and name.lower() in (*PROXIES, "no_proxy"))
-    raise MedcotError(f"The environment names a proxy that cannot be used ({', '.join(set_)}).", way_out)
+    raise MedcotError(f"The environment names a proxy that cannot be used ({', '.join(set_)}).", way_out) from None

@@ -23,7 +23,8 @@ def endpoint(
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The endpoint's URL, and the requests it got. An error asks to come back after a millisecond.
 
-    Where `models` is an int, asking for their list is that HTTP error. `not_taken` are options that it refuses, with what it says of each.
+    Where `models` is an int, asking for their list is that HTTP error. `not_taken` are options that it refuses, with
+    what it says of each.
     """
     requests: list[dict[str, Any]] = []
 
@@ -67,8 +68,11 @@ def endpoint(
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256  # more calls at once than the five that wait for a place by default
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1", requests

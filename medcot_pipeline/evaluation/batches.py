@@ -97,7 +97,8 @@ class BatchRecords:
         changed: set[str] = set()
         for batch in self._plan:
             record = json.loads(self._path(batch).read_text(encoding="utf-8"))
-            answers += [Answer(**answer) for answer in record["answers"]]
+            # Older versions kept null where an endpoint did not count the tokens.
+            answers += [Answer(**{**answer, "tokens": answer["tokens"] or 0}) for answer in record["answers"]]
             seconds[batch.arm] += record["seconds"]
             changed |= set(record.get("changed", ()))
         return Generated(answers, seconds, tuple(sorted(changed)))

@@ -175,7 +175,7 @@ class Endpoint:
                 sent, headers = response.aiter_raw(), response.headers
                 packing = headers.get("content-encoding", "").strip().lower()
                 received = await (unpack(sent, packing) if response.is_success else beginning(sent))
-                return _Response(response.status_code, received, _wait(headers), headers.get("location", ""))
+                return _Response(response.status_code, received, asked_to_wait(headers), headers.get("location", ""))
         except TimeoutError:
             raise CallFailed(f"no reply within {self._settings.timeout_s:g} s") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
@@ -230,7 +230,7 @@ def _origin(location: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
 
 
-def _wait(headers: "httpx.Headers") -> float | None:
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to be left alone for, as a number or a date; None where it says nothing usable."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         said = headers.get(name, "")

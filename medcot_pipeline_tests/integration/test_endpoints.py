@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
-from medcot_pipeline.evaluation.records import Answer, Prompt, write_jsonl
+from medcot_pipeline.evaluation.records import Answer, Arm, Prompt, write_jsonl
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline_tests.chat_endpoint import completion, endpoint, longer_wins
 from medcot_pipeline_tests.conftest import ROOT, Home
@@ -31,7 +31,10 @@ def answered(fresh_home: Home) -> Home:
 
     def write(folder: Path) -> None:
         write_jsonl(folder / "prompts.jsonl", PROMPTS)
-        texts = (("base", "按说明书服用。"), ("tuned", "多喝水，体温超过38.5℃时按说明书服用退热药。"))
+        texts: tuple[tuple[Arm, str], ...] = (
+            ("base", "按说明书服用。"),
+            ("tuned", "多喝水，体温超过38.5℃时按说明书服用退热药。"),
+        )
         write_jsonl(
             folder / "answers.jsonl",
             [Answer(prompt.id, arm, "", text, True, True, 9) for prompt in PROMPTS for arm, text in texts],
@@ -46,9 +49,7 @@ def trained(fresh_home: Home) -> Home:
     """A home where an adapter waits to be asked."""
     rows = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": ["小儿腹泻怎样补液"], "question": ["小儿腹泻？"]})
     stage(fresh_home, "corpus_splits", lambda folder: rows.write_parquet(folder / "rows.parquet"))
-    stage(
-        fresh_home, "base_model", lambda folder: write_json(folder / "base_model.json", {"generation_prompt": "…"})
-    )
+    stage(fresh_home, "base_model", lambda folder: write_json(folder / "base_model.json", {"generation_prompt": "…"}))
     stage(fresh_home, "qlora_adapter", lambda folder: write_json(folder / "adapter.json", {}))
     write_jsonl(fresh_home.folder / "prompts.jsonl", PROMPTS)
     return fresh_home
@@ -98,7 +99,7 @@ def test_a_judge_that_repeats_the_key_leaves_it_nowhere(answered: Home, key: str
 @pytest.mark.parametrize("key", [SECRET, f"{SECRET}\n"], ids=["key", "key and line end"])
 @pytest.mark.parametrize("listed", [True, False], ids=["answers refused", "list refused"])
 def test_an_answering_endpoint_that_repeats_the_key_leaves_it_nowhere(trained: Home, key: str, listed: bool) -> None:
-    with endpoint(lambda messages: 401, BOTH if listed else 401) as (url, requests):
+    with endpoint(lambda messages: 401, BOTH if listed else 401) as (url, _):
         done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url, key))
     assert done.returncode == 1
     assert "the key is not accepted, HTTP 401" in done.stderr.splitlines()[-1]

@@ -153,6 +153,34 @@ def test_asking_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_sam
         assert resumed.answers == ask(url, tmp_path / "another").answers
 
 
+def test_a_count_of_tokens_that_an_older_version_kept_as_null_fails_nothing(tmp_path: Path) -> None:
+    with endpoint(thoughtful, BOTH) as (url, requests):
+        ask(url, tmp_path, PROMPTS[:1])
+        for record in tmp_path.glob("[bt]*-0*.json"):
+            kept = record.read_text(encoding="utf-8").replace(f'"tokens": {COMPLETION_TOKENS}', '"tokens": null')
+            record.write_text(kept.replace(', "changed": []', ""), encoding="utf-8")
+        made = len(requests)
+        assert [answer.tokens for answer in ask(url, tmp_path, PROMPTS[:1]).answers] == [0, 0]
+        assert len(requests) == made
+
+
+def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Path) -> None:
+    said: list[str] = []
+    with endpoint(thoughtful, 404) as (url, _):
+        generated = ask_for_answers(PROMPTS[:1], settings(url), tmp_path, said.append, generation_prompt=TEMPLATE)
+    assert len(generated.answers) == 2
+    assert said[0].startswith("the endpoint has no list of models")
+
+
+def test_what_was_asked_otherwise_is_known_after_a_resumed_run_too(tmp_path: Path) -> None:
+    not_taken = {"seed": "Unrecognized request argument supplied: seed"}
+    with endpoint(thoughtful, BOTH, not_taken) as (url, requests):
+        assert ask(url, tmp_path, PROMPTS[:1]).changed == ("without seed",)
+        made = len(requests)
+        assert ask(url, tmp_path, PROMPTS[:1]).changed == ("without seed",)
+        assert len(requests) == made
+
+
 def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
     with endpoint(lambda messages: 429, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
         ask(url, tmp_path, concurrency=1)

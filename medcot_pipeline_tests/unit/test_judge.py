@@ -374,6 +374,17 @@ def test_a_judge_that_refuses_every_call_is_no_judge_though_the_cache_holds_anot
     assert "the judge 'judge-2' answers no call" in said
 
 
+def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path: Path) -> None:
+    not_taken = {"max_tokens": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}
+    with endpoint(longer_wins, not_taken=not_taken) as (url, requests):
+        first = judge(url, tmp_path / "cache.jsonl", concurrency=1)
+        assert len(requests) == CALLS + 1
+        second = judge(url, tmp_path / "cache.jsonl")
+        assert len(requests) == CALLS + 1
+    assert first.changed == ["max_tokens as max_completion_tokens"]
+    assert second.record(JudgeSettings()) == first.record(JudgeSettings())
+
+
 def former_line(url: str, winner: str = "tie", **fields: Any) -> dict[str, Any]:
     """A line as older versions kept it, for the first call on q1."""
     settings = JudgeSettings(base_url=url, model="judge-1")
