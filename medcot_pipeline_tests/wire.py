@@ -18,7 +18,7 @@ Send = Callable[[socket], None]
 
 
 class Wire(socketserver.ThreadingTCPServer):
-    """`send` answers every POST; a GET is asked for the models, which are `models`."""
+    """`send` answers every POST; a GET asks for the list of models, which `lists` answers."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -26,7 +26,7 @@ class Wire(socketserver.ThreadingTCPServer):
     def __init__(self, send: Send, models: tuple[str, ...]) -> None:
         super().__init__(("127.0.0.1", 0), WireHandler)
         self.send = send
-        self.models = models
+        self.lists = says({"object": "list", "data": [{"id": name} for name in models]})
         self.asked: list[tuple[str, dict[str, str], dict[str, Any]]] = []
 
     @property
@@ -46,11 +46,8 @@ class WireHandler(socketserver.StreamRequestHandler):
                 headers[name.lower()] = value.strip()
             body = json.loads(self.rfile.read(int(headers.get("content-length", 0))) or b"{}")
             self.server.asked.append((line, headers, body))
-            if line.startswith("GET"):
-                listed = {"object": "list", "data": [{"id": name} for name in self.server.models]}
-                self.request.sendall(response(json.dumps(listed).encode()))
-            else:
-                self.server.send(self.request)
+            send = self.server.lists if line.startswith("GET") else self.server.send
+            send(self.request)
 
 
 @contextmanager

@@ -45,6 +45,8 @@ TRIED_AGAIN = frozenset({408, 409, 425, 429})
 """Statuses that pass by themselves, beside those of 500 and above."""
 REFUSED = frozenset({400, 403, 413, 415, 422, 451})
 """Statuses that are about this one call: asked again it would be refused again."""
+NO_LIST = REFUSED | {404, 405, 410, 501}
+"""What a server answers that has no list of its models, or does not show it to every key."""
 OTHER_NAMES = {"max_tokens": "max_completion_tokens"}
 """Options by the name that servers take which refuse the first one; other options are left out."""
 SHORTEST_KEY = 8
@@ -92,7 +94,7 @@ class Endpoint:
         """Names of the models that the server lists, sorted; None where it has no list.
 
         Raises:
-            CallFailed: it cannot be reached, or does not let us in.
+            CallFailed: it cannot be reached, does not take the key, or sends its callers elsewhere.
         """
         try:
             response = await self._send("GET", "/models")
@@ -100,7 +102,7 @@ class Endpoint:
             return None
         if 200 <= response.status < 300:
             return read_models(response.body, self.tidy)
-        if response.status in (404, 405, 501):
+        if response.status in NO_LIST:
             return None
         raise self._failure(response)
 

@@ -38,7 +38,7 @@ def thoughtful(messages: list[dict[str, str]]) -> str:
     return f"想一想{messages[-1]['content']}\n</think>\n\n答：多休息。"
 
 
-def complaint(reply: Reply, work: Path, models: tuple[str, ...] = BOTH, **changes: Any) -> str:
+def complaint(reply: Reply, work: Path, models: tuple[str, ...] | int = BOTH, **changes: Any) -> str:
     with endpoint(reply, models) as (url, _), pytest.raises(MedcotError) as raised:
         ask(url, work, **changes)
     assert SECRET not in str(raised.value)
@@ -97,6 +97,13 @@ def test_an_endpoint_without_a_model_is_told_apart_from_one_that_answers_to_any_
         f"URL serves no model '{missing}' (it serves {', '.join(sorted(models))}). "
         f"Serve it there, or correct MEDCOT_ANSWERS__ENDPOINT__{variable}."
     )
+
+
+@pytest.mark.parametrize("status", [301, 401, 402])
+def test_an_endpoint_that_lets_nobody_in_stops_before_anything_is_asked(tmp_path: Path, status: int) -> None:
+    said = complaint(thoughtful, tmp_path, status)
+    assert said.startswith("MEDCOT_ANSWERS__ENDPOINT__BASE_URL=URL does not list its models (")
+    assert f"HTTP {status}" in said
 
 
 def test_no_endpoint_is_named_with_its_address(tmp_path: Path) -> None:
@@ -164,9 +171,10 @@ def test_a_count_of_tokens_that_an_older_version_kept_as_null_fails_nothing(tmp_
         assert len(requests) == made
 
 
-def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Path, status: int) -> None:
     said: list[str] = []
-    with endpoint(thoughtful, 404) as (url, _):
+    with endpoint(thoughtful, status) as (url, _):
         generated = ask_for_answers(PROMPTS[:1], settings(url), tmp_path, said.append, generation_prompt=TEMPLATE)
     assert len(generated.answers) == 2
     assert said[0].startswith("the endpoint has no list of models")

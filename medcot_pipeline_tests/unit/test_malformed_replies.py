@@ -302,3 +302,28 @@ def test_a_malformed_reply_is_used_or_one_line_and_the_next_pass_works(name: str
         client(server, tmp_path)
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert SECRET.encode() not in kept
+
+
+LISTS: dict[str, bytes | dict[str, Any] | list[Any] | str] = {
+    "nothing": "",
+    "a page": "<html></html>",
+    "a list": ["r1", "r1-medcot"],
+    "data as text": {"data": "r1"},
+    "deep nesting": NESTED,
+    "not UTF-8": '{"data": [{"id": "模型"}]}'.encode("gbk"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_models_that_is_none_counts_as_no_list(name: str, tmp_path: Path) -> None:
+    with wire(PROPER) as server:
+        server.lists = says(LISTS[name])
+        answers(server, tmp_path)
+
+
+@pytest.mark.parametrize("listed", [{"data": []}, {"data": [7, {"id": ["r1"]}, {"id": f"{SECRET}\ud83d"}, {}]}])
+def test_names_in_a_list_of_models_are_read_where_they_are_names(listed: dict[str, Any], tmp_path: Path) -> None:
+    with wire(PROPER) as server, pytest.raises(MedcotError, match="serves no model 'r1'") as raised:
+        server.lists = says(listed)
+        answers(server, tmp_path)
+    assert SECRET not in str(raised.value) and not re.search("[\ud800-\udfff]", str(raised.value))
