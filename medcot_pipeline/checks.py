@@ -309,10 +309,10 @@ def judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
         return True, "No AI judge is configured."
     gates = [gate for gate in judge["gates"] if gate["passed"] is False]
     failed = [f"{gate['gate']} {gate['value']:.0%} of {gate['n']:,}" for gate in gates]
-    unanswered = judge["calls"]["failed"] + judge["calls"]["not_asked"]
-    again = f" {unanswered:,} calls were not answered: `medcot sync --force judgements` asks them again."
+    refused = judge["calls"]["failed"]
+    again = f" {refused:,} calls were refused: `medcot sync --force judgements` asks them again."
     said = f"Failed: {', '.join(failed)}." if failed else "Every gate passed."
-    return not failed and not unanswered, said + (again if unanswered else "")
+    return not failed and not refused, said + (again if refused else "")
 
 
 def reviews_are_complete(folder: Path, inputs: Inputs) -> tuple[bool, str]:

@@ -61,10 +61,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like a wrong one, as a question to put behind it; nothing where none is like it."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]}?)" if matches else ""
-
-
-def root_cause(error: BaseException) -> str:
-    """What the error at the bottom of a chain of causes says, in one line of at most 200 characters."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200] or error.__class__.__name__

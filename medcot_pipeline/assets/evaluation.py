@@ -5,6 +5,7 @@ Does not: measuring, judging, statistics or the page (evaluation/).
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -104,11 +105,13 @@ def model_answers(
             prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
             refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
             write_jsonl(run.path / "prompts.jsonl", prompts)
-            seconds = _write_answers(run, pipes, prompts)
+            seconds, changed = _write_answers(run, pipes, prompts)
             write_json(run.publication.aside("timings.json"), seconds)
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
             figures = answer_figures(prompts, answers, settings.backend)
             write_json(run.path / "figures.json", figures)
+            if changed:
+                _say_what_is_not_taken(run, "the endpoint", changed)
             asked = {prompt.id: prompt.prompt for prompt in prompts}
             preview: list[dict[str, str | int | float | bool | None]] = [
                 {
@@ -290,7 +293,17 @@ def _judge(run: AssetRun, prompts: list[Prompt], answers: list[Answer]) -> dict[
     paid["seconds"] = round(time.monotonic() - started, 1)
     write_json(run.publication.aside("paid.json"), paid)
     run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+    if outcome.changed:
+        _say_what_is_not_taken(run, "the judge", outcome.changed)
+    for error, count in outcome.errors.items():
+        run.say(f"the judge refused {count:,} calls ({error}): their prompts have no verdict")
     return outcome.record(settings)
+
+
+def _say_what_is_not_taken(run: AssetRun, who: str, changed: Sequence[str]) -> None:
+    """Note what was asked otherwise than set, since it can change what is answered."""
+    run.describe(asked_otherwise=", ".join(changed))
+    run.say(f"{who} does not take every option, and was asked {', '.join(changed)}")
 
 
 def _model_arguments(run: AssetRun, incumbent: Manifest | None = None) -> dict[str, Any]:
@@ -332,8 +345,14 @@ def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]
     return {"status": "measured", **run.run_worker(pipes, "exams", arguments)}
 
 
-def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:
-    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint; seconds by arm."""
+def _write_answers(
+    run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint.
+
+    Returns:
+        Seconds by arm, and what the endpoint was asked otherwise than set, since it does not take it.
+    """
     settings = run.workspace.settings.answers
     if settings.backend == "model":
         arguments = _model_arguments(run, find_incumbent(run)) | {
@@ -341,8 +360,8 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
             "prompts": str(run.path / "prompts.jsonl"),
             "work": str(run.work),
         }
-        return dict(run.run_worker(pipes, "answers", arguments)["seconds"])
+        return dict(run.run_worker(pipes, "answers", arguments)["seconds"]), ()
     template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
     generated = ask_for_answers(prompts, settings, run.work, run.say, generation_prompt=template)
     write_jsonl(run.path / "answers.jsonl", generated.answers)
-    return {str(arm): seconds for arm, seconds in generated.seconds.items()}
+    return {str(arm): seconds for arm, seconds in generated.seconds.items()}, generated.changed

@@ -194,7 +194,7 @@ def _cost(
     rows = [("training", training["tokens"], training["seconds"])]
     for arm in ARMS:
         own = [answer for answer in answers if answer.arm == arm]
-        rows.append((f"answers, {arm}", sum(answer.tokens for answer in own), answer_seconds[arm]))
+        rows.append((f"answers, {arm}", sum(answer.tokens or 0 for answer in own), answer_seconds[arm]))
     stages = [{"stage": s, "tokens": t, "seconds": d, "tokens_per_second": t / d if d else None} for s, t, d in rows]
     counts = {name: judge.get(name, {}) for name in ("calls", "errors", "tokens")}
     return {

@@ -119,6 +119,7 @@ def _failures(instance: dg.DagsterInstance) -> Iterator[str]:
 
 
 def _cause(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
+    """The first error of this project, or else the one at the bottom: what lies below ours is foreign text."""
+    while error.cause is not None and not error.message.startswith("medcot_pipeline."):
         error = error.cause
     return " ".join(error.message.partition(": ")[2].split()) or error.message.strip()

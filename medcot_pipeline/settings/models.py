@@ -11,6 +11,8 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from medcot_pipeline.settings.keys import Key, address_problem
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -249,16 +251,36 @@ class PerplexitySettings(Section):
     seed: int = 7
 
 
-class EndpointSettings(Section):
-    """An OpenAI-compatible endpoint that serves both arms, each under a name of its own."""
+class ServerSettings(Section):
+    """A server that speaks OpenAI's protocol, and how patiently it is asked."""
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1")
+    api_key: Key = Field(SecretStr("none"), description="from the environment only; never stored; empty: none is sent")
+    concurrency: Count = Field(4, description="calls in flight")
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
+
+    @field_validator("base_url")
+    @classmethod
+    def _trimmed(cls, url: str | None) -> str | None:
+        return url and url.strip()
+
+    @model_validator(mode="after")
+    def _address_alone(self) -> "ServerSettings":
+        if self.base_url:
+            problem = address_problem(self.base_url)
+            if problem:
+                raise ValueError(f"base_url {problem}")
+        return self
+
+
+class EndpointSettings(ServerSettings):
+    """An OpenAI-compatible endpoint that serves both arms, each under a name of its own."""
+
     base_model: str = Field("", description="name of the base model there")
     tuned_model: str = Field("", description="name of the base model with the adapter there")
-    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
     concurrency: Count = Field(8, description="calls in flight")
-    timeout_s: float = Field(600.0, gt=0.0, description="seconds for one call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
+    timeout_s: float = Field(600.0, gt=0.0, description="seconds for one try of a call")
 
 
 class AnswerSettings(Section):
@@ -301,17 +323,13 @@ class ExamSettings(Section):
     seed: int = 13
 
 
-class JudgeSettings(Section):
+class JudgeSettings(ServerSettings):
     """The AI judge: any OpenAI-compatible endpoint, or none."""
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
     model: str = Field("", description="the judge's name at the endpoint")
     family: str = Field("", description="who made the judge, such as openai or qwen; by the model's name where empty")
-    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
-    concurrency: Count = Field(4, description="calls in flight")
     max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
-    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
 
     @model_validator(mode="after")
     def _endpoint_needs_model(self) -> "JudgeSettings":
@@ -380,7 +398,7 @@ class AutomationSettings(Section):
     )
     max_attempts: Count = Field(3, description="runs that fail in the same state before schedule and sensors give up")
     max_age_days: Count = Field(35, description="days since its last pass after which an asset counts as not fresh")
-    webhook_url: SecretStr = Field(
+    webhook_url: Key = Field(
         SecretStr(""), description="told of failed runs; from the environment only, never stored; empty: nobody is told"
     )
 

@@ -14,13 +14,12 @@ from medcot_pipeline.checks import CHECKS
 from medcot_pipeline.stages import STAGES, Stage
 
 PACKAGE = Path(medcot_pipeline.__file__).parent
-DOMAIN = ("corpus", "chat", "training", "evaluation", "models")
+DOMAIN = ("corpus", "chat", "training", "evaluation", "inference", "models")
 LEAVES = ("artifacts", "settings")
 ORCHESTRATION = ("assets", "automation", "cli", "console", "definitions", "instance")
 HEAVY = (
     "datasets",
     "matplotlib",
-    "openai",
     "ray",
     "scipy",
     "statsmodels",
@@ -79,7 +78,9 @@ def own_parts(part: str) -> set[str]:
     return {name.split(".")[1] for name in names} - {part}
 
 
-@pytest.mark.parametrize("part", [*DOMAIN, *LEAVES, "errors", "progress", "stages", "planning", "checks", "charts"])
+@pytest.mark.parametrize(
+    "part", [*DOMAIN, *LEAVES, "errors", "progress", "stages", "planning", "checks", "charts", "web"]
+)
 def test_only_orchestration_knows_dagster(part: str) -> None:
     assert offences(part, "dagster", "dagster_pipes", "dagster_shared") == []
 

@@ -313,7 +313,10 @@ try:
         print(fetch_from_hub(SourceSettings(**source, revision=sys.argv[1])))
 except MedcotError as error:
     print("refused:", error)
+    shown = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    print("behind it:", shown or "nothing", file=sys.stderr)
 """
+TOKEN = "hf_never_to_be_seen"
 
 
 @pytest.fixture
@@ -323,10 +326,10 @@ def hub() -> Iterator[Hub]:
 
 
 @contextlib.contextmanager
-def fetching(home: Path, endpoint: str, revision: str = REVISION) -> Iterator[subprocess.Popen[str]]:
+def fetching(home: Path, endpoint: str, revision: str = REVISION, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A process of its own that fetches: the hub's library reads its environment when it is imported."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
-    environment = {**kept, **hub_environment(home, endpoint)}
+    environment = {**kept, **hub_environment(home, endpoint), **variables}
     command = [sys.executable, "-c", FETCH, revision]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -359,7 +362,8 @@ def test_a_download_that_never_ends_well_is_one_line(tmp_path: Path, hub: Hub) -
     hub.cut = 1000
     output = fetch(tmp_path, hub)
     assert output.startswith(
-        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched (peer closed"
+        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched "
+        "(the connection broke off)"
     )
     assert "\n" not in output
 
@@ -388,6 +392,35 @@ def test_a_hub_that_does_not_say_its_newest_revision_is_one_line(tmp_path: Path)
 def test_a_name_that_is_no_repository_is_one_line() -> None:
     with pytest.raises(MedcotError, match=r"^a/b/c at .* cannot be fetched \(Repo id must be"):
         fetch_from_hub(SourceSettings(kind="hub", repository="a/b/c"))
+
+
+@pytest.mark.parametrize("what", [REVISION, "newest"])
+def test_a_token_that_the_hub_repeats_is_not_in_the_line_or_behind_it(tmp_path: Path, hub: Hub, what: str) -> None:
+    hub.refuses = True
+    with fetching(tmp_path, hub.address, what, HF_TOKEN=TOKEN) as process:
+        output, errors = process.communicate(timeout=60)
+    assert "cannot be fetched (" in output and ", HTTP 401)" in output
+    assert TOKEN not in output + errors
+    assert errors.splitlines()[-1] == "behind it: nothing"
+
+
+@pytest.mark.parametrize("what", [REVISION, "newest"])
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HF_TOKEN", f"“{TOKEN}”", "HF_TOKEN cannot be sent: it holds a character outside of ASCII, such as a curly"),
+        ("ALL_PROXY", f"socks5://user:{TOKEN}@127.0.0.1:1", "a proxy that cannot be used (ALL_PROXY, NO_PROXY, no_pro"),
+        ("ALL_PROXY", f"socks://user:{TOKEN}@127.0.0.1:1", "a proxy that cannot be used (ALL_PROXY, NO_PROXY, no_prox"),
+    ],
+)
+def test_a_token_or_a_proxy_that_cannot_be_used_is_named(
+    tmp_path: Path, hub: Hub, what: str, variable: str, value: str, said: str
+) -> None:
+    with fetching(tmp_path, hub.address, what, **{variable: value}) as process:
+        output, errors = process.communicate(timeout=60)
+    assert said in output, output + errors
+    assert TOKEN not in output + errors
+    assert errors.splitlines()[-1] == "behind it: nothing"
 
 
 def test_no_network_is_one_line_with_the_way_out(tmp_path: Path) -> None:
