@@ -14,7 +14,7 @@ from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import SAMPLE
 from medcot_pipeline.errors import MedcotError, nearest
-from medcot_pipeline.models.base import WANTED_FILES
+from medcot_pipeline.models.folder import model_files
 from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
 
 Reads = Callable[[Settings], dict[str, Any]]
@@ -117,8 +117,7 @@ def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, P
     if settings.base_model.kind != "path" or settings.base_model.path is None:
         return {}
     folder = root / settings.base_model.path
-    wanted = {path for pattern in WANTED_FILES for path in folder.glob(pattern)}
-    return {f"base model {path.name}": path for path in sorted(wanted)}
+    return {f"base model {path.name}": path for path in model_files(folder)}
 
 
 def _training(settings: Settings) -> dict[str, Any]:

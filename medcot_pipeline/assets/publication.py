@@ -117,7 +117,7 @@ class AssetRun:
             "parent": os.getpid(),
             "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
         }
-        command = [sys.executable, "-m", "medcot_pipeline.worker"]
+        command = [sys.executable, "-P", "-m", "medcot_pipeline.worker"]  # -P: no module out of the working folder
         messages: list[Any] = []
         try:
             invocation = pipes.run(
