@@ -151,7 +151,7 @@ def run(pipes: PipesContext) -> None:
         pipes.log.info(f"{place} {line}")
 
     try:
-        with gpu_lock(Path(lock["path"]), lock["holder"], say):
+        with gpu_lock([Path(path) for path in lock["paths"]], lock["holder"], say):
             result = TASKS[task](pipes.extras["arguments"], say)
     except MedcotError as error:
         pipes.report_custom_message({"problem": str(error)})

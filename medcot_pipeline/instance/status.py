@@ -16,7 +16,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from medcot_pipeline.artifacts.locks import holder_of
 from medcot_pipeline.artifacts.prune import size
-from medcot_pipeline.gpu_lock import lock_path
+from medcot_pipeline.gpu_lock import lock_paths
 from medcot_pipeline.instance.doctor import UNFINISHED
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.progress import duration, size_text
@@ -31,7 +31,7 @@ def status_lines(workspace: Workspace, instance: dg.DagsterInstance) -> list[str
     return [
         f"Profile {workspace.profile}, data in {workspace.store.root}",
         f"Disk: {_disk(workspace.store.root)}",
-        f"GPU: {holder_of(lock_path(workspace.store.root)) or 'free'}",
+        f"GPU: {', '.join(filter(None, map(holder_of, lock_paths(workspace.store.root)))) or 'free'}",
         "Current:",
         *_current(workspace, instance),
         "Runs:",
