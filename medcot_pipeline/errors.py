@@ -1,12 +1,18 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line, what is behind an error, and the
-name that was meant.
+Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was meant,
+and a file that is not there told from one that cannot be read.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
 
+import contextlib
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What says that there is no such file; any other error of the system says that it cannot be read for the moment."""
 
 
 class MedcotError(Exception):
@@ -15,6 +21,31 @@ class MedcotError(Exception):
     def __init__(self, problem: str, way_out: str = "") -> None:
         """Args: problem: what is wrong, with the value seen. way_out: what to do about it, a sentence or nothing."""
         super().__init__(f"{problem} {way_out}".strip())
+
+
+class Unreadable(MedcotError):
+    """A file or folder cannot be read for the moment: nothing is known of it, so nothing may follow from it."""
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Tell what is not there from what cannot be read now: permission, too many open files, a disk that is away.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError: there is no such file.
+        Unreadable: it cannot be read.
+    """
+    try:
+        yield
+    except NOT_THERE:
+        raise
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, error.__class__.__name__)
+        raise Unreadable(
+            f"{error.filename or path}: cannot be read for the moment ({name}: {error.strerror or error}); it was left "
+            "as it is.",
+            "Mend that, and try again.",
+        ) from error
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
 from medcot_pipeline.artifacts.promoted import ADAPTER
+from medcot_pipeline.corpus.benchmark_files import benchmark_files
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
-from medcot_pipeline.corpus.sources import SAMPLE
+from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import MedcotError, nearest
+from medcot_pipeline.folders import files_in
 from medcot_pipeline.models.folder import model_files
 from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
 
@@ -91,7 +93,7 @@ def _source_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]
     source = settings.source
     further = {f"{INCOMING}{path.name}": path for path in row_files(source, data)}
     if source.kind != "hub":
-        return {"source file": root / (SAMPLE if source.kind == "sample" else source.path or SAMPLE), **further}
+        return {"source file": local_file(source, root), **further}
     return {**({HUB_REVISION: data / REVISION_FILE} if source.follow_hub else {}), **further}
 
 
@@ -99,7 +101,7 @@ def _benchmarks(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     folder = settings.splits.benchmark_dir
     if folder is None:
         return {}
-    return {f"benchmark {path.name}": path for path in sorted((root / folder).glob("*")) if path.is_file()}
+    return {f"benchmark {name}": path for name, path in benchmark_files(root / folder).items()}
 
 
 def _base_model(settings: Settings) -> dict[str, Any]:
@@ -116,8 +118,7 @@ def _base_model(settings: Settings) -> dict[str, Any]:
 def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     if settings.base_model.kind != "path" or settings.base_model.path is None:
         return {}
-    folder = root / settings.base_model.path
-    return {f"base model {path.name}": path for path in model_files(folder)}
+    return {f"base model {path.name}": path for path in model_files(root / settings.base_model.path)}
 
 
 def _training(settings: Settings) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Pa
 def exam_files(settings: Settings, root: Path) -> list[Path]:
     """The exams that are set, sorted by name; none without a folder."""
     folder = settings.exams.folder
-    return sorted((root / folder).glob("*.jsonl")) if folder else []
+    return [path for path in files_in(root / folder) if path.suffix == ".jsonl"] if folder else []
 
 
 def _answers(settings: Settings) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _judgements(settings: Settings) -> dict[str, Any]:
 
 def review_files(settings: Settings, data: Path) -> list[Path]:
     """Verdict files that people saved, sorted by name."""
-    return sorted((data / settings.review.folder).glob("*.json"))
+    return [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
 
 
 def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:

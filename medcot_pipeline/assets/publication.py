@@ -24,7 +24,7 @@ from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.gpu_lock import lock_paths
 from medcot_pipeline.progress import Progress, Say, duration
-from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
+from medcot_pipeline.stages import INCUMBENT, STAGES, Stage, Workspace, stage_of
 
 GPU_POOL = "gpu"
 GPU_TAGS = {
@@ -195,10 +195,24 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
         say("as published before" if run.reused else "started")
         yield run
         if not run.reused:
+            _refuse_changed_files(run)
             run.describe(seconds=round(time.monotonic() - started, 1))
     if not run.reused:
         say(f"published in {duration(time.monotonic() - started)}")
     clear_work(store, stage.asset, identity.fingerprint)
+
+
+def _refuse_changed_files(run: AssetRun) -> None:
+    """Publish nothing under a fingerprint that names other files than those that may have been read."""
+    workspace, hashed = run.workspace, {**run.identity.external}
+    hashed.pop(INCUMBENT, None)
+    now = run.stage.external(workspace.settings, workspace.root, workspace.store.root, workspace.store.hashes)
+    changed = sorted(name for name in {*hashed, *now} if hashed.get(name) != now.get(name))
+    if changed:
+        raise MedcotError(
+            f"{run.stage.asset}: {', '.join(changed)} changed while it was made; nothing was published.",
+            "Run `medcot sync` again once nobody writes there.",
+        )
 
 
 def place(stage: Stage) -> str:

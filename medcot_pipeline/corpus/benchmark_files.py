@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
@@ -24,6 +25,12 @@ class Benchmark:
     name: str
     items: list[str]
     questions: list[str]
+
+
+def benchmark_files(folder: Path) -> dict[str, Path]:
+    """Every benchmark file below a folder, by its path within it, sorted; files of other formats are passed over."""
+    paths = (path for path in files_in(folder, deep=True) if path.suffix.lower() in SUFFIXES)
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def read_benchmarks(folder: Path, field: str, fields: Mapping[str, str]) -> list[Benchmark]:
@@ -39,10 +46,10 @@ def read_benchmarks(folder: Path, field: str, fields: Mapping[str, str]) -> list
     """
     if not folder.is_dir():
         raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_SPLITS__BENCHMARK_DIR to the folder of benchmarks.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not paths:
+    files = benchmark_files(folder)
+    if not files:
         raise MedcotError(f"{folder}: no {', '.join(SUFFIXES)} file in it.", "Put the benchmarks there, one per file.")
-    return [_benchmark(path, str(path.relative_to(folder)), fields.get(path.name, field)) for path in paths]
+    return [_benchmark(path, name, fields.get(path.name, field)) for name, path in files.items()]
 
 
 def _benchmark(path: Path, name: str, field: str) -> Benchmark:

@@ -16,6 +16,7 @@ from typing import Any
 
 from medcot_pipeline.corpus.sources import FORMATS
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 from medcot_pipeline.json_files import read_json, replace_json
 from medcot_pipeline.settings import SourceSettings
 
@@ -53,5 +54,5 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
 
 def row_files(settings: SourceSettings, data: Path) -> list[Path]:
     """Files with further rows, sorted by name; hidden files and those of unknown format are passed over."""
-    folder = data / settings.incoming
-    return sorted(path for path in folder.glob("[!.]*") if path.is_file() and path.suffix.lower() in FORMATS)
+    files = files_in(data / settings.incoming)
+    return [path for path in files if path.suffix.lower() in FORMATS and not path.name.startswith(".")]

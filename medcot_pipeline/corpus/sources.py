@@ -69,7 +69,7 @@ def locate(settings: SourceSettings, root: Path) -> Path:
     """
     if settings.kind == "hub":
         return fetch_from_hub(settings)
-    path = root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
+    path = local_file(settings, root)
     if not path.is_file():
         raise MedcotError(
             f"{path}: no such file.", "Set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file."
@@ -77,6 +77,11 @@ def locate(settings: SourceSettings, root: Path) -> Path:
     if path.suffix.lower() not in FORMATS:
         raise MedcotError(f"{path}: unknown format {path.suffix or 'without suffix'}.", f"Known: {', '.join(FORMATS)}.")
     return path
+
+
+def local_file(settings: SourceSettings, root: Path) -> Path:
+    """Where the rows lie when they do not come from the hub, whether there is such a file or not."""
+    return root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
 
 
 def fetch_from_hub(settings: SourceSettings) -> Path:

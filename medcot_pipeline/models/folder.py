@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.folders import files_in
 
 WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
@@ -22,7 +23,7 @@ COPY_AGAIN = "Copy or download the model's folder again, whole."
 
 def model_files(folder: Path) -> list[Path]:
     """Configuration, tokenizer and safetensors files of a folder, sorted; none where there is no such folder."""
-    return sorted({path for pattern in WANTED_FILES for path in folder.glob(pattern) if path.is_file()})
+    return [path for path in files_in(folder) if any(path.match(pattern) for pattern in WANTED_FILES)]
 
 
 def whole_model_files(folder: Path) -> list[Path]:

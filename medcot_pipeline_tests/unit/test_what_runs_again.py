@@ -101,6 +101,8 @@ ONLY_WHERE = {
 FILES: dict[str, tuple[str, ...]] = {
     "rows.json": ("raw_medical_o1",),
     "benchmarks/exam.jsonl": ("corpus_splits",),
+    "benchmarks/cmb/exam.jsonl": ("corpus_splits",),
+    "benchmarks/cmexam/test/exam.jsonl": ("corpus_splits",),
     "model/config.json": ("base_model",),
     "model/model.safetensors": ("base_model",),
     "passages.jsonl": ("perplexity_report",),
@@ -114,6 +116,8 @@ FILES: dict[str, tuple[str, ...]] = {
 
 NEW_FILES: dict[str, tuple[str, ...]] = {
     "benchmarks/another.jsonl": ("corpus_splits",),
+    "benchmarks/cmb/another.csv": ("corpus_splits",),
+    "benchmarks/README.md": NOTHING,
     "model/generation_config.json": ("base_model",),
     "model/README.md": NOTHING,
     "exams/another.jsonl": ("perplexity_report",),
