@@ -17,7 +17,7 @@ from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.folders import files_in
 from medcot_pipeline.models.folder import model_files
-from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
+from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root, require_utf8
 
 Reads = Callable[[Settings], dict[str, Any]]
 Files = Callable[[Settings, Path, Path], dict[str, Path]]
@@ -49,8 +49,14 @@ class Stage:
     meets_incumbent: Callable[[Settings], bool] = lambda settings: False
 
     def external(self, settings: Settings, root: Path, data: Path, hashes: FileHashes) -> dict[str, str]:
-        """Content hash of every file from outside, by name."""
+        """Content hash of every file from outside, by name.
+
+        Raises:
+            MedcotError: a name is not UTF-8.
+        """
         found = self.files(settings, root, data)
+        for path in found.values():
+            require_utf8(path)
         return {name: hashes.of(path) for name, path in sorted(found.items()) if path.is_file()}
 
     def identity(
@@ -83,6 +89,8 @@ def _source(settings: Settings) -> dict[str, Any]:
     return _section("source", *left_out, *(() if settings.source.kind == "hub" else only_hub))(settings)
 
 
+LARGEST_REVIEW = 16 * 2**20
+"""Bytes of a verdict file; four times what the review server takes."""
 HUB_REVISION = "hub revision"
 INCOMING = "incoming "
 REVIEW = "review "
@@ -161,8 +169,19 @@ def _judgements(settings: Settings) -> dict[str, Any]:
 
 
 def review_files(settings: Settings, data: Path) -> list[Path]:
-    """Verdict files that people saved, sorted by name."""
-    return [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
+    """Verdict files that people saved, sorted by name.
+
+    Raises:
+        MedcotError: one is larger than any review.
+    """
+    files = [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
+    for path in files:
+        size = path.stat().st_size
+        if size > LARGEST_REVIEW:
+            raise MedcotError(
+                f"{path}: {size:,} bytes, more than any review has ({LARGEST_REVIEW:,}).", "Move it away."
+            )
+    return files
 
 
 def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:

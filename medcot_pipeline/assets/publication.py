@@ -167,7 +167,7 @@ def worker_environment(cache: Path) -> dict[str, str]:
         cache: folder for what can be made again.
     """
     defaults = {"OMP_WAIT_POLICY": "PASSIVE", "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor")}
-    return {name: os.environ.get(name, value) for name, value in defaults.items()}
+    return {name: os.environ.get(name) or value for name, value in defaults.items()}
 
 
 @contextlib.contextmanager

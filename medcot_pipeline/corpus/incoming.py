@@ -55,4 +55,4 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
 def row_files(settings: SourceSettings, data: Path) -> list[Path]:
     """Files with further rows, sorted by name; hidden files and those of unknown format are passed over."""
     files = files_in(data / settings.incoming)
-    return [path for path in files if path.suffix.lower() in FORMATS and not path.name.startswith(".")]
+    return [path for path in files if path.suffix.lower() in FORMATS]

@@ -24,6 +24,7 @@ from medcot_pipeline.settings.models import (
     TrackingSettings,
     TrainingSettings,
 )
+from medcot_pipeline.settings.paths import folder_of, require_utf8
 
 __all__ = [
     "AnswerSettings",
@@ -44,8 +45,10 @@ __all__ = [
     "TrackingSettings",
     "TrainingSettings",
     "data_dir",
+    "folder_of",
     "load_settings",
     "profile_name",
     "profile_names",
     "project_root",
+    "require_utf8",
 ]

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from medcot_pipeline.errors import MedcotError, nearest
-from medcot_pipeline.settings.models import Settings
+from medcot_pipeline.settings.models import PREFIX, Settings, setting_fields, variable_of
+from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_of, refuse_other_than_utf8
 
-PREFIX = "MEDCOT_"
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"
 
@@ -30,7 +30,7 @@ def project_root() -> Path:
 
 def data_dir() -> Path:
     """Where artifacts live: `MEDCOT_DATA_DIR`, or `data/` in the project; absolute."""
-    return (project_root() / os.environ.get("MEDCOT_DATA_DIR", "data")).resolve()
+    return folder_of("MEDCOT_DATA_DIR", "data", project_root())
 
 
 def profile_names() -> list[str]:
@@ -56,6 +56,9 @@ def load_settings(profile: str | None = None) -> Settings:
     name = profile_name(profile)
     values = _read_profile(name)
     _refuse_unknown_variables(os.environ)
+    for folder in FOLDERS_OF_LIBRARIES:
+        if os.environ.get(folder) == "":
+            del os.environ[folder]
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -70,7 +73,10 @@ def load_settings(profile: str | None = None) -> Settings:
 
 def _read_profile(name: str) -> dict[str, Any]:
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
+        try:
+            path = expand(name)
+        except ValueError as error:
+            raise MedcotError(f"MEDCOT_PROFILE={name}: {error}.", "Give a YAML file or a profile's name.") from error
         if not path.is_file():
             raise MedcotError(f"MEDCOT_PROFILE={name}: no such file.", "Give a YAML file or a profile's name.")
         try:
@@ -85,36 +91,49 @@ def _read_profile(name: str) -> dict[str, Any]:
             f"Profiles: {', '.join(profile_names())}, or a path to a .yaml file.",
         )
     try:
-        values = yaml.safe_load(text) or {}
+        values = yaml.load(text, Loader=_profile_loader(name)) or {}
     except yaml.YAMLError as error:
         raise MedcotError(f"Profile {name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise MedcotError(f"Profile {name} must be a mapping of sections, not {type(values).__name__}.")
-    known = list(_setting_names(Settings))
+    known = [name for name, _ in setting_fields(Settings)]
     for setting in _leaf_names(values, set(known)):
         if setting not in known:
             raise MedcotError(f"Profile {name}: unknown setting {setting}{nearest(setting, known)}.")
         if _is_secret(tuple(setting.split("."))):
-            variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
-            raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable} instead.")
+            raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable_of(setting)} instead.")
     return values
+
+
+def _profile_loader(profile: str) -> type[yaml.SafeLoader]:
+    """YAML's safe loader, but for a key that stands twice in a mapping: it would take the last one without a word."""
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+            node = super().compose_mapping_node(anchor)
+            lines: dict[tuple[str, str], int] = {}
+            for key, _ in node.value:
+                line, first = key.start_mark.line + 1, lines.get((key.tag, str(key.value)))
+                if first is not None:
+                    raise MedcotError(
+                        f"Profile {profile}: {key.value} stands twice, in line {first} and in line {line}.",
+                        "Put both into one.",
+                    )
+                lines[key.tag, str(key.value)] = line
+            return node
+
+    return Loader
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """pydantic-settings ignores a misspelt variable, so every MEDCOT_ name is held against the known ones."""
-    known = {f"{PREFIX}{name.replace('.', '__').upper()}" for name in _setting_names(Settings)} | OUTSIDE_SECTIONS
-    for variable in environment:
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+    known = {variable_of(name) for name, _ in setting_fields(Settings)} | OUTSIDE_SECTIONS
+    own = {name: value for name, value in environment.items() if name.upper().startswith(PREFIX)}
+    refuse_other_than_utf8(own)
+    for variable in own:
+        if variable.upper() not in known:
             suggestion = nearest(variable.upper(), sorted(known))
             raise MedcotError(f"Environment variable {variable}: unknown setting{suggestion}.", "Unset or correct it.")
-
-
-def _setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _setting_names(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def _leaf_names(values: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
@@ -138,7 +157,7 @@ def _first_problem(error: ValidationError, profile: str) -> str:
 
 def _variables(setting: str) -> str:
     """The environment variables that set a setting, or anything in a section, as they are written there."""
-    variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
+    variable = variable_of(setting)
     return ", ".join(
         sorted(name for name in os.environ if name.upper() == variable or name.upper().startswith(f"{variable}__"))
     )
