@@ -17,7 +17,15 @@ from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.folders import files_in
 from medcot_pipeline.models.folder import model_files
-from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root, require_utf8
+from medcot_pipeline.settings import (
+    Settings,
+    data_dir,
+    load_settings,
+    profile_name,
+    project_file,
+    project_root,
+    require_utf8,
+)
 
 Reads = Callable[[Settings], dict[str, Any]]
 Files = Callable[[Settings, Path, Path], dict[str, Path]]
@@ -142,7 +150,7 @@ def _perplexity(settings: Settings) -> dict[str, Any]:
 
 def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     exams = {f"exam {path.name}": path for path in exam_files(settings, root)}
-    return {"general texts": root / settings.perplexity.general_texts, **exams}
+    return {"general texts": project_file(settings.perplexity.general_texts, root), **exams}
 
 
 def exam_files(settings: Settings, root: Path) -> list[Path]:
@@ -160,7 +168,7 @@ def _answers(settings: Settings) -> dict[str, Any]:
 
 
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
-    return {"prompts": root / settings.answers.prompts}
+    return {"prompts": project_file(settings.answers.prompts, root)}
 
 
 def _judgements(settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,14 @@ Belongs here: what can be set, its unit and range, and the errors for values tha
 Does not: anything that acts on a setting.
 """
 
-from medcot_pipeline.settings.load import data_dir, load_settings, profile_name, profile_names, project_root
+from medcot_pipeline.settings.load import (
+    data_dir,
+    load_settings,
+    profile_name,
+    profile_names,
+    project_file,
+    project_root,
+)
 from medcot_pipeline.settings.models import (
     AnswerSettings,
     AutomationSettings,
@@ -49,6 +56,7 @@ __all__ = [
     "load_settings",
     "profile_name",
     "profile_names",
+    "project_file",
     "project_root",
     "require_utf8",
 ]

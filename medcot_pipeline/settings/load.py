@@ -20,12 +20,30 @@ from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_
 
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+PROJECT_FILES = (
+    "data/sample/medical_o1_sample.json",
+    "data/prompts/instruction_following.jsonl",
+    "data/general/passages.jsonl",
+)
+"""Files of the checkout's data folder that are installed with the package."""
 
 
 def project_root() -> Path:
     """The checkout that holds `pyproject.toml`, or the working directory for an installed package."""
     checkout = Path(__file__).resolve().parents[2]
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def project_file(path: Path, root: Path) -> Path:
+    """The file that a setting names; one of `PROJECT_FILES` is the package's own where no such file lies there.
+
+    Args:
+        path: as set.
+        root: folder that relative paths start from.
+    """
+    shipped = path.as_posix() in PROJECT_FILES and not (root / path).exists()
+    return SHIPPED / path.name if shipped else root / path
 
 
 def data_dir() -> Path:
