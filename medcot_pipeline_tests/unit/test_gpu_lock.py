@@ -186,3 +186,13 @@ def test_numbers_among_gpus_of_several_models_mean_all_unless_cuda_numbers_them_
 
 def test_gpus_that_the_driver_does_not_describe_are_locked_by_their_device_files(machine: tuple[Path, Path]) -> None:
     assert [gpu.device.name for gpu in gpus(machine[0] / "nothing", machine[1])] == ["nvidia0", "nvidia1"]
+
+
+def test_a_device_is_locked_by_its_own_file_which_is_neither_read_nor_changed() -> None:
+    """Any character device will do: the kernel locks them all alike."""
+    device = Path("/dev/full")
+    seen = [sys.executable, "-c", f"from medcot_pipeline.artifacts.locks import *; print(holder_of(Path('{device}')))"]
+    with gpu_lock([device], "me", pytest.fail):
+        held = subprocess.run(seen, capture_output=True, text=True, check=True).stdout
+    assert held.startswith(f"process {os.getpid()} of ")
+    assert subprocess.run(seen, capture_output=True, text=True, check=True).stdout == "None\n"
