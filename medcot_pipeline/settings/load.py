@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from medcot_pipeline.errors import MedcotError, nearest
+from medcot_pipeline.settings.effects import refuse_without_effect
 from medcot_pipeline.settings.models import PREFIX, Settings, setting_fields, variable_of
 from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_of, refuse_other_than_utf8
 
@@ -69,7 +70,7 @@ def load_settings(profile: str | None = None) -> Settings:
         profile: a name of `profile_names()` or a path to a YAML file; `MEDCOT_PROFILE`, else `demo`, if not given.
 
     Raises:
-        MedcotError: unknown profile, unknown setting, or a value that cannot be used.
+        MedcotError: unknown profile, unknown setting, a value that cannot be used, or one without effect.
     """
     name = profile_name(profile)
     values = _read_profile(name)
@@ -78,7 +79,7 @@ def load_settings(profile: str | None = None) -> Settings:
         if os.environ.get(folder) == "":
             del os.environ[folder]
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise MedcotError(_first_problem(error, name)) from error
     except SettingsError as error:
@@ -87,6 +88,9 @@ def load_settings(profile: str | None = None) -> Settings:
             f"Setting {section}: a value is not JSON (from {_variables(section) or name}).",
             'A list or a mapping is written as JSON, such as MEDCOT_DEDUP__SWAPS=\'[["a", "b"]]\'.',
         ) from error
+    in_profile = set(_leaf_names(values, {known for known, _ in setting_fields(Settings)}))
+    refuse_without_effect(settings, name, in_profile, os.environ)
+    return settings
 
 
 def _read_profile(name: str) -> dict[str, Any]:

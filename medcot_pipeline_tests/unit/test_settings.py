@@ -12,7 +12,7 @@ from medcot_pipeline.settings import Settings, load_settings, profile_names
 from medcot_pipeline.settings.models import setting_fields, variable_of
 
 BLOCKS = """
-splits: {benchmark_fields: &first {a: x, b: y}}
+splits: {benchmark_dir: exams, benchmark_fields: &first {a: x, b: y}}
 normalize: {actions: {<<: &second {<<: &third {too_short: flag}, too_short: drop}, needs_image: flag}}
 training: {<<: {lora_rank: 3, epochs: 2}, lora_rank: 4}
 """
@@ -64,7 +64,7 @@ def test_an_empty_profile_has_the_defaults(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_a_mapping_takes_any_key_from_a_profile(tmp_path: Path) -> None:
-    own = profile(tmp_path, "splits: {benchmark_fields: {exam.jsonl: 题目}}")
+    own = profile(tmp_path, "splits: {benchmark_dir: exams, benchmark_fields: {exam.jsonl: 题目}}")
     assert load_settings(own).splits.benchmark_fields == {"exam.jsonl": "题目"}
 
 
@@ -215,6 +215,8 @@ def test_a_setting_that_needs_another_names_it(
 @pytest.fixture
 def with_secret(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MEDCOT_JUDGE__API_KEY", SECRET)
+    monkeypatch.setenv("MEDCOT_JUDGE__BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("MEDCOT_JUDGE__MODEL", "judge-1")
     return load_settings("demo")
 
 
