@@ -76,7 +76,13 @@ def likelihood_arms(
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    runner = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, prefix_token_id=tokenizer.bos_token_id)
+    runner = HFLM(
+        pretrained=model,
+        tokenizer=tokenizer,
+        batch_size=batch_size,
+        prefix_token_id=tokenizer.bos_token_id,
+        trust_remote_code=False,
+    )
     strings = [tokenizer.decode(text.ids[1:], skip_special_tokens=False) for text in texts]
     requests = [Instance("loglikelihood_rolling", {}, (string,), number) for number, string in enumerate(strings)]
     batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]

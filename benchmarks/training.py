@@ -356,7 +356,7 @@ def main() -> None:
     parser.add_argument("--padded-steps", type=int, help="the same for the padded arms (as --steps by default)")
     parser.add_argument("--limit-gb", type=float, default=24.0, help="GPU memory, 10^9 bytes")
     parser.add_argument("--rows", type=Path, default=Path(os.environ.get("MEDCOT_REALDATA", "../shared/data")))
-    parser.add_argument("--model", type=Path, default=Path(tempfile.gettempdir()) / "medcot-random-7b")
+    parser.add_argument("--model", type=Path, default=Path("build/benchmarks/random-7b"))
     parser.add_argument("--profile", action="store_true", help="also profile a step of each arm")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks/training.json"))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)

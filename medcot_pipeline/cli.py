@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from medcot_pipeline.corpus.incoming import passed_over
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, printable
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
 from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
@@ -237,7 +237,7 @@ def main() -> None:
 def _fail(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    click.echo(f"medcot: {message}", err=True)
+    click.echo(printable(f"medcot: {message}"), err=True)
     sys.exit(1)
 
 

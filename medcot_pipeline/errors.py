@@ -20,7 +20,17 @@ class MedcotError(Exception):
 
     def __init__(self, problem: str, way_out: str = "") -> None:
         """Args: problem: what is wrong, with the value seen. way_out: what to do about it, a sentence or nothing."""
-        super().__init__(f"{problem} {way_out}".strip())
+        super().__init__(printable(f"{problem} {way_out}".strip()))
+
+
+def printable(text: str) -> str:
+    r"""Text that can be written as UTF-8: a file name's other bytes stand there as \xb2, half an emoji as \ud83d."""
+    return "".join(_escaped(char) if "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def _escaped(surrogate: str) -> str:
+    byte = ord(surrogate) - 0xDC00  # as Python carries a byte that is not UTF-8
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{ord(surrogate):04x}"
 
 
 class Unreadable(MedcotError):

@@ -17,6 +17,8 @@ from medcot_pipeline.errors import NOT_THERE, reading
 def files_in(folder: Path, *, deep: bool = False) -> list[Path]:
     """Regular files of a folder, sorted; none where there is no such folder.
 
+    Hidden ones are passed over, such as `._rows.json`, which macOS leaves beside `rows.json`; so are hidden folders.
+
     Args:
         folder: the folder.
         deep: those of its subfolders too; links to folders are not followed.
@@ -26,9 +28,8 @@ def files_in(folder: Path, *, deep: bool = False) -> list[Path]:
     """
     found = []
     for home, below, names in os.walk(folder, onerror=_refuse):
-        found += [path for name in names if _is_file(path := Path(home, name))]
-        if not deep:
-            below.clear()
+        found += [path for name in names if name[0] != "." and _is_file(path := Path(home, name))]
+        below[:] = [name for name in below if deep and name[0] != "."]
     return sorted(found)
 
 

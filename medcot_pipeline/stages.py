@@ -17,8 +17,16 @@ from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
 from medcot_pipeline.folders import files_in
-from medcot_pipeline.models.base import wanted_files
-from medcot_pipeline.settings import Settings, data_dir, load_settings, profile_name, project_root
+from medcot_pipeline.models.folder import model_files
+from medcot_pipeline.settings import (
+    Settings,
+    data_dir,
+    load_settings,
+    profile_name,
+    project_file,
+    project_root,
+    require_utf8,
+)
 
 Reads = Callable[[Settings], dict[str, Any]]
 Files = Callable[[Settings, Path, Path], dict[str, Path]]
@@ -50,9 +58,14 @@ class Stage:
     meets_incumbent: Callable[[Settings], bool] = lambda settings: False
 
     def external(self, settings: Settings, root: Path, data: Path, hashes: FileHashes) -> dict[str, str]:
-        """Content hash of every file from outside, by name."""
+        """Content hash of every file from outside, by name.
+
+        Raises:
+            MedcotError: a name is not UTF-8.
+        """
         found = {}
         for name, path in sorted(self.files(settings, root, data).items()):
+            require_utf8(path)
             with contextlib.suppress(*NOT_THERE):
                 found[name] = hashes.of(path)
         return found
@@ -87,6 +100,8 @@ def _source(settings: Settings) -> dict[str, Any]:
     return _section("source", *left_out, *(() if settings.source.kind == "hub" else only_hub))(settings)
 
 
+LARGEST_REVIEW = 16 * 2**20
+"""Bytes of a verdict file; four times what the review server takes."""
 HUB_REVISION = "hub revision"
 INCOMING = "incoming "
 REVIEW = "review "
@@ -122,7 +137,7 @@ def _base_model(settings: Settings) -> dict[str, Any]:
 def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     if settings.base_model.kind != "path" or settings.base_model.path is None:
         return {}
-    return {f"base model {path.name}": path for path in wanted_files(root / settings.base_model.path)}
+    return {f"base model {path.name}": path for path in model_files(root / settings.base_model.path)}
 
 
 def _training(settings: Settings) -> dict[str, Any]:
@@ -138,7 +153,7 @@ def _perplexity(settings: Settings) -> dict[str, Any]:
 
 def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     exams = {f"exam {path.name}": path for path in exam_files(settings, root)}
-    return {"general texts": root / settings.perplexity.general_texts, **exams}
+    return {"general texts": project_file(settings.perplexity.general_texts, root), **exams}
 
 
 def exam_files(settings: Settings, root: Path) -> list[Path]:
@@ -156,7 +171,7 @@ def _answers(settings: Settings) -> dict[str, Any]:
 
 
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
-    return {"prompts": root / settings.answers.prompts}
+    return {"prompts": project_file(settings.answers.prompts, root)}
 
 
 def _judgements(settings: Settings) -> dict[str, Any]:
@@ -165,8 +180,19 @@ def _judgements(settings: Settings) -> dict[str, Any]:
 
 
 def review_files(settings: Settings, data: Path) -> list[Path]:
-    """Verdict files that people saved, sorted by name."""
-    return [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
+    """Verdict files that people saved, sorted by name.
+
+    Raises:
+        MedcotError: one is larger than any review.
+    """
+    files = [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
+    for path in files:
+        size = path.stat().st_size
+        if size > LARGEST_REVIEW:
+            raise MedcotError(
+                f"{path}: {size:,} bytes, more than any review has ({LARGEST_REVIEW:,}).", "Move it away."
+            )
+    return files
 
 
 def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:

@@ -140,6 +140,13 @@ def refuse_to_be_an_orphan(parent: int) -> None:
         sys.exit("the parent process is gone")
 
 
+def answer_nobody() -> None:
+    """Leave nothing at standard input: what a library asks there must not be answered by `yes |` or a key."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
 def run(pipes: PipesContext) -> None:
     """Run the task that Pipes names and report its result, or the problem: a parent without either has no success."""
     task, place, lock = pipes.extras["task"], pipes.extras["place"], pipes.extras["lock"]
@@ -148,7 +155,7 @@ def run(pipes: PipesContext) -> None:
         pipes.log.info(f"{place} {line}")
 
     try:
-        with gpu_lock(Path(lock["path"]), lock["holder"], say):
+        with gpu_lock([Path(path) for path in lock["paths"]], lock["holder"], say):
             result = TASKS[task](pipes.extras["arguments"], say)
     except MedcotError as error:
         pipes.report_custom_message({"problem": str(error)})
@@ -164,6 +171,7 @@ def run(pipes: PipesContext) -> None:
 def main() -> None:
     """Entry point of the child process."""
     die_with_parent()
+    answer_nobody()
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries would run through the progress lines
     with open_dagster_pipes() as pipes:

@@ -113,6 +113,8 @@ def content_hash(files: Mapping[str, str]) -> str:
 @functools.cache
 def git_commit(folder: Path) -> str:
     """The commit of a checkout, with `-dirty` behind it where files differ, or `unknown` outside of one."""
+    if not (folder / "medcot_pipeline").is_dir():
+        return "unknown"  # an installed package, called in a folder that may be another project's checkout
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -32,6 +32,7 @@ from medcot_pipeline.evaluation.review import build_pack, render_page
 from medcot_pipeline.evaluation.rules import rule_table
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.reviewing import packs_shown
+from medcot_pipeline.settings import project_file
 from medcot_pipeline.stages import Workspace, exam_files, review_files
 from medcot_pipeline.table_files import read_parquet
 
@@ -51,7 +52,7 @@ def perplexity_report(
             arguments = _model_arguments(run, incumbent) | {
                 "settings": settings.model_dump(mode="json"),
                 "splits": str(splits),
-                "passages": str(workspace.root / settings.general_texts),
+                "passages": str(project_file(settings.general_texts, workspace.root)),
             }
             exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
@@ -102,7 +103,7 @@ def model_answers(
     settings = workspace.settings.answers
     with publish(context, workspace) as run:
         if not run.reused:
-            prompts = read_prompts(workspace.root / settings.prompts, settings.max_prompts)
+            prompts = read_prompts(project_file(settings.prompts, workspace.root), settings.max_prompts)
             refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
             write_jsonl(run.path / "prompts.jsonl", prompts)
             seconds, changed = _write_answers(run, pipes, prompts)

@@ -32,7 +32,7 @@ from medcot_pipeline.artifacts.metadata import from_json
 from medcot_pipeline.artifacts.store import RejectedArtifact
 from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.gpu_lock import lock_path
+from medcot_pipeline.gpu_lock import lock_paths
 from medcot_pipeline.progress import Progress, Say, duration
 from medcot_pipeline.stages import INCUMBENT, STAGES, Stage, Workspace, stage_of
 
@@ -123,15 +123,19 @@ class AssetRun:
         extras = {
             "task": task,
             "place": place(self.stage),
-            "lock": {"path": str(lock_path(store.root)), "holder": self.holder},
+            "lock": {"paths": [str(path) for path in lock_paths(store.root)], "holder": self.holder},
             "parent": os.getpid(),
             "arguments": {"out": str(self.path), "hashes": str(store.hashes.memory), **arguments},
         }
-        command = [sys.executable, "-m", "medcot_pipeline.worker"]
+        # -P: no module out of the working folder. The last word is for whoever waits for the GPU, and for `ps`.
+        command = [sys.executable, "-P", "-m", "medcot_pipeline.worker", self.holder]
         messages: list[Any] = []
         try:
             invocation = pipes.run(
-                command=command, context=self.context.op_execution_context, extras=extras, env=worker_environment()
+                command=command,
+                context=self.context.op_execution_context,
+                extras=extras,
+                env=worker_environment(store.root / "cache"),
             )
             messages = list(invocation.get_custom_messages())
         except DagsterPipesExecutionError as error:
@@ -162,13 +166,18 @@ class AssetRun:
         )
 
 
-def worker_environment() -> dict[str, str]:
+def worker_environment(cache: Path) -> dict[str, str]:
     """Variables that a child process needs before it loads anything.
 
     PyTorch and bitsandbytes bring an OpenMP each, whose threads wait for one another by spinning: beside any other work
-    on few cores that made training and generation five to seven times slower.
+    on few cores that made training and generation five to seven times slower. And PyTorch keeps the code that it
+    compiles in a folder of the shared temporary one whose name anybody can guess, and runs what it finds there.
+
+    Args:
+        cache: folder for what can be made again.
     """
-    return {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    defaults = {"OMP_WAIT_POLICY": "PASSIVE", "TORCHINDUCTOR_CACHE_DIR": str(cache / "torchinductor")}
+    return {name: os.environ.get(name) or value for name, value in defaults.items()}
 
 
 @contextlib.contextmanager

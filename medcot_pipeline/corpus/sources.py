@@ -18,7 +18,7 @@ from medcot_pipeline.corpus.forms import Unusable, fields_for, texts_of
 from medcot_pipeline.corpus.record_files import KNOWN_FORMATS, Unreadable, file_format, read_records
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.hub import fetching
-from medcot_pipeline.settings import SourceSettings
+from medcot_pipeline.settings import SourceSettings, project_file
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")
 HUB_FILES = {
@@ -78,7 +78,7 @@ def locate(settings: SourceSettings, root: Path) -> Path:
 
 def local_file(settings: SourceSettings, root: Path) -> Path:
     """Where the rows lie when they do not come from the hub, whether there is such a file or not."""
-    return root / (SAMPLE if settings.kind == "sample" else settings.path or SAMPLE)
+    return project_file(SAMPLE if settings.kind == "sample" else settings.path or SAMPLE, root)
 
 
 def fetch_from_hub(settings: SourceSettings) -> Path:

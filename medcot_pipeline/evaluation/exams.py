@@ -122,7 +122,7 @@ def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, prog
             progress(self.done, total, "questions, both arms")
             return written
 
-    return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size)
+    return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size, trust_remote_code=False)
 
 
 def put(question: Question) -> str:

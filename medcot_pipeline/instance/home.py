@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import yaml
 
 from medcot_pipeline.assets.publication import GPU_POOL
 from medcot_pipeline.errors import MedcotError, causes
-from medcot_pipeline.settings import project_root
+from medcot_pipeline.settings import folder_of, project_root
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -27,8 +28,18 @@ CONNECT = {"run_storage": "connect", "event_log_storage": "index_connection", "s
 
 
 def dagster_home() -> Path:
-    """`DAGSTER_HOME`, or `.dagster/` in the project; absolute."""
-    return (project_root() / os.environ.get("DAGSTER_HOME", ".dagster")).resolve()
+    """`DAGSTER_HOME`, or `.dagster/` in the project; absolute.
+
+    Raises:
+        MedcotError: a path that Dagster, which gives it to SQLite as an address, would take for another one.
+    """
+    home = folder_of("DAGSTER_HOME", ".dagster", project_root())
+    if "?" in str(home) or unquote(str(home)) != str(home):
+        raise MedcotError(
+            f"DAGSTER_HOME={home}: SQLite would put its databases elsewhere, since ? and % are signs to it.",
+            "Set DAGSTER_HOME to a folder without them.",
+        )
+    return home
 
 
 @contextlib.contextmanager

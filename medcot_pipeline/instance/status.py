@@ -20,7 +20,7 @@ from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.artifacts.prune import size
 from medcot_pipeline.artifacts.record import Adapter
 from medcot_pipeline.corpus.incoming import passed_over
-from medcot_pipeline.gpu_lock import lock_path
+from medcot_pipeline.gpu_lock import lock_paths
 from medcot_pipeline.instance.doctor import UNFINISHED
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.progress import duration, size_text
@@ -35,7 +35,7 @@ def status_lines(workspace: Workspace, instance: dg.DagsterInstance) -> list[str
     return [
         f"Profile {workspace.profile}, data in {workspace.store.root}",
         f"Disk: {_disk(workspace.store.root)}",
-        f"GPU: {holder_of(lock_path(workspace.store.root)) or 'free'}",
+        f"GPU: {', '.join(filter(None, map(holder_of, lock_paths(workspace.store.root)))) or 'free'}",
         *(f"Further rows: {line}" for line in passed_over(workspace.settings.source, workspace.store.root)),
         "Current:",
         *_current(workspace, instance),

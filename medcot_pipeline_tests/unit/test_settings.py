@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -7,7 +9,13 @@ import pytest
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import Settings, load_settings, profile_names
+from medcot_pipeline.settings.models import setting_fields, variable_of
 
+BLOCKS = """
+splits: {benchmark_dir: exams, benchmark_fields: &first {a: x, b: y}}
+normalize: {actions: {<<: &second {<<: &third {too_short: flag}, too_short: drop}, needs_image: flag}}
+training: {<<: {lora_rank: 3, epochs: 2}, lora_rank: 4}
+"""
 SECRET = "sk-geheim-4711"
 
 
@@ -56,7 +64,7 @@ def test_an_empty_profile_has_the_defaults(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_a_mapping_takes_any_key_from_a_profile(tmp_path: Path) -> None:
-    own = profile(tmp_path, "splits: {benchmark_fields: {exam.jsonl: 题目}}")
+    own = profile(tmp_path, "splits: {benchmark_dir: exams, benchmark_fields: {exam.jsonl: 题目}}")
     assert load_settings(own).splits.benchmark_fields == {"exam.jsonl": "题目"}
 
 
@@ -207,6 +215,8 @@ def test_a_setting_that_needs_another_names_it(
 @pytest.fixture
 def with_secret(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MEDCOT_JUDGE__API_KEY", SECRET)
+    monkeypatch.setenv("MEDCOT_JUDGE__BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("MEDCOT_JUDGE__MODEL", "judge-1")
     return load_settings("demo")
 
 
@@ -296,3 +306,109 @@ def test_an_address_that_holds_a_secret_or_is_none_is_refused_and_not_shown(
     assert said in str(raised.value)
     assert "MEDCOT_JUDGE__BASE_URL" in str(raised.value)
     assert SECRET not in "".join(traceback.format_exception(raised.value))
+
+
+PATHS = (
+    "source.path",
+    "source.incoming",
+    "splits.benchmark_dir",
+    "base_model.path",
+    "perplexity.general_texts",
+    "answers.prompts",
+    "exams.folder",
+    "review.folder",
+)
+
+
+def value_of(settings: Settings, name: str) -> object:
+    section, field = name.split(".")
+    return getattr(getattr(settings, section), field)
+
+
+@pytest.fixture
+def kinds_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings under which every path has an effect."""
+    monkeypatch.setenv("MEDCOT_SOURCE__KIND", "file")
+    monkeypatch.setenv("MEDCOT_SOURCE__PATH", "rows.json")
+    monkeypatch.setenv("MEDCOT_BASE_MODEL__KIND", "path")
+    monkeypatch.setenv("MEDCOT_BASE_MODEL__PATH", "model")
+
+
+def test_every_path_among_the_settings_is_tried_here() -> None:
+    annotations = {name: str(field.annotation) for name, field in setting_fields(Settings)}
+    assert {name for name, kind in annotations.items() if "Path" in kind} == set(PATHS)
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.usefixtures("kinds_of_paths")
+def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(variable_of(name), "~/mine")
+    assert value_of(load_settings(), name) == tmp_path / "mine"
+    section, field = name.split(".")
+    monkeypatch.delenv(variable_of(name))
+    assert value_of(load_settings(profile(tmp_path, f"{section}: {{{field}: ~/yours}}")), name) == tmp_path / "yours"
+
+
+@pytest.mark.parametrize("name", [name for name in PATHS if not name.endswith(".path")])
+def test_an_empty_path_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    section, field = name.split(".")
+    own = profile(tmp_path, f"{section}: {{{field}: somewhere}}")
+    monkeypatch.setenv(variable_of(name), "")
+    assert value_of(load_settings(own), name) == Path("somewhere")
+
+
+def test_an_empty_path_does_not_replace_one_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDCOT_SOURCE__KIND", "file")
+    monkeypatch.setenv("MEDCOT_SOURCE__PATH", "")
+    assert "set MEDCOT_SOURCE__PATH to" in complaint()
+
+
+@pytest.mark.parametrize(("path", "said"), [('""', "it is empty"), ("~nobody-of-that-name/x", "there is no such user")])
+def test_a_path_of_a_profile_that_cannot_be_used_is_named(tmp_path: Path, path: str, said: str) -> None:
+    message = complaint(profile(tmp_path, f"exams: {{folder: {path}}}"))
+    assert message.startswith("Setting exams.folder = ")
+    assert said in message
+
+
+def test_the_profile_may_lie_in_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile(tmp_path, "training: {lora_rank: 3}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MEDCOT_PROFILE", "~/own.yaml")
+    assert load_settings().training.lora_rank == 3
+
+
+def test_an_empty_folder_of_a_library_puts_its_files_not_into_the_working_folder(tmp_path: Path) -> None:
+    script = (
+        "from medcot_pipeline.settings import load_settings; load_settings(); "
+        "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MEDCOT_", "HF_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**kept, "HF_HOME": "", "XDG_CACHE_HOME": "", "HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(tmp_path / "home" / ".cache" / "huggingface" / "hub")
+
+
+def test_a_key_that_stands_twice_in_a_profile_is_refused_with_both_lines(tmp_path: Path) -> None:
+    own = profile(tmp_path, "training:\n  lora_rank: 3\nsource: {kind: sample}\ntraining:\n  epochs: 2\n")
+    assert complaint(own) == f"Profile {own}: training stands twice, in line 1 and in line 4. Put both into one."
+
+
+def test_so_is_a_setting_in_a_section_also_by_another_spelling(tmp_path: Path) -> None:
+    own = profile(tmp_path, 'training:\n  lora_rank: 3\n  "lora_rank": 4\n')
+    assert complaint(own) == f"Profile {own}: lora_rank stands twice, in line 2 and in line 3. Put both into one."
+
+
+def test_a_block_that_is_taken_over_and_changed_is_no_key_twice(tmp_path: Path) -> None:
+    training = load_settings(profile(tmp_path, BLOCKS)).training
+    assert (training.lora_rank, training.epochs) == (4, 2)
+
+
+@pytest.mark.parametrize("text", ["? [a, b]\n: 1\n", "? {a: 1}\n: 1\n"])
+def test_a_key_that_is_no_name_is_not_yaml_for_a_profile(tmp_path: Path, text: str) -> None:
+    assert "is not YAML" in complaint(profile(tmp_path, text))
