@@ -42,6 +42,7 @@ from medcot_pipeline.corpus.paraphrases import paraphrase_pairs
 from medcot_pipeline.corpus.shingles import SHINGLE, jaccard
 from medcot_pipeline.corpus.splits import assign_splits
 from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline.table_files import read_parquet
 
 HIDDEN = tuple(pair for pairs in held_out_swaps().values() for pair in pairs)
 Times = dict[str, float]
@@ -60,7 +61,7 @@ def normalized(rows: pl.DataFrame) -> pl.DataFrame:
 def time_pipeline(path: Path) -> Times:
     """Normalise, deduplicate and split; paraphrases are timed apart."""
     start = time.perf_counter()
-    rows = normalized(pl.read_parquet(path))
+    rows = normalized(read_parquet(path))
     ready = time.perf_counter()
     outcome = find_near_duplicates(rows, DedupSettings(paraphrases=False))
     found = time.perf_counter()
@@ -70,7 +71,7 @@ def time_pipeline(path: Path) -> Times:
 
 
 def _keys(path: Path) -> pl.Series:
-    keys = pl.Series("key", [comparison_key(text) for text in pl.read_parquet(path)["question"].to_list()])
+    keys = pl.Series("key", [comparison_key(text) for text in read_parquet(path)["question"].to_list()])
     return keys.unique().sort()
 
 
@@ -112,7 +113,7 @@ def time_datasketch(path: Path) -> Times:
 
 def time_exact_join(path: Path) -> Times:
     """A plain Polars join of equal keys: the least that any deduplication must do."""
-    keys = pl.DataFrame({"key": [comparison_key(text) for text in pl.read_parquet(path)["question"].to_list()]})
+    keys = pl.DataFrame({"key": [comparison_key(text) for text in read_parquet(path)["question"].to_list()]})
     start = time.perf_counter()
     numbered = keys.with_row_index()
     pairs = numbered.lazy().join(numbered.lazy(), on="key").filter(pl.col("index") < pl.col("index_right")).collect()

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +171,7 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         "peak_with_context_gib": round((torch.cuda.max_memory_reserved() + context) / 2**30, 2),
         "seconds_to_first_step": round(timings.ends[0] - started, 1),
         "warm_up_seconds": round(timings.ends[WARM_UP_STEPS - 1] - timings.begun, 1),
-        "first_loss": timings.losses[0],
-        "last_loss": timings.losses[-1],
+        "losses": [round(loss, 6) for loss in timings.losses],
         "matrix_tflops": round(rate / 1e12, 1),
         "share_of_matrix_rate": round(operations / rate, 3),
         "gpu": torch.cuda.get_device_name(0),
@@ -219,7 +218,7 @@ def train_as_planned(
         trainer.train()
     log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
     steps = [trainer.train_dataset[number] for number in range(len(log))]
-    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in step] for step in steps]
+    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in trainer.cutting.cut(rows)] for rows in steps]
     ends = [trainer.started + entry["seconds"] for entry in log]
     return (
         Timings(begun, ends, counts, [entry["loss"] for entry in log]),
@@ -336,7 +335,17 @@ def table(results: list[dict[str, Any]]) -> str:
     for other in rates:
         if "own" in rates and other != "own":
             lines.append(f"\nown / {other}: {rates['own'] / rates[other]:.2f}x")
-    return "\n".join(lines)
+    return "\n".join([*lines, *same_learning(results)])
+
+
+def same_learning(results: list[dict[str, Any]]) -> Iterator[str]:
+    """How far the losses of arms that train the same rows in every step are apart from own's, one line an arm."""
+    losses = {result["arm"]: result["losses"] for result in results if result["arm"] != AS_RELEASED}
+    own = losses.pop("own", [])
+    for arm, others in losses.items():
+        if len(others) == len(own):  # of fewer steps the learning rate is another
+            apart = max(abs(left - right) / left for left, right in zip(own, others, strict=True))
+            yield f"\nlosses of own and {arm}: at most {apart:.1e} apart, relatively, over {len(own)} optimiser steps"
 
 
 def main() -> None:

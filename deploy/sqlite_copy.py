@@ -1,5 +1,6 @@
 """Copy the SQLite files of a Dagster home while it is in use: `python sqlite_copy.py HOME TARGET`."""
 
+import shutil
 import sqlite3
 import sys
 from contextlib import closing
@@ -13,6 +14,7 @@ def main(home: Path, target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(copy)) as copied:
             database.backup(copied)
+        shutil.copymode(source, copy)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,25 @@ Does not: repairing anything, or Dagster (the specs are made from this table in 
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from medcot_pipeline.artifacts import CheckOutcome
+from medcot_pipeline.corpus.card import SUMMARY
+from medcot_pipeline.corpus.forms import WHAT_IS_READ
 from medcot_pipeline.corpus.normalize import normalize_text
 from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
 from medcot_pipeline.corpus.sources import Reject
-from medcot_pipeline.corpus.splits import leaks
+from medcot_pipeline.corpus.splits import ENOUGH_GROUPS, SPLITS, leaks
 from medcot_pipeline.evaluation.prompts import prompts_in_training
 from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import DedupSettings
+from medcot_pipeline.settings.models import NoiseActions
+from medcot_pipeline.table_files import read_parquet
 
 BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
 """What an item of a review page may hold."""
@@ -52,26 +57,50 @@ def run_checks(asset: str, inputs: Inputs) -> Callable[[Path], Sequence[CheckOut
 
 
 def _rows(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / "rows.parquet")
+    return read_parquet(folder / "rows.parquet")
 
 
-def rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """At least one row."""
+def raw_rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At least one row; where there is none, the commonest reason is named."""
     count = _rows(folder).height
-    return count > 0, f"{count:,} rows."
+    reasons = Counter(reject.reason for reject in read_jsonl(folder / "rejects.jsonl", Reject))
+    why = [f" {number:,} cannot be used: {reason}." for reason, number in reasons.most_common(1)]
+    return count > 0, f"{count:,} rows." + ("" if count else "".join(why))
+
+
+def normalized_rows_present(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At least one row; where there is none, the rule that dropped most is named with its setting."""
+    count = _rows(folder).height
+    reasons = Counter(read_parquet(folder / "removed.parquet")["reason"].to_list())
+    return count > 0, f"{count:,} rows." + ("" if count else _most_dropped_by(reasons))
+
+
+def _most_dropped_by(dropped: Mapping[str, int]) -> str:
+    """A sentence on the noise rule that dropped most rows, and on the setting behind it; empty where none did."""
+    if not any(dropped.values()):
+        return ""
+    rule = max(dropped, key=lambda name: dropped[name])
+    what = NoiseActions.model_fields[rule].description
+    least = " or the least lengths in MEDCOT_NORMALIZE__MIN_..._CHARS" if rule == "too_short" else ""
+    return (
+        f" Most rows, {dropped[rule]:,} of {sum(dropped.values()):,}, were dropped by {rule} ({what}): see "
+        f"MEDCOT_NORMALIZE__ACTIONS__{rule.upper()}{least}."
+    )
 
 
 def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The share of unusable rows of every file is at most the setting."""
+    """The share of unusable rows of every file is at most the setting, and no file has unusable rows alone."""
     source = read_json(folder / "source.json")
     rejects = read_jsonl(folder / "rejects.jsonl", Reject)
     for file in source["files"]:
         read = file["rows"] + file["rejects"]
-        if file["rejects"] > source["max_reject_rate"] * read:
+        if file["rejects"] > source["max_reject_rate"] * read or not file["rows"]:
             first = next(reject for reject in rejects if reject.where.startswith(f"{file['name']}, "))
+            said = f"{first.where}: {first.reason}. {file['rejects']:,} of {read:,} rows cannot be used"
+            if not file["rows"]:
+                return False, f"{said}. {WHAT_IS_READ}"
             return False, (
-                f"{first.where}: {first.reason}. {file['rejects']:,} of {read:,} rows "
-                f"cannot be used ({file['rejects'] / read:.1%}, at most {source['max_reject_rate']:.1%} by "
+                f"{said} ({file['rejects'] / read:.1%}, at most {source['max_reject_rate']:.1%} by "
                 "MEDCOT_SOURCE__MAX_REJECT_RATE)."
             )
     return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
@@ -87,7 +116,7 @@ def unique_row_ids(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def _partition(upstream: str) -> Test:
     def every_row_kept_or_removed(folder: Path, inputs: Inputs) -> tuple[bool, str]:
         before = _rows(inputs[upstream])["row_id"].sort()
-        kept, removed = _rows(folder)["row_id"], pl.read_parquet(folder / "removed.parquet")["row_id"]
+        kept, removed = _rows(folder)["row_id"], read_parquet(folder / "removed.parquet")["row_id"]
         whole = pl.concat([kept, removed]).sort().equals(before)
         return whole, f"{before.len():,} rows came in; {kept.len():,} stay and {removed.len():,} were removed."
 
@@ -107,7 +136,7 @@ def normalisation_is_stable(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def most_rows_kept(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """At most a fifth of the rows was removed by normalisation."""
-    kept, removed = _rows(folder).height, pl.read_parquet(folder / "removed.parquet").height
+    kept, removed = _rows(folder).height, read_parquet(folder / "removed.parquet").height
     share = removed / max(kept + removed, 1)
     return share <= 0.2, f"{share:.1%} of the rows were removed."
 
@@ -128,9 +157,20 @@ def every_row_in_one_split(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def splits_not_empty(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """There are rows to train on and rows to test with."""
-    counts = dict(_rows(folder).group_by("split").len().iter_rows())
-    sizes = ", ".join(f"{name} {counts.get(name, 0):,}" for name in ("train", "validation", "test"))
-    return counts.get("train", 0) > 0 and counts.get("test", 0) > 0, f"{sizes} rows."
+    rows = _rows(folder)
+    counts = dict(rows.group_by("split").len().iter_rows())
+    said = ", ".join(f"{name} {counts.get(name, 0):,}" for name in SPLITS) + " rows."
+    if all(counts.get(name) for name in SPLITS):
+        return True, said
+    said += (
+        f" They are in {rows['group_id'].n_unique():,} groups of like questions; with {ENOUGH_GROUPS} or more every "
+        "split whose share (MEDCOT_SPLITS__TRAIN, __VALIDATION, __TEST) is above 0 has rows."
+    )
+    removed = read_parquet(inputs["deduplicated_corpus"] / "removed.parquet").height
+    rules = read_json(folder / SUMMARY)["rules"]
+    dropped = {rule["rule"]: rule["rows"] for rule in rules if rule["action"] == "drop"}
+    said += _most_dropped_by(dropped) + (f" {removed:,} rows were duplicates." if removed else "")
+    return counts.get("train", 0) > 0 and counts.get("test", 0) > 0, said
 
 
 def no_leak_across_splits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -152,13 +192,13 @@ def sft_format(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 def sft_has_training_rows_only(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The records are the training split's rows, less those that are too long."""
     split = _rows(inputs["corpus_splits"]).filter(split="train")["row_id"].sort()
-    here = pl.concat([_rows(folder)["row_id"], pl.read_parquet(folder / "too_long.parquet")["row_id"]]).sort()
+    here = pl.concat([_rows(folder)["row_id"], read_parquet(folder / "too_long.parquet")["row_id"]]).sort()
     return here.equals(split), f"{here.len():,} rows for {split.len():,} of the training split."
 
 
 def few_rows_too_long(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """At most 2 % of the training rows are longer than the maximum."""
-    too_long = pl.read_parquet(folder / "too_long.parquet").height
+    too_long = read_parquet(folder / "too_long.parquet").height
     share = too_long / max(too_long + _rows(folder).height, 1)
     return share <= 0.02, f"{too_long:,} rows are longer than the maximum ({share:.1%})."
 
@@ -196,7 +236,7 @@ def loss_fell(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 def likelihoods_are_whole(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Both arms measured the same rows and tokens, and every figure is a number."""
-    examples = pl.read_parquet(folder / "examples.parquet")
+    examples = read_parquet(folder / "examples.parquet")
     columns = ["row_id", "segment", "tokens"]
     base, tuned = (examples.filter(arm=arm).select(columns).sort(columns) for arm in ARMS)
     same = base.equals(tuned) and base.height > 0
@@ -269,10 +309,10 @@ def judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
         return True, "No AI judge is configured."
     gates = [gate for gate in judge["gates"] if gate["passed"] is False]
     failed = [f"{gate['gate']} {gate['value']:.0%} of {gate['n']:,}" for gate in gates]
-    unanswered = judge["calls"]["failed"] + judge["calls"]["not_asked"]
-    again = f" {unanswered:,} calls were not answered: `medcot sync --force judgements` asks them again."
+    refused = judge["calls"]["failed"]
+    again = f" {refused:,} calls were refused: `medcot sync --force judgements` asks them again."
     said = f"Failed: {', '.join(failed)}." if failed else "Every gate passed."
-    return not failed and not unanswered, said + (again if unanswered else "")
+    return not failed and not refused, said + (again if refused else "")
 
 
 def reviews_are_complete(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -321,12 +361,12 @@ def adapter_takes_over(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "raw_medical_o1": (
         Check("few_rejects", "Is the share of unusable rows within the setting?", few_rejects),
-        Check("rows_present", "Is there a row?", rows_present),
+        Check("rows_present", "Is there a row?", raw_rows_present),
         Check("unique_row_ids", "Is every row id unique?", unique_row_ids),
     ),
     "normalized_corpus": (
         Check("every_row_accounted_for", "Is every row kept or removed?", _partition("raw_medical_o1")),
-        Check("rows_present", "Is there a row?", rows_present),
+        Check("rows_present", "Is there a row?", normalized_rows_present),
         Check("normalisation_is_stable", "Would normalising again change nothing?", normalisation_is_stable),
         Check("most_rows_kept", "Were at most 20 % removed?", most_rows_kept, blocking=False),
     ),

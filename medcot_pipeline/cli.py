@@ -15,10 +15,11 @@ from pathlib import Path
 
 import click
 
+from medcot_pipeline.corpus.incoming import passed_over
 from medcot_pipeline.errors import MedcotError, printable
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
-from medcot_pipeline.stages import STAGES, downstream, open_workspace, stage_of
+from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 
@@ -77,6 +78,7 @@ def plan() -> None:
     for line in lines:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
+    _show_passed_over(workspace)
     click.echo("Training: " + "\n          ".join(training_lines(workspace)))
     click.echo(_cost(lines))
 
@@ -105,6 +107,8 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
         stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
         stale |= forced
         chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
+        if "raw_medical_o1" not in chosen:  # which says it itself
+            _show_passed_over(workspace)
         if not chosen:
             click.echo("Everything is fresh.")
         elif dry_run:
@@ -132,25 +136,30 @@ def status() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Mend what a crash left: runs and slots of dead processes, half-made files. What lives is not touched."""
+    """Mend what a crash left: runs and slots of dead processes, half-made files; name a damaged promoted adapter."""
+    from medcot_pipeline.artifacts import Promoted
     from medcot_pipeline.instance.doctor import mend, unproven_runs
     from medcot_pipeline.instance.home import open_instance
 
     workspace = open_workspace()
     with open_instance() as instance:
         mended = mend(instance, workspace.store)
-        left = unproven_runs(instance)
+        left = [*unproven_runs(instance), *Promoted(workspace.store.root).problems(workspace.store)]
     click.echo("\n".join([*mended, *left]) or "Nothing to mend.")
 
 
 @cli.command()
 @click.option("--yes", is_flag=True, help="Delete; without it, only say what would be deleted.")
 def prune(yes: bool) -> None:
-    """Delete artifacts that are not current, not promoted, and no part of what those were made from."""
+    """Delete artifacts that are not current, not promoted, not reviewed, and no part of what the first two need."""
     from medcot_pipeline.artifacts import prune as pruning
+    from medcot_pipeline.reviewing import remember_packs, reviewed_artifacts
 
-    store = open_workspace().store
-    unneeded = pruning.prune(store) if yes else pruning.find_unneeded(store)
+    workspace = open_workspace()
+    store, reviewed = workspace.store, reviewed_artifacts(workspace)
+    if yes:
+        remember_packs(workspace)
+    unneeded = pruning.prune(store, reviewed) if yes else pruning.find_unneeded(store, reviewed)
     for each in unneeded:
         click.echo(f"{'deleted' if yes else 'would delete'} {each.path} ({size_text(each.bytes)})")
     total = size_text(sum(each.bytes for each in unneeded))
@@ -188,13 +197,19 @@ def review(port: int) -> None:
             server.serve_forever()
 
 
+def _show_passed_over(workspace: Workspace) -> None:
+    """Say what lies among the further rows and is not read."""
+    for line in passed_over(workspace.settings.source, workspace.store.root):
+        click.echo(f"  {line}")
+
+
 def _cost(lines: list[PlanLine]) -> str:
     """What a sync would do, and how long it took last time."""
     open_lines = [line for line in lines if line.status != "fresh"]
     if not open_lines:
         return "Everything is fresh."
     known = [line.seconds for line in open_lines if line.seconds is not None]
-    cost = f"; these took {duration(sum(known))} last time" if known else ""
+    cost = f"; the current ones took {duration(sum(known))}" if known else ""
     unknown = len(open_lines) - len(known)
     never = f" ({unknown} never ran)" if known and unknown else ""
     return f"`medcot sync` would look at {len(open_lines)} of {len(lines)} assets{cost}{never}."

@@ -1,7 +1,7 @@
 """Errors written for the person who must act.
 
-Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was meant,
-and a file that is not there told from one that cannot be read.
+Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was
+meant, and a file that is not there told from one that cannot be read.
 Does not: errors that mean a defect of this project (those keep their traceback).
 """
 
@@ -71,10 +71,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like a wrong one, as a question to put behind it; nothing where none is like it."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]}?)" if matches else ""
-
-
-def root_cause(error: BaseException) -> str:
-    """What the error at the bottom of a chain of causes says, in one line of at most 200 characters."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())[:200] or error.__class__.__name__

@@ -5,9 +5,10 @@ Does not: JSON lines (evaluation/records.py), canonical JSON for hashes (artifac
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from medcot_pipeline.artifacts.disk import sync
 
 
 def write_json(path: Path, value: object) -> None:
@@ -17,12 +18,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def replace_json(path: Path, value: object) -> None:
-    """Write a value in one step: whoever reads the file finds the old or the new one whole, after a power cut too."""
+    """Write a value in one step: whoever reads the file finds the old or the new one whole; on disk on return."""
     temporary = path.with_name(f".{path.name}.part")
     write_json(temporary, value)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(temporary)
     temporary.replace(path)
+    sync(path.parent)
 
 
 def read_json(path: Path) -> Any:

@@ -4,6 +4,7 @@ Belongs here: identity. Whoever wants to know why an asset is stale looks here.
 Does not: what an asset does (assets/), or Dagster.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
 from medcot_pipeline.artifacts.promoted import ADAPTER
-from medcot_pipeline.corpus.benchmark_files import benchmark_files
+from medcot_pipeline.corpus.benchmark_files import SUFFIXES, benchmark_files
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
 from medcot_pipeline.corpus.sources import local_file
-from medcot_pipeline.errors import MedcotError, nearest
+from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
 from medcot_pipeline.folders import files_in
 from medcot_pipeline.models.folder import model_files
 from medcot_pipeline.settings import (
@@ -62,10 +63,12 @@ class Stage:
         Raises:
             MedcotError: a name is not UTF-8.
         """
-        found = self.files(settings, root, data)
-        for path in found.values():
+        found = {}
+        for name, path in sorted(self.files(settings, root, data).items()):
             require_utf8(path)
-        return {name: hashes.of(path) for name, path in sorted(found.items()) if path.is_file()}
+            with contextlib.suppress(*NOT_THERE):
+                found[name] = hashes.of(path)
+        return found
 
     def identity(
         self, settings: Settings, root: Path, data: Path, hashes: FileHashes, inputs: Mapping[str, str]
@@ -138,7 +141,7 @@ def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, P
 
 
 def _training(settings: Settings) -> dict[str, Any]:
-    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # another cut, the same gradient
+    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # the same steps, cut otherwise
     return _section("training", *only_memory)(settings) | {"sft.max_tokens": settings.sft.max_tokens}
 
 
@@ -156,7 +159,7 @@ def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Pa
 def exam_files(settings: Settings, root: Path) -> list[Path]:
     """The exams that are set, sorted by name; none without a folder."""
     folder = settings.exams.folder
-    return [path for path in files_in(root / folder) if path.suffix == ".jsonl"] if folder else []
+    return [path for path in files_in(root / folder) if path.suffix.lower() in SUFFIXES] if folder else []
 
 
 def _answers(settings: Settings) -> dict[str, Any]:
@@ -197,16 +200,16 @@ def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("raw_medical_o1", "corpus", "2", (), _source, _source_files),
-    Stage("normalized_corpus", "corpus", "1", ("raw_medical_o1",), _section("normalize")),
+    Stage("raw_medical_o1", "corpus", "3", (), _source, _source_files),
+    Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _section("normalize")),
     Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
-    Stage("corpus_splits", "corpus", "1", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
+    Stage("corpus_splits", "corpus", "2", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
     Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
     Stage("base_model", "training", "1", (), _base_model, _base_model_files, loads_model=True),
     Stage(
         "qlora_adapter",
         "training",
-        "3",
+        "4",
         ("sft_dataset", "corpus_splits", "base_model"),
         _training,
         loads_model=True,
@@ -214,7 +217,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "perplexity_report",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _perplexity,
         _texts_and_exams,
@@ -224,26 +227,26 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "model_answers",
         "evaluation",
-        "3",
+        "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
         _answers,
         _prompts,
         loads_model=True,
         meets_incumbent=lambda settings: settings.answers.backend == "model",
     ),
-    Stage("judgements", "evaluation", "4", ("model_answers",), _judgements),
-    Stage("human_review", "evaluation", "2", ("judgements",), lambda settings: {}, _reviews),
+    Stage("judgements", "evaluation", "5", ("model_answers",), _judgements),
+    Stage("human_review", "evaluation", "3", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",
         "evaluation",
-        "4",
+        "5",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
         _section("report"),
     ),
     Stage(
         "promotion",
         "evaluation",
-        "1",
+        "2",
         ("eval_report", "qlora_adapter"),
         _section("promotion"),
         meets_incumbent=lambda settings: True,

@@ -66,11 +66,10 @@ def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 def perplexity(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Measure both arms on held-out rows, training rows and general passages; the incumbent on the held-out rows."""
-    import polars as pl
-
     from medcot_pipeline.evaluation.perplexity import measure, read_passages
+    from medcot_pipeline.table_files import read_parquet
 
-    splits, passages = pl.read_parquet(task["splits"]), read_passages(Path(task["passages"]))
+    splits, passages = read_parquet(Path(task["splits"])), read_passages(Path(task["passages"]))
     settings = PerplexitySettings(**task["settings"])
     adapter, incumbent = Path(task["adapter"]), _incumbent(task)
     measured = measure(_base(task).folder, adapter, splits, passages, settings, say, incumbent)
@@ -99,16 +98,21 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Ask both arms the exams."""
-    import polars as pl
-
-    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores, read_exam
+    from medcot_pipeline.evaluation.exam_files import read_exam
+    from medcot_pipeline.evaluation.exams import ask_exams, exam_scores
     from medcot_pipeline.evaluation.records import write_jsonl
+    from medcot_pipeline.table_files import read_parquet
 
     settings = ExamSettings(**task["settings"])
-    questions = [question for path in task["files"] for question in read_exam(Path(path), settings.max_questions)]
+    read = [read_exam(Path(path), settings.max_questions) for path in task["files"]]
+    questions = [question for exam in read for question in exam.questions]
+    left_out = [exam.left_out for exam in read if exam.left_out]
+    for sentence in left_out:
+        say(sentence)
     given = ask_exams(_base(task).folder, Path(task["adapter"]), questions, settings, say)
     write_jsonl(Path(task["out"]) / "exams.jsonl", given)
-    return {"scores": exam_scores(given, questions, pl.read_parquet(task["splits"]).filter(split="train"))}
+    train = read_parquet(Path(task["splits"])).filter(split="train")
+    return {"scores": exam_scores(given, questions, train), "left_out": left_out}
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}

@@ -7,36 +7,52 @@ Does not: deciding what a judge would say.
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Reply = Callable[[list[dict[str, str]]], str | int | bytes]
-"""The text of the answer; an int is an HTTP error, bytes are a body of their own."""
+Reply = Callable[[list[dict[str, str]]], str | int | bytes | tuple[int, bytes]]
+"""The text of the answer; an int is an HTTP error, bytes are a body of their own, or both together."""
 PROMPT_TOKENS, COMPLETION_TOKENS = 100, 7
 
 
 @contextmanager
-def endpoint(reply: Reply, models: tuple[str, ...] = ()) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The endpoint's URL, and the requests it got. An error asks to come back after a millisecond."""
+def endpoint(
+    reply: Reply, models: tuple[str, ...] | int = (), not_taken: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The endpoint's URL, and the requests it got. An error asks to come back after a millisecond.
+
+    Where `models` is an int, asking for their list is that HTTP error. `not_taken` are options that it refuses, with
+    what it says of each.
+    """
     requests: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if isinstance(models, int):
+                self._refuse(models)
+                return
             listed = [{"id": name, "object": "model", "created": 0, "owned_by": "test"} for name in models]
             self._send(200, json.dumps({"object": "list", "data": listed}).encode())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             requests.append({"path": self.path, **body})
-            said = reply(body["messages"])
-            if isinstance(said, int):
-                self._send(said, json.dumps({"error": {"message": f"no, {self.headers['Authorization']}"}}).encode())
+            complaint = next((said for name, said in (not_taken or {}).items() if name in body), None)
+            said = reply(body["messages"]) if complaint is None else (400, complaint.encode())
+            if isinstance(said, tuple):
+                self._send(*said)
+            elif isinstance(said, int):
+                self._refuse(said)
             elif isinstance(said, bytes):
                 self._send(200, said)
             else:
                 self._send(200, json.dumps(completion(said, body["model"])).encode())
+
+        def _refuse(self, status: int) -> None:
+            """An error that repeats the key."""
+            self._send(status, json.dumps({"error": {"message": f"no, {self.headers['Authorization']}"}}).encode())
 
         def _send(self, status: int, content: bytes) -> None:
             try:
@@ -52,8 +68,11 @@ def endpoint(reply: Reply, models: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256  # more calls at once than the five that wait for a place by default
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1", requests

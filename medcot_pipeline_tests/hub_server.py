@@ -16,7 +16,10 @@ FILE = "medical_o1_sft_Chinese.json"
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """`revisions` are contents of the file by commit, the newest last; `cut` is how often it hangs up after a part."""
+    """`revisions` are contents of the file by commit, the newest last; `cut` is how often it hangs up after a part.
+
+    Where it `refuses`, it does as some mirrors do: it repeats the token that it does not accept.
+    """
 
     daemon_threads = True
 
@@ -26,6 +29,7 @@ class Hub(http.server.ThreadingHTTPServer):
         self.revisions = revisions
         self.part = 1000
         self.cut = 0
+        self.refuses = False
         self.asked: list[tuple[str, str | None]] = []
 
     @property
@@ -38,10 +42,19 @@ class HubHandler(http.server.BaseHTTPRequestHandler):
     server: Hub
 
     def do_HEAD(self) -> None:
-        self.answer()
+        self.do_GET()
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] == f"/api/datasets/{self.server.repository}":
+        if self.server.refuses:
+            said = f"no access for {self.headers['Authorization']}"
+            body = json.dumps({"error": said}).encode()
+            self.send_response(401, said)
+            self.send_header("X-Error-Message", said)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if self.command == "GET" else b"")
+        elif self.path.partition("?")[0] == f"/api/datasets/{self.server.repository}":
             self.describe()
         else:
             self.answer()

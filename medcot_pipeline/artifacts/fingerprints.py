@@ -5,13 +5,16 @@ Does not: where artifacts lie (store.py).
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
-import os
-import tempfile
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from medcot_pipeline.artifacts.hash_memory import HashMemory, stamp_text
+from medcot_pipeline.errors import NOT_THERE, reading
 
 
 def canonical_json(value: Any) -> str:
@@ -74,54 +77,52 @@ class Identity:
 
 
 class FileHashes:
-    """File hashes remembered by path, inode, size, and times of change, so that each file is read once.
-
-    The memory is a convenience: it can be deleted at any time, and a damaged one, or a disk without room for it, costs
-    only time.
-    """
+    """File hashes remembered by path, inode, size, and times of change, so that each file is read once."""
 
     def __init__(self, memory: Path) -> None:
-        """Args: memory: JSON file that keeps the hashes between processes."""
-        self._memory = memory
-        self._known: dict[str, list[Any]] | None = None
+        """Args: memory: file that keeps the hashes between processes (hash_memory.py)."""
+        self._memory = HashMemory(memory)
+
+    @property
+    def memory(self) -> Path:
+        """The file that keeps the hashes, for another process."""
+        return self._memory.path
 
     def of(self, path: Path) -> str:
         """sha256 of the file as it is now.
 
         Raises:
-            OSError: the file cannot be read.
+            FileNotFoundError, NotADirectoryError: there is no such file.
+            Unreadable: it cannot be read for the moment.
         """
-        state = path.stat()
-        key = str(path.resolve())
-        stamp = [state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
-        known = self._load()
-        if known.get(key, [None])[:-1] == stamp:
-            return str(known[key][-1])
+        with reading(path):
+            key, stamp = _key_and_stamp(path)
+            return self._memory.find(key, stamp) or self._read(path, key, stamp)
+
+    def problem(self, path: Path, expected: str) -> str | None:
+        """What is wrong with a file that is to have a sha256: "is missing", "has changed", or None.
+
+        Only what was read now has changed, not what is remembered otherwise.
+
+        Raises:
+            Unreadable: nothing can be said for the moment.
+        """
+        try:
+            if self.of(path) == expected:
+                return None
+            with reading(path):
+                return None if self._read(path, *_key_and_stamp(path)) == expected else "has changed"
+        except NOT_THERE:
+            return "is missing"
+
+    def _read(self, path: Path, key: str, stamp: str) -> str:
         digest = sha256_file(path)
-        known[key] = [*stamp, digest]
-        self._save(known)
+        self._memory.keep(key, stamp, digest)
         return digest
 
-    def _load(self) -> dict[str, list[Any]]:
-        if self._known is None:
-            self._known = self._read()
-        return self._known
 
-    def _read(self) -> dict[str, list[Any]]:
-        try:
-            kept = json.loads(self._memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return kept if isinstance(kept, dict) and all(isinstance(entry, list) for entry in kept.values()) else {}
-
-    def _save(self, known: dict[str, list[Any]]) -> None:
-        name = None
-        try:
-            self._memory.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._memory.parent, prefix=".hashes-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._read() | known, file)  # what another process hashed meanwhile stays known
-            Path(name).replace(self._memory)
-        except OSError:
-            if name:
-                Path(name).unlink(missing_ok=True)
+def _key_and_stamp(path: Path) -> tuple[str, str]:
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
+    return str(path.resolve()), stamp_text(state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)

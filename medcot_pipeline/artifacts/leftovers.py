@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
-from medcot_pipeline.artifacts.store import ArtifactStore, sweep
+from medcot_pipeline.artifacts.store import SWEPT, ArtifactStore, sweep
 
 TEMPORARY_SECONDS = 60.0
 """A temporary link or file is replaced within milliseconds; one of this age was left."""
@@ -18,13 +18,13 @@ TEMPORARY_SECONDS = 60.0
 
 def clear_leftovers(store: ArtifactStore) -> list[str]:
     """Remove half-made artifacts, work that is published, and temporary files; one line for each."""
-    artifacts, work = store.root / "artifacts", store.root / "work"
     lines = [
-        f"{path.relative_to(store.root)}: half made by a process that is gone, removed"
-        for home in sorted(artifacts.glob("*"))
+        f"{path.relative_to(store.root)}: half made or half deleted by a process that is gone, removed"
+        for pattern in SWEPT
+        for home in sorted(store.root.glob(pattern))
         for path in sweep(home)
     ]
-    for folder in sorted(work.glob("*/*")):
+    for folder in sorted((store.root / "work").glob("*/*")):
         if store.folder(folder.parent.name, folder.name).is_dir() and clear_work(
             store, folder.parent.name, folder.name
         ):

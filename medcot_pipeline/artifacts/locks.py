@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from medcot_pipeline.artifacts.disk import make_folder
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import Say, duration
 
@@ -86,7 +87,7 @@ def holder_of(path: Path) -> str | None:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
     """A descriptor of the lock's file, which is made where it is missing; another user's file is opened to be read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _naming(path):
         try:
             descriptor = os.open(path, os.O_RDWR | _FLAGS)

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts.fingerprints import Identity, canonical_json, sha256_text
+from medcot_pipeline.errors import NOT_THERE, reading
 
 NAME = "manifest.json"
 ASIDE = "aside"
+NO_MANIFEST = (*NOT_THERE, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What says that a folder has no manifest, or none that is one."""
 RECORDED_PACKAGES = (
     "accelerate",
     "bitsandbytes",
@@ -74,10 +77,14 @@ class Manifest:
         """Whether checks were recorded and every blocking one passed."""
         return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
 
-    def consistent_with(self, fingerprint: str) -> bool:
-        """Whether the fingerprint and the content hash follow from what the manifest says."""
-        named = self.fingerprint == self.identity.fingerprint == fingerprint
-        return named and self.content_hash == content_hash(self.files)
+    def consistent_with(self, name: str) -> bool:
+        """Whether the fingerprint and the content hash follow from what the manifest says, and the folder's name too.
+
+        Args:
+            name: the fingerprint, or the content hash for a copy that is named by it.
+        """
+        follow = self.fingerprint == self.identity.fingerprint and self.content_hash == content_hash(self.files)
+        return follow and name in (self.fingerprint, self.content_hash)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into the artifact's folder."""
@@ -89,9 +96,11 @@ class Manifest:
         """Read `manifest.json` of an artifact's folder.
 
         Raises:
-            OSError, ValueError, TypeError: the manifest is missing or is not one.
+            Unreadable: it cannot be read for the moment.
+            NO_MANIFEST: it is missing or is not one.
         """
-        fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        with reading(folder / NAME):
+            fields = json.loads((folder / NAME).read_text(encoding="utf-8"))
         return cls(**{**fields, "checks": tuple(CheckOutcome(**check) for check in fields["checks"])})
 
 

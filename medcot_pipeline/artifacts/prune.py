@@ -1,7 +1,7 @@
 """Artifacts that nobody needs any more, and deleting them.
 
-Kept is what is current, what is promoted, and whatever either was made from. Deleting takes the lock that every
-publication shares, so that it never meets a pass.
+Kept is what is current, what is promoted or was before, and whatever these were made from; and what people reviewed.
+Deleting takes the lock that every publication, promotion and rollback shares, so that it never meets one.
 
 Belongs here: choosing what goes, and how large it is.
 Does not: what a killed process left (leftovers.py).
@@ -9,18 +9,21 @@ Does not: what a killed process left (leftovers.py).
 
 import dataclasses
 import fcntl
+import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.locks import alone
-from medcot_pipeline.artifacts.manifest import Manifest
+from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
+from medcot_pipeline.artifacts.promoted import Promoted
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+"""Or a content hash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +34,23 @@ class Unneeded:
     bytes: int
 
 
-def find_unneeded(store: ArtifactStore) -> list[Unneeded]:
-    """Artifacts that are neither kept nor part of what a kept one was made from, and what was refused."""
-    folders = sorted(store.root.glob("artifacts/*/*"))
-    published = {folder: _manifest(folder) for folder in folders if FINGERPRINT.fullmatch(folder.name)}
+def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneeded]:
+    """Artifacts and promoted copies that are neither kept nor part of what a kept one was made from; what was refused.
+
+    Args:
+        store: what is looked at; nothing is changed.
+        reviewed: folders that stay, since people reviewed what is in them; not what they were made from.
+
+    Raises:
+        Unreadable: a manifest cannot be read for the moment, so that nobody knows what it needs.
+    """
+    homes = _entries(store.root / "artifacts")
+    artifacts, copies = _published(homes), _published([store.root / "promoted" / "adapters"])
+    published = artifacts | copies
     kept = set(_chosen(store.root))
+    promoted = {(manifest.asset, manifest.content_hash) for folder in kept if (manifest := copies.get(folder))}
     while True:
-        needed = {
+        needed = promoted | {
             (asset, content)
             for folder in kept
             if (manifest := published.get(folder))
@@ -45,27 +58,30 @@ def find_unneeded(store: ArtifactStore) -> list[Unneeded]:
         }
         more = {
             folder
-            for folder, manifest in published.items()
+            for folder, manifest in artifacts.items()
             if manifest and (manifest.asset, manifest.content_hash) in needed
         }
         if more <= kept:
             break
         kept |= more
     refused = [*store.root.glob("rejected/*/*"), *store.root.glob("damaged/*/*")]
-    gone = [*(folder for folder in published if folder not in kept), *sorted(refused)]
+    gone = [*(folder for folder in published if folder not in kept and folder not in reviewed), *sorted(refused)]
     return [Unneeded(path.relative_to(store.root), size(path)) for path in gone]
 
 
-def prune(store: ArtifactStore) -> list[Unneeded]:
+def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneeded]:
     """Delete what is unneeded; returns what was deleted.
 
     Raises:
-        MedcotError: a pass is publishing.
+        MedcotError: a pass is publishing, an adapter is being promoted, or a backup is copying.
+        Unreadable: a manifest cannot be read for the moment; nothing is deleted.
     """
     with alone(store.publishing_lock) as free:
         if not free:
-            raise MedcotError("A pass is under way; nothing was deleted.", "Run it again when the pass has ended.")
-        deleted = find_unneeded(store)
+            raise MedcotError(
+                "A pass or a backup is under way; nothing was deleted.", "Run it again when that has ended."
+            )
+        deleted = find_unneeded(store, reviewed)
         for each in deleted:
             _delete(store.root / each.path)
         for lock in (store.root / "locks").glob("*-*.lock"):  # nobody holds one without the lock that is held here
@@ -78,18 +94,34 @@ def size(path: Path) -> int:
     return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if not each.is_dir() or each.is_symlink())
 
 
+def _published(homes: Iterable[Path]) -> dict[Path, Manifest | None]:
+    """The manifest of every folder in these that has the name of one."""
+    folders = [folder for home in homes for folder in _entries(home) if FINGERPRINT.fullmatch(folder.name)]
+    return {folder: _manifest(folder) for folder in folders}
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; one that cannot be read is no empty one, or what it was made from would seem unneeded."""
+    try:
+        with reading(folder):
+            return sorted(folder.iterdir())
+    except NOT_THERE:
+        return []
+
+
 def _manifest(folder: Path) -> Manifest | None:
     try:
         return Manifest.read(folder)
-    except (OSError, ValueError, TypeError, KeyError):
+    except NO_MANIFEST:
         return None  # a damaged one can go, unless it is current
 
 
 def _chosen(root: Path) -> Iterator[Path]:
-    """Folders that `current/` and `promoted/` lead to."""
+    """Folders that `current/` and `promoted/` lead to, and those that the record says are promoted."""
     for link in [*root.glob("current/*"), *root.glob("promoted/*")]:
         if link.is_symlink():
-            yield root / "artifacts" / link.readlink().parent.name / link.readlink().name
+            yield root / os.path.normpath(link.parent.relative_to(root) / link.readlink())
+    yield from Promoted(root).kept()
 
 
 def _delete(path: Path) -> None:

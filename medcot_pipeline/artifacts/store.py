@@ -19,11 +19,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from medcot_pipeline.artifacts.disk import make_folder, move, point, sync, sync_tree
 from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
+from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.artifacts.locks import hold, share
 from medcot_pipeline.artifacts.manifest import (
     ASIDE,
     NAME,
+    NO_MANIFEST,
     CheckOutcome,
     Manifest,
     content_hash,
@@ -31,16 +34,23 @@ from medcot_pipeline.artifacts.manifest import (
     package_versions,
 )
 from medcot_pipeline.artifacts.metadata import Value, to_json
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
 STAGING = ".staging-"
+SWEPT = ("artifacts/*", "promoted/adapters", "rejected/*", "damaged/*")
+"""Folders in which something is made or deleted under a staging name."""
 log = logging.getLogger(__name__)
 
 
 class RejectedArtifact(MedcotError):
-    """A blocking check failed: nothing was published."""
+    """A blocking check failed: nothing was published. `checks` are the outcomes of all checks."""
+
+    def __init__(self, problem: str, way_out: str, checks: Sequence[CheckOutcome]) -> None:
+        """Args: problem, way_out: as of every error of this project; checks: what they came to."""
+        super().__init__(problem, way_out)
+        self.checks = checks
 
 
 class Publication:
@@ -92,7 +102,7 @@ class ArtifactStore:
         """Args: root: the data folder; project: the checkout whose commit manifests record."""
         self.root = root
         self._project = project
-        self.hashes = FileHashes(root / "cache" / "file-hashes.json")
+        self.hashes = FileHashes(root / "cache" / MEMORY)
 
     def folder(self, asset: str, fingerprint: str) -> Path:
         """Where an artifact lies, published or not."""
@@ -112,7 +122,11 @@ class ArtifactStore:
         return self.root / "locks" / "publishing.lock"
 
     def find(self, asset: str, fingerprint: str) -> Manifest | None:
-        """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found."""
+        """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found.
+
+        Raises:
+            Unreadable: a file of it cannot be read for the moment, so that nothing is known; it stays where it is.
+        """
         folder = self.folder(asset, fingerprint)
         while (looked_at := _inode(folder)) is not None:
             problem = self.damage(folder)
@@ -135,32 +149,32 @@ class ArtifactStore:
     def select(self, manifest: Manifest) -> None:
         """Point `current/<asset>` at a published artifact, in one step."""
         link = self.root / "current" / manifest.asset
-        link.parent.mkdir(parents=True, exist_ok=True)
         target = Path("..") / "artifacts" / manifest.asset / manifest.fingerprint
         if link.is_symlink() and link.readlink() == target:
             return
         if link.exists() and not link.is_symlink():
             log.warning("%s is not a link to an artifact; it is set aside in %s", link, self.set_current_aside(link))
-        temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
-        temporary.symlink_to(target)
-        temporary.replace(link)
+        point(link, target)
 
     def damage(self, folder: Path) -> str | None:
-        """What is wrong with a published folder, or None: every file is held against the manifest's sha256."""
+        """What is wrong with a published folder, or None: every file is held against the manifest's sha256.
+
+        Raises:
+            Unreadable: a file cannot be read for the moment, which says nothing of the folder.
+        """
         try:
             manifest = Manifest.read(folder)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            consistent = manifest.consistent_with(folder.name)
+        except NO_MANIFEST as error:
             return f"{NAME} cannot be read ({error.__class__.__name__})"
-        if not manifest.consistent_with(folder.name):
+        if not consistent:
             return f"{NAME} has changed since it was published"
         if not manifest.passed:
             return "it has no passed checks"
         for name, expected in manifest.files.items():
-            path = folder / name
-            if not path.is_file():
-                return f"{name} is missing"
-            if self.hashes.of(path) != expected:
-                return f"{name} has changed since it was published"
+            problem = self.hashes.problem(folder / name, expected)
+            if problem:
+                return f"{name} {problem}" if problem == "is missing" else f"{name} {problem} since it was published"
         return None
 
     @contextlib.contextmanager
@@ -202,7 +216,7 @@ class ArtifactStore:
                 yield Publication(self.folder(asset, fingerprint), published, inputs)
                 self.select(published)
                 return
-            with self._staging(asset) as folder:
+            with self._staging(self.folder(asset, fingerprint).parent) as folder:
                 publication = Publication(folder, None, inputs)
                 yield publication
                 outcomes = tuple(checks(folder))
@@ -213,6 +227,17 @@ class ArtifactStore:
                 final = self._move_into_place(identity, folder, force=force)
                 publication.settle(final, Manifest.read(final))
                 self.select(publication.manifest)
+
+    def copy(self, folder: Path, target: Path) -> None:
+        """Copy a published folder, whole or not at all; on disk when this returns.
+
+        The files are new ones, not hard links: what damages the one folder does not damage the other.
+        """
+        with self._staging(target.parent) as staging:
+            shutil.copytree(folder, staging, dirs_exist_ok=True)
+            sync_tree(staging)
+            staging.rename(target)
+            sync(target.parent)
 
     @contextlib.contextmanager
     def _plain_disk_errors(self, asset: str) -> Iterator[None]:
@@ -259,10 +284,9 @@ class ArtifactStore:
         )
 
     @contextlib.contextmanager
-    def _staging(self, asset: str) -> Iterator[Path]:
+    def _staging(self, home: Path) -> Iterator[Path]:
         """A temporary folder beside the published ones, locked while its process lives."""
-        home = self.root / "artifacts" / asset
-        home.mkdir(parents=True, exist_ok=True)
+        make_folder(home)
         sweep(home)
         folder = home / f"{STAGING}{uuid.uuid4().hex}"
         lock = folder.with_name(f"{folder.name}.lock")
@@ -278,7 +302,7 @@ class ArtifactStore:
     def _move_into_place(self, identity: Identity, folder: Path, *, force: bool) -> Path:
         """Rename the finished folder to its final name; whoever loses a race adopts the winner's."""
         final = self.folder(identity.asset, identity.fingerprint)
-        _fsync_tree(folder)
+        sync_tree(folder)
         if force and final.exists():
             self._set_aside(final, "it was made again by force")
         try:
@@ -286,38 +310,38 @@ class ArtifactStore:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
-        _fsync(final.parent)
+        sync(final.parent)
         return final
 
     def _reject(self, manifest: Manifest, folder: Path) -> RejectedArtifact:
         kept = self.root / "rejected" / manifest.asset / manifest.fingerprint
-        kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
-        folder.rename(kept)
+        move(folder, kept)
         failed = next(check for check in manifest.checks if check.blocking and not check.passed)
         return RejectedArtifact(
             f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
             f"What was made is kept in {kept}.",
+            manifest.checks,
         )
 
     def set_current_aside(self, path: Path) -> Path:
         """Put something that lies in the place of a link in `current/` aside; returns where to."""
         aside = self.root / "damaged" / "current" / f"{path.name}-{uuid.uuid4().hex[:8]}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        return path.rename(aside)
+        return move(path, aside)
 
     def _set_aside(self, folder: Path, problem: str) -> Path:
         """Move an artifact to `damaged/` and write down why; returns where to."""
         aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another process saw the same, and was first
-            folder.rename(aside)
+            move(folder, aside)
             (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
+            sync(aside / "why.txt")
+            sync(aside)
         return aside
 
 
 def sweep(home: Path) -> list[Path]:
-    """Remove staging folders of processes that are gone; returns what was removed."""
+    """Remove staging folders of processes that are gone, half made or half deleted; returns what was removed."""
     removed = []
     for lock in home.glob(f"{STAGING}*.lock"):
         with contextlib.suppress(FileNotFoundError), lock.open("r+") as handle:
@@ -346,21 +370,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 def _inode(folder: Path) -> int | None:
     """Which folder lies at a path now."""
     try:
-        return folder.stat().st_ino
-    except FileNotFoundError:
+        with reading(folder):
+            return folder.stat().st_ino
+    except NOT_THERE:
         return None
-
-
-def _fsync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            _fsync(path)
-    _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,8 +12,9 @@ import polars as pl
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table, sha256_file
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.corpus.card import SUMMARY
 from medcot_pipeline.corpus.dedup import find_near_duplicates
-from medcot_pipeline.corpus.incoming import followed, row_files
+from medcot_pipeline.corpus.incoming import followed, passed_over, row_files
 from medcot_pipeline.corpus.leaks import nearest_across_splits
 from medcot_pipeline.corpus.overlap import screen_overlap
 from medcot_pipeline.corpus.rows import normalize_rows
@@ -22,8 +23,7 @@ from medcot_pipeline.corpus.splits import assign_splits, moved_rows
 from medcot_pipeline.evaluation.records import write_jsonl
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.stages import Workspace
-
-SUMMARY = "aside/summary.json"
+from medcot_pipeline.table_files import read_parquet
 
 
 @dg.asset(**asset_options("raw_medical_o1"))
@@ -32,6 +32,8 @@ def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
     data = workspace.store.root
     settings = followed(workspace.settings.source, data)
     with publish(context, workspace) as run:
+        for line in passed_over(settings, data):
+            run.say(line)
         if not run.reused:
             path, further = locate(settings, workspace.root), row_files(settings, data)
             parts = read_source(path, further, settings)
@@ -46,7 +48,12 @@ def raw_medical_o1(context: dg.AssetExecutionContext, workspace: dg.ResourcePara
                 "location": path.name,
                 "rows_read": rows.height + len(rejects),
                 "files": [
-                    {"name": file.name, "rows": part.rows.height, "rejects": len(part.rejects)}
+                    {
+                        "name": file.name,
+                        "rows": part.rows.height,
+                        "rejects": len(part.rejects),
+                        "read_as": ", ".join(part.forms),
+                    }
                     for file, part in zip([path, *further], parts, strict=True)
                 ],
                 "max_reject_rate": settings.max_reject_rate,
@@ -72,7 +79,7 @@ def normalized_corpus(
     """Rows with text normalised for training, a key for comparing, and flags for defects."""
     with publish(context, workspace) as run:
         if not run.reused:
-            rows = pl.read_parquet(run.input("raw_medical_o1") / "rows.parquet")
+            rows = read_parquet(run.input("raw_medical_o1") / "rows.parquet")
             normalized = normalize_rows(rows, workspace.settings.normalize, run.progress("normalising"))
             normalized.rows.write_parquet(run.path / "rows.parquet")
             normalized.removed.write_parquet(run.path / "removed.parquet")
@@ -94,7 +101,7 @@ def deduplicated_corpus(
     """Rows that are left once exact and near duplicates are gone, each with its group."""
     with publish(context, workspace) as run:
         if not run.reused:
-            rows = pl.read_parquet(run.input("normalized_corpus") / "rows.parquet")
+            rows = read_parquet(run.input("normalized_corpus") / "rows.parquet")
             outcome = find_near_duplicates(rows, workspace.settings.dedup, run.progress("looking for duplicates"))
             outcome.kept.write_parquet(run.path / "rows.parquet")
             outcome.removed.write_parquet(run.path / "removed.parquet")
@@ -121,7 +128,7 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
     with publish(context, workspace) as run:
         if not run.reused:
             upstream = run.input("deduplicated_corpus")
-            rows = assign_splits(pl.read_parquet(upstream / "rows.parquet"), settings)
+            rows = assign_splits(read_parquet(upstream / "rows.parquet"), settings)
             overlap = []
             if settings.benchmark_dir is not None:
                 found = screen_overlap(
@@ -159,7 +166,7 @@ def corpus_splits(context: dg.AssetExecutionContext, workspace: dg.ResourceParam
 def moved_since_last_pass(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows that lie in another split than in the artifact that was current until now."""
     previous = workspace.store.root / "current" / "corpus_splits" / "rows.parquet"
-    return moved_rows(pl.read_parquet(previous) if previous.is_file() else rows, rows)
+    return moved_rows(read_parquet(previous) if previous.is_file() else rows, rows)
 
 
 def exclude_confirmed(rows: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:

@@ -5,19 +5,20 @@ Does not: measuring, judging, statistics or the page (evaluation/).
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from medcot_pipeline import charts
-from medcot_pipeline.artifacts import FileLink, Manifest, Table
+from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
+from medcot_pipeline.artifacts.record import Adapter
 from medcot_pipeline.assets.promotion import find_incumbent
-from medcot_pipeline.assets.provenance import provenance, training_summary
+from medcot_pipeline.assets.provenance import inputs_of, provenance, training_summary
 from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
-from medcot_pipeline.evaluation.exams import require_exams
+from medcot_pipeline.evaluation.exam_files import require_exams
 from medcot_pipeline.evaluation.human import join_reviews
 from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.judge import judge_answers
@@ -33,6 +34,7 @@ from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.reviewing import packs_shown
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.stages import Workspace, exam_files, review_files
+from medcot_pipeline.table_files import read_parquet
 
 
 @dg.asset(**asset_options("perplexity_report"))
@@ -54,13 +56,13 @@ def perplexity_report(
             }
             exams = _ask_exams(run, pipes)
             measured = run.run_worker(pipes, "perplexity", arguments)
-            examples = pl.read_parquet(run.path / "examples.parquet")
+            examples = read_parquet(run.path / "examples.parquet")
             figures = perplexity_figures(examples, settings) | measured
             if incumbent:
-                beside = incumbent_figures(examples, pl.read_parquet(run.path / "incumbent.parquet"), settings)
+                beside = incumbent_figures(examples, read_parquet(run.path / "incumbent.parquet"), settings)
                 write_json(run.path / "incumbent.json", {"adapter": incumbent.fingerprint, **beside})
                 run.describe(incumbent=beside["incumbent"]["value"], ratio_to_incumbent=beside["ratio"]["value"])
-            questions = dict(pl.read_parquet(splits).select("row_id", "question").iter_rows())
+            questions = dict(read_parquet(splits).select("row_id", "question").iter_rows())
             for example in figures["examples"]:
                 example["question"] = questions[example["row_id"]]
             write_json(run.path / "perplexity.json", figures)
@@ -102,13 +104,15 @@ def model_answers(
     with publish(context, workspace) as run:
         if not run.reused:
             prompts = read_prompts(project_file(settings.prompts, workspace.root), settings.max_prompts)
-            refuse_trained_prompts(prompts, pl.read_parquet(run.input("corpus_splits") / "rows.parquet"))
+            refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
             write_jsonl(run.path / "prompts.jsonl", prompts)
-            seconds = _write_answers(run, pipes, prompts)
+            seconds, changed = _write_answers(run, pipes, prompts)
             write_json(run.publication.aside("timings.json"), seconds)
             answers = read_jsonl(run.path / "answers.jsonl", Answer)
             figures = answer_figures(prompts, answers, settings.backend)
             write_json(run.path / "figures.json", figures)
+            if changed:
+                _say_what_is_not_taken(run, "the endpoint", changed)
             asked = {prompt.id: prompt.prompt for prompt in prompts}
             preview: list[dict[str, str | int | float | bool | None]] = [
                 {
@@ -227,7 +231,7 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 judge_paid=read_json(paid) if paid.is_file() else {},
                 human=read_json(run.input("human_review") / "human.json"),
                 training=training_summary(run.input("qlora_adapter")),
-                provenance=provenance(workspace),
+                provenance=provenance(workspace, run.identity, inputs_of(run)),
                 settings=workspace.settings.report,
             )
             write_json(run.path / "report.json", report)
@@ -290,13 +294,23 @@ def _judge(run: AssetRun, prompts: list[Prompt], answers: list[Answer]) -> dict[
     paid["seconds"] = round(time.monotonic() - started, 1)
     write_json(run.publication.aside("paid.json"), paid)
     run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+    if outcome.changed:
+        _say_what_is_not_taken(run, "the judge", outcome.changed)
+    for error, count in outcome.errors.items():
+        run.say(f"the judge refused {count:,} calls ({error}): their prompts have no verdict")
     return outcome.record(settings)
+
+
+def _say_what_is_not_taken(run: AssetRun, who: str, changed: Sequence[str]) -> None:
+    """Note what was asked otherwise than set, since it can change what is answered."""
+    run.describe(asked_otherwise=", ".join(changed))
+    run.say(f"{who} does not take every option, and was asked {', '.join(changed)}")
 
 
 def _model_arguments(run: AssetRun, incumbent: Manifest | None = None) -> dict[str, Any]:
     arguments = {"base_model": str(run.input("base_model")), "adapter": str(run.input("qlora_adapter"))}
     if incumbent:
-        folder = run.workspace.store.folder(incumbent.asset, incumbent.fingerprint)
+        folder = Promoted(run.workspace.store.root).folder(Adapter.of(incumbent))
         arguments |= {"incumbent": str(folder)}
     return arguments
 
@@ -332,8 +346,14 @@ def _ask_exams(run: AssetRun, pipes: dg.PipesSubprocessClient) -> dict[str, Any]
     return {"status": "measured", **run.run_worker(pipes, "exams", arguments)}
 
 
-def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]) -> dict[str, float]:
-    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint; seconds by arm."""
+def _write_answers(
+    run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list[Prompt]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Both arms' answers into answers.jsonl, from the loaded model or from the endpoint.
+
+    Returns:
+        Seconds by arm, and what the endpoint was asked otherwise than set, since it does not take it.
+    """
     settings = run.workspace.settings.answers
     if settings.backend == "model":
         arguments = _model_arguments(run, find_incumbent(run)) | {
@@ -341,8 +361,8 @@ def _write_answers(run: AssetRun, pipes: dg.PipesSubprocessClient, prompts: list
             "prompts": str(run.path / "prompts.jsonl"),
             "work": str(run.work),
         }
-        return dict(run.run_worker(pipes, "answers", arguments)["seconds"])
+        return dict(run.run_worker(pipes, "answers", arguments)["seconds"]), ()
     template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
     generated = ask_for_answers(prompts, settings, run.work, run.say, generation_prompt=template)
     write_jsonl(run.path / "answers.jsonl", generated.answers)
-    return {str(arm): seconds for arm, seconds in generated.seconds.items()}
+    return {str(arm): seconds for arm, seconds in generated.seconds.items()}, generated.changed

@@ -1,6 +1,6 @@
 """The promotion of an adapter, and the incumbent that it is held against.
 
-Belongs here: the asset of the decision, and finding the incumbent whole.
+Belongs here: the asset of the decision, which is carried out once it is published, and finding the incumbent whole.
 Does not: the requirements (evaluation/promotion.py), links and records (artifacts/promoted.py).
 """
 
@@ -9,7 +9,8 @@ import dataclasses
 import dagster as dg
 
 from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
-from medcot_pipeline.artifacts.promoted import ADAPTER
+from medcot_pipeline.artifacts.promoted import ADAPTER, DECISION
+from medcot_pipeline.artifacts.record import Adapter
 from medcot_pipeline.assets.publication import FORCE_TAG, AssetRun, asset_options, publish
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.promotion import decide
@@ -22,28 +23,32 @@ ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promo
 @dg.asset(**asset_options("promotion"))
 def promotion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult:
     """Whether the adapter takes over as the promoted one, with every figure that the decision rests on."""
+    promoted = Promoted(workspace.store.root)
     with publish(context, workspace) as run:
         if not run.reused:
             candidate, incumbent = Manifest.read(run.input(ADAPTER)), find_incumbent(run)
             report = read_json(run.input("eval_report") / "report.json")
             decision = decide(report, incumbent is not None, workspace.settings.promotion)
             forced = context.run.tags.get(FORCE_TAG) == "promotion"
-            event = Promoted(workspace.store.root).settle(candidate, incumbent, decision.record(), again=forced)
+            foreseen = promoted.foresee(candidate, incumbent, decision.promote, again=forced)
+            event = foreseen["event"]
             if decision.promote and event == "stays candidate":
                 decision = dataclasses.replace(decision, reasons=(*decision.reasons, ROLLED_BACK))
-            compared = incumbent.fingerprint if incumbent else None
-            outcome = {"event": event, "adapter": candidate.fingerprint, "incumbent": compared, **decision.record()}
-            write_json(run.path / "decision.json", outcome)
+            write_json(run.path / DECISION, {**foreseen, **decision.record()})
             for line in (f"{candidate.fingerprint[:12]} {event}", *decision.reasons):
                 run.say(line)
             run.describe(
                 decision=event,
                 adapter=candidate.fingerprint,
-                incumbent=compared or "none",
-                requirements=Table(outcome["requirements"]),
+                incumbent=incumbent.fingerprint if incumbent else "none",
+                requirements=Table([dataclasses.asdict(each) for each in decision.requirements]),
                 reasons="; ".join(decision.reasons) or "every requirement is met",
-                decision_file=FileLink("decision.json"),
+                decision_file=FileLink(DECISION),
             )
+        decided = read_json(run.path / DECISION)
+    problem = promoted.settle(workspace.store, decided)
+    if problem and not run.reused:  # one that is found again moves nothing
+        raise MedcotError(problem, "Run `medcot sync` again.")
     return run.result()
 
 
@@ -54,14 +59,10 @@ def find_incumbent(run: AssetRun) -> Manifest | None:
         MedcotError: it is damaged, or another one was promoted since the run began.
     """
     store, inputs = run.workspace.store, run.identity.inputs
-    found = Promoted(store.root).against(inputs[ADAPTER], inputs.get("base_model"))
+    promoted = Promoted(store.root)
+    found = promoted.against(inputs[ADAPTER], inputs.get("base_model"))
     if (found and found.content_hash) != run.identity.external.get(INCUMBENT):
         raise MedcotError("Another adapter was promoted since this run began.", "Run `medcot sync` again.")
-    if found and store.find(ADAPTER, found.fingerprint) is None:
-        raise MedcotError(
-            f"The incumbent adapter {found.fingerprint[:12]} was damaged; it is set aside below "
-            f"{store.root / 'damaged'}.",
-            "Restore it from a backup, or go back with `medcot rollback`; the next `medcot sync` otherwise holds the "
-            "adapter against the base alone.",
-        )
+    if found and (problem := store.damage(promoted.folder(Adapter.of(found)))):
+        raise promoted.damaged(Adapter.of(found), problem)
     return found

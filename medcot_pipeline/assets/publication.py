@@ -17,9 +17,19 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 
-from medcot_pipeline.artifacts import CheckOutcome, FileLink, Identity, Markdown, Picture, Publication, Table
+from medcot_pipeline.artifacts import (
+    CheckOutcome,
+    FileLink,
+    Identity,
+    Markdown,
+    Picture,
+    Promoted,
+    Publication,
+    Table,
+)
 from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.metadata import from_json
+from medcot_pipeline.artifacts.store import RejectedArtifact
 from medcot_pipeline.checks import CHECKS, run_checks
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.gpu_lock import lock_paths
@@ -115,7 +125,7 @@ class AssetRun:
             "place": place(self.stage),
             "lock": {"paths": [str(path) for path in lock_paths(store.root)], "holder": self.holder},
             "parent": os.getpid(),
-            "arguments": {"out": str(self.path), "hashes": str(store.root / "cache" / "file-hashes.json"), **arguments},
+            "arguments": {"out": str(self.path), "hashes": str(store.hashes.memory), **arguments},
         }
         # -P: no module out of the working folder. The last word is for whoever waits for the GPU, and for `ps`.
         command = [sys.executable, "-P", "-m", "medcot_pipeline.worker", self.holder]
@@ -178,6 +188,8 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
         MedcotError: an input is missing, or a blocking check fails.
     """
     stage, store = stage_of(context.asset_key.to_user_string()), workspace.store
+    for line in Promoted(store.root).catch_up(store):
+        context.log.info(line)
     manifests = workspace.inputs(stage.asset)
     identity = workspace.identity(stage.asset, manifests)
     inputs = {name: store.folder(name, manifest.fingerprint) for name, manifest in manifests.items()}
@@ -190,7 +202,10 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
     started = time.monotonic()
     force = context.run.tags.get(FORCE_TAG, "") == stage.asset
     checks = run_checks(stage.asset, inputs)
-    with store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication:
+    with (
+        _refusals_shown(context),
+        store.publish(identity, inputs, checks, force=force, holder=holder, say=say) as publication,
+    ):
         run = AssetRun(context, workspace, stage, publication, identity, holder, say)
         say("as published before" if run.reused else "started")
         yield run
@@ -200,6 +215,26 @@ def publish(context: dg.AssetExecutionContext, workspace: Workspace) -> Iterator
     if not run.reused:
         say(f"published in {duration(time.monotonic() - started)}")
     clear_work(store, stage.asset, identity.fingerprint)
+
+
+@contextlib.contextmanager
+def _refusals_shown(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Record all checks of a refused artifact: its step fails, and gives Dagster no result to take them from."""
+    try:
+        yield
+    except RejectedArtifact as refusal:
+        for check in refusal.checks:
+            evaluation = dg.AssetCheckEvaluation(
+                asset_key=context.asset_key,
+                check_name=check.name,
+                passed=check.passed,
+                metadata={},
+                severity=_severity(check),
+                description=check.description,
+                blocking=check.blocking,
+            )
+            context.log_event(evaluation)
+        raise
 
 
 def _refuse_changed_files(run: AssetRun) -> None:
@@ -244,7 +279,10 @@ def _table(rows: Any) -> Any:
 
 
 def _check_result(check: CheckOutcome) -> dg.AssetCheckResult:
-    severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
-        check_name=check.name, passed=check.passed, severity=severity, description=check.description
+        check_name=check.name, passed=check.passed, severity=_severity(check), description=check.description
     )
+
+
+def _severity(check: CheckOutcome) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN

@@ -9,13 +9,13 @@ import polars as pl
 
 from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown, Table
-from medcot_pipeline.artifacts.manifest import package_versions
-from medcot_pipeline.assets.corpus import SUMMARY
+from medcot_pipeline.assets.provenance import inputs_of, lineage, recorded_settings, recorded_versions
 from medcot_pipeline.assets.publication import asset_options, publish
-from medcot_pipeline.corpus.card import data_card
+from medcot_pipeline.corpus.card import SUMMARY, data_card
 from medcot_pipeline.corpus.sft import DATASET_NAME, build_sft_dataset
 from medcot_pipeline.json_files import read_json
 from medcot_pipeline.stages import Workspace
+from medcot_pipeline.table_files import read_parquet
 
 
 @dg.asset(**asset_options("sft_dataset"))
@@ -24,12 +24,15 @@ def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
     with publish(context, workspace) as run:
         if not run.reused:
             splits = run.input("corpus_splits")
-            rows = pl.read_parquet(splits / "rows.parquet")
+            rows = read_parquet(splits / "rows.parquet")
             dataset = build_sft_dataset(
                 rows.filter(split="train"), workspace.settings.sft, run.progress("counting tokens")
             )
             dataset.write(run.path)
             history = read_json(splits / SUMMARY)
+            found = lineage(workspace, "sft_dataset", inputs_of(run))
+            settings = recorded_settings(run.identity, found)
+            versions = recorded_versions("sft_dataset", found)
             card = data_card(
                 source=history["source"],
                 funnel=history["funnel"],
@@ -37,8 +40,8 @@ def sft_dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
                 rows=pl.concat(
                     [dataset.rows, dataset.too_long, rows.filter(pl.col("split") != "train")], how="diagonal"
                 ),
-                settings=workspace.settings.model_dump(mode="json", include={"normalize", "dedup", "splits", "sft"}),
-                versions=package_versions() | {name: str(value) for name, value in history["dedup"].items()},
+                settings={name: settings[name] for name in ("normalize", "dedup", "splits", "sft") if name in settings},
+                versions=versions | {name: str(value) for name, value in history["dedup"].items()},
                 overlap=history["overlap"],
                 nearest=history["nearest"],
             )

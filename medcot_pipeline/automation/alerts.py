@@ -14,8 +14,10 @@ import dagster as dg
 from pydantic import SecretStr
 
 from medcot_pipeline.automation.ticks import LAUNCHED_BY_TAG, STATE_TAG
+from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import AutomationSettings
 from medcot_pipeline.stages import Workspace
+from medcot_pipeline.web import open_client
 
 ALERT_SENSOR = "failure_alert"
 WEBHOOK_SECONDS = 10.0
@@ -59,13 +61,17 @@ def send(webhook: SecretStr, alert: dict[str, Any]) -> str:
         return ""
     try:
         status = asyncio.run(_post(url, alert))
+    except MedcotError as error:
+        return f"the webhook was not told: {error}"
     except Exception as error:  # an alert that cannot be sent must not fail what it tells of
         return f"the webhook was not told ({error.__class__.__name__})"
     return "" if status < 300 else f"the webhook was not told (HTTP {status})"
 
 
 async def _post(url: str, alert: dict[str, Any]) -> int:
-    import httpx
-
-    async with asyncio.timeout(WEBHOOK_SECONDS), httpx.AsyncClient() as client:
-        return (await client.post(url, json=alert)).status_code
+    async with (
+        asyncio.timeout(WEBHOOK_SECONDS),
+        open_client(url) as client,
+        client.stream("POST", url, json=alert) as told,
+    ):
+        return told.status_code  # what it says beside that is not read

@@ -16,7 +16,7 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from medcot_pipeline.automation.job import JOB
 from medcot_pipeline.automation.ticks import failed_before, launch_stale, unfinished
-from medcot_pipeline.corpus.incoming import note_revision, row_files
+from medcot_pipeline.corpus.incoming import note_revision, passed_over, row_files
 from medcot_pipeline.corpus.sources import newest_revision
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.planning import changed_files
@@ -99,13 +99,14 @@ def new_files(context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[W
     busy = unfinished(context.instance, workspace, context.log.info)
     if busy:
         return dg.SensorResult(skip_reason=busy)
+    settings, data = workspace.settings, workspace.store.root
     changed = [
         *changed_files(workspace, "raw_medical_o1", INCOMING),
         *changed_files(workspace, "human_review", REVIEW),
     ]
     if not changed and not failed_before(context.instance, FILE_SENSOR):
-        return _skip("No new file of rows or of review verdicts.")
-    settings, data = workspace.settings, workspace.store.root
+        beside = [f" {line}." for line in passed_over(settings.source, data)]
+        return _skip("No new file of rows or of review verdicts." + "".join(beside))
     unsettled = _unsettled(
         [*row_files(settings.source, data), *review_files(settings, data)], settings.automation.settle_s
     )

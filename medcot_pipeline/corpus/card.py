@@ -13,6 +13,8 @@ import polars as pl
 from medcot_pipeline.corpus.markdown import bar, flatten, plain, table
 from medcot_pipeline.corpus.options import split_options
 
+SUMMARY = "aside/summary.json"
+"""Where an artifact of the corpus keeps what happened to the rows up to it, which the card tells."""
 FIELDS = ("question", "reasoning", "answer")
 SPLITS = ("train", "validation", "test")
 QUANTILES = (0.05, 0.50, 0.95, 0.99)

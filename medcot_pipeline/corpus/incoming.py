@@ -14,13 +14,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.corpus.sources import FORMATS
+from medcot_pipeline.corpus.record_files import KNOWN_FORMATS, file_format
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.folders import files_in
 from medcot_pipeline.json_files import read_json, replace_json
 from medcot_pipeline.settings import SourceSettings
 
 REVISION_FILE = Path("incoming/revision.json")
+MOST_NAMED = 10
+"""Lines about things in the folder of further rows that are not read."""
 _REVISION = re.compile("[0-9a-f]{40}")
 
 
@@ -53,6 +55,31 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
 
 
 def row_files(settings: SourceSettings, data: Path) -> list[Path]:
-    """Files with further rows, sorted by name; hidden files and those of unknown format are passed over."""
+    """Files with further rows, sorted by name."""
     files = files_in(data / settings.incoming)
-    return [path for path in files if path.suffix.lower() in FORMATS]
+    return [path for path in files if file_format(path) and not path.name.startswith(".")]
+
+
+def passed_over(settings: SourceSettings, data: Path) -> list[str]:
+    """A line for each thing beside those files that is not read, and why; hidden ones are taken for unfinished."""
+    found = [(path.name, _why_not_read(path)) for path in _lying_there(settings, data)]
+    lines = [f"passed over: {_printable(name)} ({why})" for name, why in found if why]
+    more = [f"passed over: {len(lines) - MOST_NAMED:,} more"] if len(lines) > MOST_NAMED else []
+    return lines[:MOST_NAMED] + more
+
+
+def _lying_there(settings: SourceSettings, data: Path) -> list[Path]:
+    return sorted((data / settings.incoming).glob("[!.]*"))
+
+
+def _why_not_read(path: Path) -> str:
+    """Empty for a file with rows."""
+    if path.is_dir():
+        return "a folder: only files beside it are read"
+    if not path.is_file():
+        return "no regular file"
+    return "" if file_format(path) else f"unknown format; known: {KNOWN_FORMATS}"
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]

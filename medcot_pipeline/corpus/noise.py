@@ -1,15 +1,18 @@
 """Defects of a row, each a named rule.
 
 Belongs here: what each rule looks for in a normalised row, and the piece of text that shows it.
-Does not: repairing anything (a lost exponent is never guessed), or what happens to the row (`NoiseActions`).
+Does not: what generators and converters leave behind (residue.py), repairing anything (a lost exponent is never
+guessed), or what happens to the row (`NoiseActions`).
 """
 
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from medcot_pipeline.corpus import residue
 from medcot_pipeline.corpus.normalize import fold
 from medcot_pipeline.corpus.options import Question, chosen_letter, split_options
+from medcot_pipeline.corpus.residue import Texts, first
 from medcot_pipeline.corpus.text_rules import HAN
 from medcot_pipeline.settings.models import Action, NoiseActions, NormalizeSettings
 
@@ -88,13 +91,6 @@ def _too_short(row: Row, settings: NormalizeSettings) -> str:
     return next((f"{name}: {len(text)} < {least}" for name, text, least in fields if len(text) < least), "")
 
 
-_CHAT_TOKEN = re.compile(r"</?think>|<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>", re.IGNORECASE)
-
-
-def _chat_tokens(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_CHAT_TOKEN, *(text for text in row[:3] if "<" in text))
-
-
 _IMAGE = re.compile(
     r"\[img|<img|如[上下左右附]?图|见[上下左右附]图|[见附]图 ?\d|[上左右]图为|下图(?![形像])"
     r"|(?<![电声心])图(?:像|片|中)?(?:所示|如下)|(?<![电声])图中"
@@ -106,7 +102,7 @@ _IMAGE = re.compile(
 
 
 def _needs_image(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_IMAGE, row.question)
+    return first(_IMAGE, row.question)
 
 
 _SENTENCE_END = re.compile(r"[。！？!?.…~～”’\"'）)\]】》」*`|$}\U0001f000-\U0001faff]\Z")
@@ -138,7 +134,7 @@ _STEM_REMNANT = re.compile(
 
 
 def _shared_stem_remnant(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_STEM_REMNANT, row.parts.stem)
+    return first(_STEM_REMNANT, row.parts.stem)
 
 
 def _has_options(row: Row, settings: NormalizeSettings) -> str:
@@ -156,7 +152,7 @@ _LOST_EXPONENT = re.compile(r"[×xX*] ?[1l][0O](?:\d{0,2} ?/? ?L|\d{1,2} ?/ ?(?:
 
 
 def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_LOST_EXPONENT, *row[:3])
+    return first(_LOST_EXPONENT, *row[:3])
 
 
 _OCR_HINT = re.compile(r"[0-9.][OIl]|[Ol][0-9.～]")
@@ -168,23 +164,28 @@ _OCR = re.compile(
 
 
 def _ocr_digits(row: Row, settings: NormalizeSettings) -> str:
-    return _first(_OCR, *(text for text in row[:3] if _OCR_HINT.search(text)))
+    return first(_OCR, *(text for text in row[:3] if _OCR_HINT.search(text)))
 
 
-def _first(pattern: re.Pattern[str], *texts: str) -> str:
-    """The first match with twelve characters on either side."""
-    for text in texts:
-        match = pattern.search(text)
-        if match:
-            return text[max(0, match.start() - 12) : match.end() + 12]
-    return ""
+def _residue(find: Callable[[Texts], str]) -> Callable[[Row, NormalizeSettings], str]:
+    return lambda row, settings: find(row[:3])
 
 
 _FINDERS: dict[str, Callable[[Row, NormalizeSettings], str]] = {
     "empty_after_normalisation": _empty,
+    "placeholder": _residue(residue.placeholder),
+    "mojibake_left": _residue(residue.mojibake),
+    "error_message": _residue(residue.error_message),
     "too_short": _too_short,
-    "chat_tokens": _chat_tokens,
+    "chat_tokens": _residue(residue.chat_tokens),
+    "chat_headings": _residue(residue.chat_headings),
     "needs_image": _needs_image,
+    "repetition": _residue(residue.repetition),
+    "copied_field": _residue(residue.copied_field),
+    "refusal": _residue(residue.refusal),
+    "replacement_characters": _residue(residue.replacement_characters),
+    "html": _residue(residue.html),
+    "literal_escapes": _residue(residue.literal_escapes),
     "truncated": _truncated,
     "wrong_language": _wrong_language,
     "shared_stem_remnant": _shared_stem_remnant,
@@ -192,6 +193,7 @@ _FINDERS: dict[str, Callable[[Row, NormalizeSettings], str]] = {
     "answer_letter_conflict": _answer_letter_conflict,
     "lost_exponent": _lost_exponent,
     "ocr_digits": _ocr_digits,
+    "traditional_characters": _residue(residue.traditional_characters),
 }
 NOISE_RULES: tuple[NoiseRule, ...] = tuple(
     NoiseRule(name, field.description or "", _FINDERS[name]) for name, field in NoiseActions.model_fields.items()

@@ -10,6 +10,7 @@ from functools import partial
 
 import polars as pl
 
+from medcot_pipeline.corpus.forms import unwrap_thought
 from medcot_pipeline.corpus.noise import NOISE_RULES, Row
 from medcot_pipeline.corpus.normalize import trace
 from medcot_pipeline.corpus.text_rules import RULES
@@ -17,6 +18,8 @@ from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.models import NormalizeSettings
 
 FIELDS = ("question", "reasoning", "answer")
+UNWRAPPED = "think_around_reasoning"
+"""Name among the rules of taking `<think>` and `</think>` away from around a whole reasoning."""
 CHUNK_ROWS = 2_000
 """Rows held as Python objects at a time, and rows between two calls of `progress`."""
 NORMALIZED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -85,6 +88,7 @@ def normalize_rows(
     if missing:
         raise MedcotError(f"Rows to normalise: no column {', '.join(missing)} (columns: {', '.join(rows.columns)}).")
     tallies = {rule.name: _Tally("convert") for rule in RULES}
+    tallies |= {UNWRAPPED: _Tally("convert")}
     tallies |= {rule.name: _Tally(rule.action(settings)) for rule in NOISE_RULES}
     kept, removed = [pl.DataFrame(schema=NORMALIZED_SCHEMA)], [pl.DataFrame(schema=REMOVED_SCHEMA)]
     done = 0
@@ -118,7 +122,11 @@ def _normalize_chunk(
 def _normalize_fields(row_id: str, fields: list[str], tallies: dict[str, _Tally]) -> list[str]:
     """The fields normalised; a rule counts once for a row however many fields it changed."""
     texts, met = [], set()
-    for field in fields:
+    question, reasoning, answer = fields
+    bare = unwrap_thought(reasoning)
+    if bare != reasoning:
+        tallies[UNWRAPPED].count(row_id, partial(_first_difference, reasoning, bare))
+    for field in (question, bare, answer):
         text, changes = trace(field)
         texts.append(text)
         for change in changes:

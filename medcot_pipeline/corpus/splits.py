@@ -11,9 +11,10 @@ import polars as pl
 from medcot_pipeline.corpus.leaks import SPLITS, leaks
 from medcot_pipeline.settings.models import SplitSettings
 
-__all__ = ["SPLITS", "assign_splits", "leaks", "moved_rows"]
+__all__ = ["ENOUGH_GROUPS", "SPLITS", "assign_splits", "leaks", "moved_rows"]
 
-_ENOUGH_GROUPS = 3
+ENOUGH_GROUPS = 3
+"""Groups from which on every split of a share above 0 has one."""
 
 
 def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
@@ -83,7 +84,7 @@ def _fill_empty_splits(
     chosen: dict[str, str], shares: dict[str, float], sizes: dict[str, int], places: dict[str, float]
 ) -> None:
     """Give every split of a share above 0 a group, in place, where there are enough groups."""
-    if len(chosen) < _ENOUGH_GROUPS:
+    if len(chosen) < ENOUGH_GROUPS:
         return
     members: dict[str, list[str]] = {name: [] for name in shares}
     for group, name in chosen.items():

@@ -6,15 +6,18 @@ Does not: running them (normalize.py), defects that only people can repair (nois
 A text changes as little as possible: never NFKC, never lower case, no conversion of scripts, no `<[^>]+>`. A digit,
 sign, comparison, range or exponent is the same quantity afterwards.
 
-Entities and full-width letters come before tags because both can spell a tag; blanks come before punctuation because
-punctuation looks at its neighbours.
+Wrong decodings are undone first, while every character of them is there. Entities and full-width letters come before
+tags because both can spell a tag; blanks come before punctuation because punctuation looks at its neighbours.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
 from html.entities import html5
 from typing import NamedTuple
+
+from medcot_pipeline.corpus import mojibake
 
 HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 """The Han characters, as the inside of a regular expression's character class."""
@@ -68,11 +71,13 @@ def _drop_stray_joiners(text: str) -> str:
     return _STRAY_JOINER.sub("", text)
 
 
-_ENTITY = re.compile(r"&((?:amp;)*)([A-Za-z][A-Za-z0-9]{1,31};)")
+_ENTITY = re.compile(r"&((?:amp;)*)([A-Za-z][A-Za-z0-9]{1,31};|#(?:[0-9]{1,7}|[xX][0-9A-Fa-f]{1,6});)")
 
 
 def _entity(match: re.Match[str]) -> str:
     escaped, name = match.groups()
+    if name[0] == "#":
+        return html.unescape(f"&{name}")
     return html5.get(name) or (f"&{name}" if escaped else match[0])
 
 
@@ -199,10 +204,11 @@ def _unify_punctuation(text: str) -> str:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("mojibake", "UTF-8 or GBK that was decoded as something else", mojibake.undo, mojibake.NEEDS),
     Rule("newlines", "line ends other than \\n", _unify_newlines, "\r" + _LINE_ENDS),
     _translation("invisible", "control and zero-width characters, BOM, unpaired surrogates", _INVISIBLE),
     Rule("joiners", "zero-width joiners outside emoji", _drop_stray_joiners, "\u200d"),
-    Rule("entities", "named entities such as &lt;", _decode_entities, "&"),
+    Rule("entities", "entities such as &lt; and &#39;, also escaped twice", _decode_entities, "&"),
     _translation("compatibility", "Kangxi radicals, squared units", _compatibility_table()),
     _translation("width", "full-width letters, digits and signs; minus signs; µ", _width_table()),
     Rule("composition", "sequences that NFC composes", _compose),

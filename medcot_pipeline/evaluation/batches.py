@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.evaluation.records import ARMS, Answer, Arm, Prompt
 from medcot_pipeline.progress import Say
 
@@ -21,10 +22,11 @@ PLAN = "plan.json"
 
 @dataclasses.dataclass(frozen=True)
 class Generated:
-    """Answers in the order of the plan, and the seconds that each arm took for them."""
+    """Answers in the order of the plan, the seconds that each arm took for them, and what was asked otherwise."""
 
     answers: list[Answer]
     seconds: dict[Arm, float]
+    changed: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,20 +82,27 @@ class BatchRecords:
         if len(self.open) < len(plan):
             say(f"{len(plan) - len(self.open)} of {len(plan)} batches were finished before")
 
-    def finish(self, batch: Batch, answers: Sequence[Answer], seconds: float) -> None:
-        """Keep a finished batch; on disk, whole, when this returns."""
-        record = {"seconds": seconds, "answers": [dataclasses.asdict(answer) for answer in answers]}
+    def finish(self, batch: Batch, answers: Sequence[Answer], seconds: float, changed: Sequence[str] = ()) -> None:
+        """Keep a finished batch; on disk, whole, when this returns. `changed` says what was asked otherwise for it."""
+        record = {
+            "seconds": seconds,
+            "answers": [dataclasses.asdict(answer) for answer in answers],
+            "changed": list(changed),
+        }
         _write_whole(self._path(batch), json.dumps(record, ensure_ascii=False))
 
     def collect(self) -> Generated:
         """The records of every batch, in the order of the plan."""
         answers: list[Answer] = []
         seconds: dict[Arm, float] = dict.fromkeys((batch.arm for batch in self._plan), 0.0)
+        changed: set[str] = set()
         for batch in self._plan:
             record = json.loads(self._path(batch).read_text(encoding="utf-8"))
-            answers += [Answer(**answer) for answer in record["answers"]]
+            # Older versions kept null where an endpoint did not count the tokens.
+            answers += [Answer(**{**answer, "tokens": answer["tokens"] or 0}) for answer in record["answers"]]
             seconds[batch.arm] += record["seconds"]
-        return Generated(answers, seconds)
+            changed |= set(record.get("changed", ()))
+        return Generated(answers, seconds, tuple(sorted(changed)))
 
     def _path(self, batch: Batch) -> Path:
         return self._work / f"{batch.name}.json"
@@ -108,3 +117,4 @@ def _write_whole(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync(path.parent)

@@ -1,15 +1,14 @@
 """Multiple-choice exams of medical knowledge, asked of both arms through lm-eval.
 
-Belongs here: exam files, how a question is put, reading the chosen letters out of an answer, scores.
-Does not: generation itself (lm-eval), overlap of training rows with the exams (corpus/overlap.py).
+Belongs here: how a question is put, reading the chosen letters out of an answer, scores.
+Does not: exam files (exam_files.py), generation itself (lm-eval), overlap of training rows with the exams
+(corpus/overlap.py).
 
 Exams are scored by what a model writes, not by the likelihood of a letter: behind a prompt that ends in `<think>`, a
 likelihood would be that of a letter within the reasoning.
 """
 
 import dataclasses
-import importlib.util
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -20,31 +19,19 @@ import polars as pl
 
 from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.benchmark_files import Benchmark
-from medcot_pipeline.corpus.overlap import screen_benchmark
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.corpus.overlap import overlapping_items
+from medcot_pipeline.evaluation.exam_files import Question
 from medcot_pipeline.evaluation.records import ARMS, Arm
 from medcot_pipeline.evaluation.rules import compare
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import ExamSettings
 
-FIELDS = ("question", "options", "answer")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _LETTERS = r"([A-H](?:[、,，\s]{0,2}[A-H])*)(?![A-Za-z])"
 _SAID = re.compile(rf"(?:答案|[Aa]nswer)(?:应?[是为选]|\s+is)?[\s:：“\"*(（]*{_LETTERS}")
 _CHOSEN = re.compile(rf"选[\s:：“\"*(（]*{_LETTERS}")
 _STANDING = re.compile(rf"(?<![A-Za-z]){_LETTERS}(?!\s[a-z])")  # no article, as in "A patient"
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """One item of an exam; `answer` is its letters, sorted."""
-
-    exam: str
-    id: str
-    question: str
-    options: str
-    answer: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,51 +44,6 @@ class ExamAnswer:
     text: str
     chosen: str | None
     right: bool
-
-
-def require_exams(folder: Path, files: Sequence[Path]) -> None:
-    """Raises MedcotError where the folder that is set has no exam in it, or lm-eval is not installed."""
-    if not files:
-        raise MedcotError(
-            f"MEDCOT_EXAMS__FOLDER={folder}: no .jsonl file in it.",
-            f"Put the exams there, a JSON object with {', '.join(FIELDS)} a line, or unset MEDCOT_EXAMS__FOLDER.",
-        )
-    if importlib.util.find_spec("lm_eval") is None:
-        raise MedcotError(
-            "MEDCOT_EXAMS__FOLDER is set, but lm-eval is not installed.",
-            "Install the extra: pip install 'medcot-pipeline[bench]', or unset MEDCOT_EXAMS__FOLDER.",
-        )
-
-
-def read_exam(path: Path, limit: int) -> list[Question]:
-    r"""The first `limit` questions of a JSONL file in the form of CMExam: question, options ("A ...\nB ..."), answer.
-
-    Raises:
-        MedcotError: not UTF-8, a line that is no such object or whose answer names no option, or no question at all.
-    """
-    questions = []
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
-    except UnicodeDecodeError as error:
-        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
-    for number, line in enumerate(lines[:limit], start=1):
-        try:
-            row = json.loads(line)
-            question, options, answer = (str(row[name]) for name in FIELDS)
-        except (ValueError, KeyError, TypeError) as error:
-            raise MedcotError(
-                f"{path}, line {number:,}: no question ({error.__class__.__name__}: {error}).",
-                f"Each line is a JSON object with {', '.join(FIELDS)}.",
-            ) from error
-        letters = "".join(sorted(set(re.findall("[A-H]", answer))))
-        if not letters:
-            raise MedcotError(
-                f"{path}, line {number:,}: the answer {answer!r} names no option.", "It is letters, A to H."
-            )
-        questions.append(Question(path.name, f"#{number}", question, options.replace("\\n", "\n"), letters))
-    if not questions:
-        raise MedcotError(f"{path}: no question in it.", f"Each line is a JSON object with {', '.join(FIELDS)}.")
-    return questions
 
 
 def ask_exams(
@@ -190,7 +132,8 @@ def put(question: Question) -> str:
         if _HAN.search(question.question)
         else 'Choose the right answer, and end with a line "Answer:" and the letter.'
     )
-    return f"{question.question}\n{question.options}\n\n{last_line}"
+    shown = "\n".join(part for part in (question.question, question.options) if part)
+    return f"{shown}\n\n{last_line}"
 
 
 def chosen_letters(answer: str) -> str | None:
@@ -217,8 +160,7 @@ def exam_scores(
     rows = []
     for exam in sorted({question.exam for question in questions}):
         items = [question for question in questions if question.exam == exam]
-        hits, _ = screen_benchmark(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
-        seen = set(hits["benchmark_item"])
+        seen = overlapping_items(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
         for name, some in (("all", items), ("without overlap", [item for item in items if item.id not in seen])):
             pairs = [(right[exam, item.id, "base"], right[exam, item.id, "tuned"]) for item in some]
             rows.append(

@@ -48,12 +48,15 @@ def generate_answers(
     if records.open:
         tokenizer = load_tokenizer(base)
         model = load_arms(base, adapter, incumbent)
+        ends = end_tokens(tokenizer, model.generation_config)
+        if len(ends) > 1:
+            say(f"an answer ends at any of {', '.join(tokenizer.convert_ids_to_tokens(ends))}: the first is learned")
         progress = Progress("answers", say)
         total = len(records.open) * settings.max_new_tokens
         for done, batch in enumerate(records.open):
             tick = _ticker(progress, done * settings.max_new_tokens, total, batch)
             started = time.monotonic()
-            answers = _generate(model, tokenizer, batch, settings, tick)
+            answers = _generate(model, tokenizer, ends, batch, settings, tick)
             records.finish(batch, answers, time.monotonic() - started)
     return records.collect()
 
@@ -67,7 +70,19 @@ def _made_with() -> dict[str, str]:
     return {"torch": torch.__version__, "transformers": transformers.__version__, "device": where}
 
 
-def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings, tick: Any) -> list[Answer]:
+def end_tokens(tokenizer: Any, generation: Any) -> list[int]:
+    """The tokenizer's end token, which training teaches, and behind it the others that the model was made to end with.
+
+    Without those the base would run on where it ends by a token of its own. Args: generation: the `GenerationConfig`.
+    """
+    others = generation.eos_token_id
+    others = others if isinstance(others, list) else [others]
+    return list(dict.fromkeys([tokenizer.eos_token_id, *(token for token in others if token is not None)]))
+
+
+def _generate(
+    model: Any, tokenizer: Any, ends: list[int], batch: Batch, settings: AnswerSettings, tick: Any
+) -> list[Answer]:
     import torch
     from transformers import StoppingCriteriaList
 
@@ -85,20 +100,20 @@ def _generate(model: Any, tokenizer: Any, batch: Batch, settings: AnswerSettings
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=settings.max_new_tokens,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends,
             pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([tick]),
             **sampling,
         )
     return [
-        _answer(tokenizer, prompt, batch.arm, row[width:].tolist())
+        _answer(tokenizer, ends, prompt, batch.arm, row[width:].tolist())
         for prompt, row in zip(batch.prompts, output, strict=True)
     ]
 
 
-def _answer(tokenizer: Any, prompt: Prompt, arm: Arm, ids: list[int]) -> Answer:
-    finished = tokenizer.eos_token_id in ids
-    written = ids[: ids.index(tokenizer.eos_token_id)] if finished else ids
+def _answer(tokenizer: Any, ends: list[int], prompt: Prompt, arm: Arm, ids: list[int]) -> Answer:
+    end = next((place for place, token in enumerate(ids) if token in ends), None)
+    finished, written = end is not None, ids[:end]
     opened = render_prompt(tokenizer, prompt.prompt).endswith(THINK_OPEN)
     text = split_written(tokenizer.decode(written, skip_special_tokens=False), opened_by_prompt=opened)
     return Answer(

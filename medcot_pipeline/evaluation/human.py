@@ -12,7 +12,7 @@ from typing import Any
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import ARMS, Outcome, Verdict
 from medcot_pipeline.evaluation.review import Key, Pack, build_second_look
-from medcot_pipeline.evaluation.review_join import HumanReview, join_review, load_review
+from medcot_pipeline.evaluation.review_join import HumanReview, contradiction, join_review, load_review, merge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,8 @@ def join_reviews(
 ) -> HumanOutcome:
     """Check and join every review file; each complete first look that differs from the judge gets a second look.
 
+    Files of one reviewer, such as those of two browsers, or one that was served and exported, are one review.
+
     Args:
         files: of first and second looks, in any order.
         pack: what was shown at first.
@@ -37,11 +39,11 @@ def join_reviews(
         earlier: packs that were shown of earlier answers; their reviews say nothing of these, and are passed over.
 
     Raises:
-        MedcotError: a file is not what the page saved for one of the packs, or the same look of the same reviewer.
+        MedcotError: a file is not what the page saved for one of the packs, or two of the same reviewer contradict
+            each other.
     """
     loaded = {path: load_review(path) for path in files}
-    first = [join_review(review, [key], path) for path, review in loaded.items() if review["pack"] == key["pack"]]
-    _refuse_doubles(first)
+    first = _one_each({path: review for path, review in loaded.items() if review["pack"] == key["pack"]}, [key])
     looks = {
         review.reviewer: build_second_look(pack, key, prompts, review.reviewer)
         for review in first
@@ -50,12 +52,10 @@ def join_reviews(
     keys = [key, *(second_key for _, second_key in looks.values())]
     others = set(earlier) - {each["pack"] for each in keys}
     passed_over = [path for path, review in loaded.items() if review["pack"] in others]
-    second = [
-        join_review(review, keys, path)
-        for path, review in loaded.items()
-        if review["pack"] != key["pack"] and path not in passed_over
-    ]
-    _refuse_doubles(second)
+    further = {
+        path: review for path, review in loaded.items() if review["pack"] != key["pack"] and path not in passed_over
+    }
+    second = _one_each(further, keys)
     again = {review.reviewer: review for review in second}
     reviewers = []
     for review in first:
@@ -132,13 +132,19 @@ def _second(pack: Pack, review: HumanReview | None) -> dict[str, Any]:
     return {"pack": pack["pack"], "items": len(pack["items"]), "verdicts": verdicts}
 
 
-def _refuse_doubles(reviews: Sequence[HumanReview]) -> None:
-    """Let nobody be counted twice."""
-    seen: dict[str, Path] = {}
-    for review in reviews:
-        other = seen.setdefault(review.reviewer, review.path)
-        if other != review.path:
-            raise MedcotError(
-                f"{review.path}: {review.reviewer} reviewed the same pack in {other.name}.",
-                "Keep one of the two files in the folder.",
-            )
+def _one_each(reviews: Mapping[Path, dict[str, Any]], keys: Sequence[Key]) -> list[HumanReview]:
+    """One review for each reviewer, so that nobody is counted twice."""
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path, review in reviews.items():
+        reviewer = join_review(review, keys, path).reviewer
+        if reviewer in found:
+            other, before = found[reviewer]
+            item = contradiction(before, review)
+            if item is not None:
+                raise MedcotError(
+                    f"{path}: {reviewer} judged item {item} otherwise in {other.name}.",
+                    "Keep one of the two files in the folder; two people need two names.",
+                )
+            review = merge(before, review)
+        found[reviewer] = path, review
+    return [join_review(review, keys, path) for path, review in found.values()]

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation import judge_gates
-from medcot_pipeline.evaluation.judge_calls import NOT_ASKED, Call, Ruling, RulingCache, Winner, ask_all
+from medcot_pipeline.evaluation.judge_calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
 from medcot_pipeline.evaluation.records import Answer, Arm, Outcome, Prompt, Verdict
+from medcot_pipeline.inference.calls import Unanswered
 from medcot_pipeline.settings.models import JudgeSettings
 
 Order = tuple[Literal["base", "tuned"], Literal["base", "tuned"]]
@@ -36,15 +37,18 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 class JudgeOutcome:
     """Verdicts by prompt, and what says whether the judge can be trusted.
 
-    `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `calls`:
-    `answered`, `failed` and `not_asked` sum to the distinct calls, probes included; `invalid` (answered, but with no
-    verdict) and `repaired` count among those answered; `errors` counts the failed by class. `tokens` is what all
-    answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the cache.
+    `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `changed`:
+    what was asked otherwise than wanted, since the endpoint does not take it. `calls`: `answered` and `failed` sum to
+    the distinct calls, probes included; `invalid` (answered, but with no verdict) and `repaired` count among those
+    answered. The failed were refused by the endpoint, each by itself; `errors` counts them by their status. `tokens` is
+    what all answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the
+    cache.
     """
 
     verdicts: tuple[Verdict, ...]
     gates: list[dict[str, Any]]
     served: list[str]
+    changed: list[str]
     calls: dict[str, int]
     errors: dict[str, int]
     tokens: dict[str, int]
@@ -56,6 +60,7 @@ class JudgeOutcome:
             "status": "judged",
             "model": settings.model,
             "served": self.served,
+            "changed": self.changed,
             "family": judge_family(settings),
             "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
             "gates": self.gates,
@@ -84,8 +89,9 @@ def judge_answers(
     """Ask the judge about every prompt that both arms answered, in both orders, and join the two; ask the probes too.
 
     The judge sees answers, never reasoning; an answer that was never closed is judged as the empty text it is. A call
-    that fails after its retries makes its prompt `invalid` with the error's class as reason; every call that was
-    answered is in `cache` before its place is given to the next, so that a killed run pays for none of them twice.
+    that the endpoint refuses makes its prompt `invalid` with the status as reason. Every call that was answered is in
+    `cache` before its place is given to the next: a run that is killed, or in which others stay unanswered, pays for
+    none of them twice.
 
     Args:
         prompts: the frozen prompts; those without both answers get no verdict.
@@ -96,7 +102,7 @@ def judge_answers(
         probing: whether the probes are asked; a judge that was probed over other answers need not be again.
 
     Raises:
-        MedcotError: no endpoint is set, it refuses every call, or no prompt has two answers.
+        MedcotError: no endpoint is set, calls have no answer, or no prompt has two answers.
     """
     if not settings.base_url:
         raise MedcotError("MEDCOT_JUDGE__BASE_URL is not set: there is no judge.", "Set it, or leave judging out.")
@@ -109,28 +115,53 @@ def judge_answers(
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
     try:
+        for key, call in distinct.items():
+            store.adopt(key, call.former_key(settings))
         pending = [call for key, call in distinct.items() if key not in store.rulings]
         cached = len(distinct) - len(pending)
-        failures = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
+        left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
     finally:
         store.close()
-    answered = {key: store.rulings[key] for key in distinct if key not in failures}
-    rulings = answered | {key: Ruling(key, "none", error) for key, error in failures.items()}
+    _require_answers(left, len(distinct), settings)
+    refused = {call.key(settings): str(error) for call, error in left.failed}
+    answered = {key: store.rulings[key] for key in distinct if key not in refused}
+    rulings = answered | {key: Ruling(key, "none", error) for key, error in refused.items()}
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
     verdicts = tuple(_verdict(prompt_id, given) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]
-    unasked = list(failures.values()).count(NOT_ASKED)
     return JudgeOutcome(
         verdicts=verdicts,
         gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
         served=sorted({ruling.served for ruling in answered.values()} - {""}),
-        calls=_counts(list(answered.values())) | {"failed": len(failures) - unasked, "not_asked": unasked},
-        errors=dict(sorted(Counter(error for error in failures.values() if error != NOT_ASKED).items())),
+        changed=sorted({change for ruling in answered.values() for change in ruling.changed}),
+        calls=_counts(list(answered.values())) | {"failed": len(refused)},
+        errors=dict(sorted(Counter(refused.values()).items())),
         tokens={
             "prompt": sum(ruling.prompt_tokens for ruling in answered.values()),
             "completion": sum(ruling.completion_tokens for ruling in answered.values()),
         },
-        paid={"asked": len(pending) - unasked, "cached": cached},
+        paid={"asked": len(pending), "cached": cached},
+    )
+
+
+def _require_answers(left: Unanswered[Call], total: int, settings: JudgeSettings) -> None:
+    """Refuse what is not done: calls without an answer, or an endpoint that refuses call after call.
+
+    Raises:
+        MedcotError: with the reasons, what is kept, and which setting helps.
+    """
+    refused_alone = all(error.refused for _, error in left.failed) and not left.not_asked and not left.gave_up
+    if refused_alone and len(left) < total:
+        return
+    way_out = "Run `medcot sync` again: answered calls are kept and not paid again."
+    if any(isinstance(error, ReplyCut) for _, error in left.failed):
+        way_out = f"Set MEDCOT_JUDGE__MAX_TOKENS above {settings.max_tokens:,}: answered calls are not paid again."
+    elif len(left) == total:
+        way_out = "Start the endpoint, or correct MEDCOT_JUDGE__BASE_URL, MEDCOT_JUDGE__MODEL or MEDCOT_JUDGE__API_KEY."
+    said = "answers no call" if len(left) == total else f"left {len(left):,} of {total:,} calls unanswered"
+    raise MedcotError(
+        f"MEDCOT_JUDGE__BASE_URL={settings.base_url}: the judge {settings.model!r} {said} ({left.counts()}).",
+        f"{way_out} Without MEDCOT_JUDGE__BASE_URL the report is made without a judge.",
     )
 
 

@@ -1,7 +1,8 @@
 """Calls to the judge's endpoint: asked at most once each, kept in a file, read into rulings.
 
-Belongs here: the HTTP client, retries and repair, when to give up, the cache of rulings, reading a reply.
-Does not: which calls to make and what they add up to (judge.py), the wording (judge_prompt.py).
+Belongs here: a call with its repair, the cache of rulings, reading a verdict out of a reply.
+Does not: the client (inference/), which calls to make and what they add up to (judge.py), the wording
+(judge_prompt.py).
 """
 
 import asyncio
@@ -11,27 +12,23 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, get_args
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.judge_prompt import first_messages, repair_messages, template_sha
 from medcot_pipeline.evaluation.records import Prompt
+from medcot_pipeline.inference.calls import Unanswered, ask_each
+from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
+from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.settings.models import JudgeSettings
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}
 LONGEST_REASON = 500
 LONGEST_REPLY = 8000
-GIVE_UP_AFTER = 8
-"""Calls that fail one after the other before the rest is left unasked: a judge that hangs costs minutes, not hours."""
-NOT_ASKED = "NotAsked"
 
 
-class NoChoice(Exception):
-    """The endpoint answered, but with no completion in it."""
+class ReplyCut(CallFailed):
+    """The reply reached its token limit before it held a verdict: paid for, and no verdict of the judge's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +41,19 @@ class Call:
     repeat: int = 0
 
     def key(self, settings: JudgeSettings) -> str:
-        """Hash of everything the ruling depends on: endpoint, model, wording, reply limit, prompt and answers."""
-        judge = [settings.base_url, settings.model, settings.max_tokens, template_sha(self.prompt.language)]
-        content = [*judge, self.prompt.prompt, self.first, self.second, self.repeat]
+        """Hash of everything the ruling depends on: endpoint, model, wording, prompt and answers.
+
+        The reply limit is not among it: a reply that was cut before its verdict is not kept, and asked again.
+        """
+        return self._hash(settings.base_url, settings.model)
+
+    def former_key(self, settings: JudgeSettings) -> str:
+        """The key under which older versions kept the ruling, which held the reply limit too."""
+        return self._hash(settings.base_url, settings.model, settings.max_tokens)
+
+    def _hash(self, *judge: str | int | None) -> str:
+        wording = template_sha(self.prompt.language)
+        content = [*judge, wording, self.prompt.prompt, self.first, self.second, self.repeat]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -54,7 +61,8 @@ class Call:
 class Ruling:
     """What one call came to, and one line of the cache. `none` is a reply that held no verdict, even repaired.
 
-    `served` is the model that the endpoint says it used.
+    `served` is the model that the endpoint says it used. `changed` says what was asked otherwise than wanted, since the
+    endpoint does not take it. `whole` says that no reply was cut at the token limit without a verdict.
     """
 
     key: str
@@ -64,6 +72,8 @@ class Ruling:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     served: str = ""
+    changed: tuple[str, ...] = ()
+    whole: bool = False
 
 
 class RulingCache:
@@ -82,6 +92,11 @@ class RulingCache:
         if content and not content.endswith(b"\n"):
             self._file.write(b"\n")
 
+    def adopt(self, key: str, former: str) -> None:
+        """Take a ruling that was kept under a former key for that of a key."""
+        if key not in self.rulings and former in self.rulings:
+            self.rulings[key] = dataclasses.replace(self.rulings[former], key=key)
+
     def add(self, ruling: Ruling) -> None:
         """Keep a ruling; on disk when this returns."""
         self.rulings[ruling.key] = ruling
@@ -96,126 +111,65 @@ class RulingCache:
 
 def ask_all(
     pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
-) -> dict[str, str]:
+) -> Unanswered[Call]:
     """Ask every call, at most `concurrency` at a time, and keep each ruling as it comes.
 
-    A call ends after `(max_retries + 2) * timeout_s` whatever the endpoint does: pauses, repair and a reply that drips
-    included. After
-    `GIVE_UP_AFTER` failures in a row the rest stays unasked.
-
     Returns:
-        Of the calls without a ruling: key and class of the error, `NOT_ASKED` for those that were given up.
+        The calls without a ruling.
 
     Raises:
-        MedcotError: the first call, which goes alone, meets what every call would (no connection, no such model, no
-            access), or every call was refused.
+        MedcotError: the environment names a proxy or certificates that cannot be used.
     """
     progress(0)
-    return asyncio.run(_ask_all(pending, settings, cache, progress)) if pending else {}
+    return asyncio.run(_ask_all(pending, settings, cache, progress)) if pending else Unanswered()
 
 
 async def _ask_all(
     pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
-) -> dict[str, str]:
-    import openai
-
-    api_key, retries = settings.api_key.get_secret_value(), settings.max_retries
-    turn, errors, in_a_row, done = asyncio.Semaphore(settings.concurrency), dict[str, Exception | None](), 0, 0
-    async with openai.AsyncOpenAI(
-        base_url=settings.base_url, api_key=api_key, timeout=settings.timeout_s, max_retries=retries
-    ) as client:
+) -> Unanswered[Call]:
+    async with open_endpoint(settings) as endpoint:
 
         async def ask(call: Call) -> None:
-            nonlocal in_a_row, done
-            async with turn:
-                if in_a_row >= GIVE_UP_AFTER:
-                    errors[call.key(settings)] = None
-                    return
-                error = await _ask_and_keep(client, settings, call, cache)
-            in_a_row = in_a_row + 1 if error else 0
-            if error:
-                errors[call.key(settings)] = error
-            done += 1
-            progress(done)
+            cache.add(await _ask(endpoint, settings, call))
 
-        await ask(pending[0])
-        met = errors.get(pending[0].key(settings))
-        if met and _meets_every_call(met):
-            raise endpoint_refuses(settings, type(met).__name__)
-        await asyncio.gather(*(ask(call) for call in pending[1:]))
-    failed = [error for error in errors.values() if error]
-    if not cache.rulings and all(isinstance(error, openai.BadRequestError) for error in failed):
-        raise endpoint_refuses(settings, "BadRequestError")
-    return {key: type(error).__name__ if error else NOT_ASKED for key, error in errors.items()}
+        return await ask_each(pending, ask, settings.concurrency, progress)
 
 
-async def _ask_and_keep(
-    client: "AsyncOpenAI", settings: JudgeSettings, call: Call, cache: RulingCache
-) -> Exception | None:
-    """Keep the ruling of one call; the error where there is none."""
-    import openai
+async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: Call) -> Ruling:
+    """One call, and one more where its reply holds no verdict.
 
-    try:
-        async with asyncio.timeout((settings.max_retries + 2) * settings.timeout_s):
-            ruling = await _ask(client, settings, call)
-    except (openai.OpenAIError, NoChoice, ValueError, TimeoutError) as error:
-        return error
-    cache.add(ruling)
-    return None
-
-
-async def _ask(client: "AsyncOpenAI", settings: JudgeSettings, call: Call) -> Ruling:
-    """One call, and one more where its reply holds no verdict."""
+    Raises:
+        CallFailed: a reply did not come, cannot be used, or was cut before it held a verdict.
+    """
     key = call.key(settings)
     boundary = key[:16]
-    messages: list[Any] = first_messages(
-        call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=boundary
-    )
-    spent, served = [0, 0], ""
+    messages = first_messages(call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=boundary)
+    replies: list[Completion] = []
 
-    async def complete() -> str:
-        nonlocal served
-        response = await client.chat.completions.create(
-            model=settings.model, messages=messages, temperature=0, max_tokens=settings.max_tokens
-        )
-        choices = getattr(response, "choices", None)
-        if not choices:
-            raise NoChoice("no completion in the response")
-        served = response.model or ""
-        if response.usage:
-            spent[0] += response.usage.prompt_tokens or 0
-            spent[1] += response.usage.completion_tokens or 0
-        message = choices[0].message
-        return str(message.content or "") if message else ""
+    async def verdict() -> tuple[Winner, str] | None:
+        reply = await endpoint.complete(settings.model, messages, temperature=0, max_tokens=settings.max_tokens)
+        replies.append(reply)
+        # A verdict that an answer holds, said again, is none.
+        said = None if boundary in reply.text else parse_reply(reply.text)
+        if said is None and reply.finish == "length":
+            raise ReplyCut("cut at the token limit before a verdict")
+        return said
 
-    def verdict(reply: str) -> tuple[Winner, str] | None:
-        return None if boundary in reply else parse_reply(reply)  # a verdict that an answer holds, said again, is none
-
-    reply = await complete()
-    said, repaired = verdict(reply), False
-    if not said:
-        messages += repair_messages(call.prompt.language, reply)
-        said = verdict(await complete())
-        repaired = said is not None
+    said = await verdict()
+    if said is None:
+        messages += repair_messages(call.prompt.language, replies[0].text)
+        said = await verdict()
     winner, reason = said or ("none", "no verdict in the reply")
-    return Ruling(key, winner, reason, repaired, spent[0], spent[1], served)
-
-
-def _meets_every_call(error: Exception) -> bool:
-    """Whether an error would meet every call: no connection, no such model or path, no access."""
-    import openai
-
-    if isinstance(error, openai.APITimeoutError):
-        return type(error.__cause__).__name__ == "ConnectTimeout"
-    everyone = (openai.NotFoundError, openai.AuthenticationError, openai.PermissionDeniedError)
-    return isinstance(error, (openai.APIConnectionError, *everyone))
-
-
-def endpoint_refuses(settings: JudgeSettings, errors: str) -> MedcotError:
-    """The error by its class only: an endpoint's own text may repeat the key it was sent."""
-    return MedcotError(
-        f"MEDCOT_JUDGE__BASE_URL={settings.base_url}: the judge {settings.model!r} answers no call ({errors}).",
-        "Start the endpoint, or correct MEDCOT_JUDGE__BASE_URL, MEDCOT_JUDGE__MODEL or MEDCOT_JUDGE__API_KEY.",
+    return Ruling(
+        key,
+        winner,
+        endpoint.tidy(reason),
+        repaired=said is not None and len(replies) > 1,
+        prompt_tokens=sum(reply.prompt_tokens for reply in replies),
+        completion_tokens=sum(reply.completion_tokens for reply in replies),
+        served=replies[-1].served,
+        changed=replies[-1].changed,
+        whole=True,
     )
 
 
@@ -233,16 +187,30 @@ def parse_reply(reply: str) -> tuple[Winner, str] | None:
             value, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
             value, end = None, at + 1
-        winner = WINNERS.get(str(value.get("winner")).strip().lower()) if isinstance(value, dict) else None
+        named, reason = (value.get("winner"), value.get("reason")) if isinstance(value, dict) else (None, None)
+        winner = WINNERS.get(named.strip().lower()) if isinstance(named, str) else None
         if winner:
-            found.append((winner, str(value.get("reason", ""))[:LONGEST_REASON]))
+            found.append((winner, storable(reason)[:LONGEST_REASON] if isinstance(reason, str) else ""))
         at = text.find("{", end)
     return found[0] if len({winner for winner, _ in found}) == 1 else None
 
 
 def _ruling_from(line: bytes) -> Ruling | None:
-    """One cached line; None where it is torn."""
+    """One cached line; None where it is torn, no ruling, or one that is asked again.
+
+    Older versions kept replies without a verdict that were only cut, and text that cannot be stored.
+    """
     try:
-        return Ruling(**json.loads(line))
-    except (ValueError, TypeError):
+        value = json.loads(line)
+        ruling = Ruling(**{**value, "changed": tuple(value.get("changed", ()))})
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
+    texts = (ruling.key, ruling.reason, ruling.served, *ruling.changed)
+    counts = (ruling.prompt_tokens, ruling.completion_tokens)
+    if not all(isinstance(text, str) for text in texts) or not all(
+        type(count) is int and count >= 0 for count in counts
+    ):
+        return None
+    if ruling.winner not in get_args(Winner) or (ruling.winner == "none" and ruling.whole is not True):
+        return None
+    return dataclasses.replace(ruling, reason=storable(ruling.reason), served=storable(ruling.served))

@@ -241,7 +241,11 @@ def read_passages(path: Path) -> list[Passage]:
     if not path.is_file():
         raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
     passages = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 passages.append(Passage(**json.loads(line)))

@@ -6,7 +6,8 @@ intervals. What was not measured passes or holds the adapter back, as `promotion
 another base model, which cannot be compared at all, is never replaced by a decision: who wants to begin anew removes
 its link.
 
-A decision takes effect once, when it is made. It is made anew where its inputs change (the report, the adapter, a
+A decision takes effect once, after it is published; the next pass sees to that if its own was killed, unless another
+adapter was promoted meanwhile. It is made anew where its inputs change (the report, the adapter, a
 margin, the incumbent) or by `medcot sync --force promotion`. A decision that is found again (a setting set back,
 everything materialised by hand) moves nothing. An adapter that a person went back from stays candidate whatever is
 decided, new verdicts included, until a person forces the decision. An adapter that is promoted is never taken back by a

@@ -15,7 +15,7 @@ import polars as pl
 
 from medcot_pipeline.corpus.benchmark_files import Benchmark
 from medcot_pipeline.corpus.normalize import comparison_key
-from medcot_pipeline.corpus.overlap import screen_benchmark
+from medcot_pipeline.corpus.overlap import overlapping_items
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import Prompt
 
@@ -72,7 +72,6 @@ def prompts_in_training(prompts: Sequence[Prompt], rows: pl.DataFrame) -> dict[s
     keys = set(train["key"])
     confirmed = {prompt.id for prompt in prompts if comparison_key(prompt.prompt) in keys}
     items = Benchmark("prompts", [prompt.id for prompt in prompts], [prompt.prompt for prompt in prompts])
-    hits, _ = screen_benchmark(train, items)
-    confirmed |= set(hits.filter(verdict="confirmed")["benchmark_item"])
-    flagged = set(hits.filter(verdict="flagged")["benchmark_item"]) - confirmed
-    return {"confirmed": sorted(confirmed), "flagged": sorted(flagged)}
+    verdicts = overlapping_items(train, items)
+    confirmed |= {prompt for prompt, verdict in verdicts.items() if verdict == "confirmed"}
+    return {"confirmed": sorted(confirmed), "flagged": sorted(set(verdicts) - confirmed)}

@@ -76,8 +76,9 @@ def read_prompts(path: Path, limit: int | None = None) -> list[Prompt]:
             continue
         try:
             fields = json.loads(line)
+            json.dumps(fields, ensure_ascii=False).encode()  # half of a character could not be written again
             prompt = Prompt(**{**fields, "constraints": tuple(fields.get("constraints", ()))})
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MedcotError(f"{path}, line {number:,}: not a prompt ({error}).") from error
         for name in ("id", "prompt"):
             value = getattr(prompt, name)

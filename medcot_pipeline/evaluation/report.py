@@ -46,7 +46,7 @@ def build_report(
     the other.
 
     Args:
-        profile: name of the settings profile.
+        profile: name of the settings profile of the pass that writes the report.
         perplexity: both arms on held-out rows; `examples` holds per-row NLL sums in nats.
         incumbent: tuned against the promoted adapter (incumbent.py), or None where there is none to compare with.
         exams: exams.json: scores of both arms, or status "not measured".
@@ -194,7 +194,7 @@ def _cost(
     rows = [("training", training["tokens"], training["seconds"])]
     for arm in ARMS:
         own = [answer for answer in answers if answer.arm == arm]
-        rows.append((f"answers, {arm}", sum(answer.tokens for answer in own), answer_seconds[arm]))
+        rows.append((f"answers, {arm}", sum(answer.tokens or 0 for answer in own), answer_seconds[arm]))
     stages = [{"stage": s, "tokens": t, "seconds": d, "tokens_per_second": t / d if d else None} for s, t, d in rows]
     counts = {name: judge.get(name, {}) for name in ("calls", "errors", "tokens")}
     return {

@@ -110,7 +110,7 @@ def not_measured(
     gaps.append("Safety: the flags are a queue for people to look at, not a count of errors.")
     if exams["status"] == "not measured":
         gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
-    return gaps
+    return gaps + [f"Examinations: {sentence}" for sentence in exams.get("left_out", [])]
 
 
 def limits(
@@ -176,10 +176,10 @@ def _unheard_judge(following: Mapping[str, Any]) -> list[str]:
     judge = following["judge"]
     if judge["status"] == "not configured":
         return ["AI preference: no judge is configured. Set MEDCOT_JUDGE__BASE_URL and MEDCOT_JUDGE__MODEL."]
-    unanswered = judge["calls"]["failed"] + judge["calls"]["not_asked"]
+    refused = judge["calls"]["failed"]
     invalid = following["preference"]["judge"]["invalid"]
-    if not unanswered and not invalid:
+    if not refused and not invalid:
         return []
     errors = ", ".join(f"{count:,} {error}" for error, count in judge["errors"].items())
-    again = f" {unanswered:,} calls were not answered ({errors}); `medcot sync --force judgements` asks again."
-    return [f"AI preference on {invalid:,} prompts: no valid verdict came back.{again if unanswered else ''}"]
+    again = f" {refused:,} calls were refused ({errors}); `medcot sync --force judgements` asks again."
+    return [f"AI preference on {invalid:,} prompts: no valid verdict came back.{again if refused else ''}"]

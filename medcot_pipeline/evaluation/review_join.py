@@ -20,6 +20,13 @@ SIDES = ("left", "right")
 CHOICES = (*SIDES, "tie")
 GUESSES = (*SIDES, "unknown")
 SEALED = ("pack", "reviewer", "qualification", "verdicts")
+HALVES = re.compile("[\ud800-\udfff]")
+"""Half of a character, which no file can keep."""
+CONTROLS = re.compile("[\x00-\x1f\x7f\u2028\u2029]")
+LONGEST_NAME = 180
+"""Bytes of a reviewer's name in a file's; 60 characters of Chinese. A file's whole name has at most 255."""
+MOST = 2**53 - 1
+"""The largest whole number that the page can count to."""
 SAVED_BY_PAGE = "Save it from the review page, and leave it as it is."
 
 
@@ -60,9 +67,11 @@ def load_review(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MedcotError(f"{path}: no such review.", SAVED_BY_PAGE)
     try:
-        review = json.loads(path.read_text(encoding="utf-8"))
+        review = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise MedcotError(f"{path}: not JSON ({error}).", SAVED_BY_PAGE) from error
+    except RecursionError as error:
+        raise MedcotError(f"{path}: nested too deeply for a review.", SAVED_BY_PAGE) from error
     _check_fields(review, path)
     return dict(review)
 
@@ -125,15 +134,35 @@ def seal(review: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(saved: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """`new` with the verdicts that only `saved` holds, such as those made in another browser; sealed."""
-    kept = {entry["item"]: entry for entry in [*saved["verdicts"], *new["verdicts"]]}
+    """`new` with the verdicts that only `saved` holds, and those that were changed there later; sealed.
+
+    The page writes the time of its last change into each verdict, so that an older state that arrives late, such as
+    another tab's, takes nothing back.
+    """
+    kept: dict[int, Any] = {}
+    for entry in [*saved["verdicts"], *new["verdicts"]]:
+        before = kept.get(entry["item"])
+        if before is None or entry.get("changed", 0) >= before.get("changed", 0):
+            kept[entry["item"]] = entry
     return seal({**new, "verdicts": [kept[item] for item in sorted(kept)]})
 
 
-def file_name(review: Mapping[str, Any]) -> str:
-    """Where the page and the server save a review: `review-<reviewer>-<pack>.json`."""
+def contradiction(one: Mapping[str, Any], other: Mapping[str, Any]) -> int | None:
+    """The first item on which two reviews of a pack differ in choice or guess; None where they can be merged."""
+    said = {entry["item"]: entry for entry in one["verdicts"]}
+    for entry in other["verdicts"]:
+        before = said.get(entry["item"], entry)
+        guesses = {each for each in (before.get("guess"), entry.get("guess")) if each}
+        if before["choice"] != entry["choice"] or len(guesses) > 1:
+            return int(entry["item"])
+    return None
+
+
+def file_name(review: Mapping[str, Any], session: str) -> str:
+    """Where the server saves what a browser sends: `review-<reviewer>-<pack>-<session>.json`."""
     reviewer = re.sub(r"[^\w.-]+", "-", review["reviewer"].strip())[:60]
-    return f"review-{reviewer}-{review['pack'][:8]}.json"
+    reviewer = reviewer.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return f"review-{reviewer}-{review['pack'][:8]}-{session}.json"
 
 
 def _outcome(side: Mapping[str, Any], choice: str) -> Outcome:
@@ -149,8 +178,28 @@ def _check_fields(review: Any, path: Path) -> None:
             raise MedcotError(f'{path}: no field "{name}" of kind {kind.__name__}.', SAVED_BY_PAGE)
     if not review["reviewer"].strip():
         raise MedcotError(f"{path}: reviewer is empty.", "Fill in who reviewed.")
-    if seal(review)["checksum"] != review["checksum"]:
+    for name in ("reviewer", "qualification"):
+        if CONTROLS.search(review[name]):
+            raise MedcotError(f"{path}: {name} is {review[name][:80]!r}.", "It is one line without control characters.")
+    for position, entry in enumerate(review["verdicts"], start=1):
+        if not _is_flat(entry):
+            raise MedcotError(f"{path}, verdict {position:,}: a value in it holds further values.", SAVED_BY_PAGE)
+    sealed = seal(review)
+    if sealed["checksum"] != review["checksum"]:
         raise MedcotError(f"{path}: changed after it was saved (its checksum does not fit).", SAVED_BY_PAGE)
+    if half := HALVES.search(json.dumps(sealed, ensure_ascii=False)):
+        raise MedcotError(
+            f"{path}: it holds half of a character (U+{ord(half[0]):04X}).",
+            "Delete it on the review page, and save again.",
+        )
+
+
+def _is_flat(entry: Any) -> bool:
+    """Whether a verdict holds single values, or lists of them: nothing in which a reader could get lost."""
+    values = entry.values() if isinstance(entry, dict) else [entry]
+    return not any(
+        isinstance(each, list | dict) for value in values for each in (value if isinstance(value, list) else [value])
+    )
 
 
 def _key_of(review: Mapping[str, Any], keys: Sequence[Key], path: Path) -> Key:
@@ -173,23 +222,30 @@ def _key_of(review: Mapping[str, Any], keys: Sequence[Key], path: Path) -> Key:
 def _check_entry(entry: Any, where: str, sides: Mapping[str, Any]) -> str:
     """The item of one verdict whose fields are all right."""
     if not isinstance(entry, dict) or type(entry.get("item")) is not int:
-        raise MedcotError(f"{where}: no item number in {str(entry)[:80]!r}.", f"Items are 1 to {len(sides):,}.")
+        raise MedcotError(f"{where}: no item number in {_brief(entry)}.", f"Items are 1 to {len(sides):,}.")
     item = str(entry["item"])
     if item not in sides:
-        raise MedcotError(f"{where}: item {item} is not in the pack.", f"Items are 1 to {len(sides):,}.")
+        raise MedcotError(f"{where}: item {item[:20]} is not in the pack.", f"Items are 1 to {len(sides):,}.")
     where = f"{where}, item {item}"
     if entry.get("choice") not in CHOICES:
-        raise MedcotError(f"{where}: choice is {entry.get('choice')!r}.", f"It is {_either(CHOICES)}.")
+        raise MedcotError(f"{where}: choice is {_brief(entry.get('choice'))}.", f"It is {_either(CHOICES)}.")
     if entry.get("guess") not in (None, *GUESSES):
-        raise MedcotError(f"{where}: guess is {entry['guess']!r}.", f"It is {_either(GUESSES)}.")
+        raise MedcotError(f"{where}: guess is {_brief(entry['guess'])}.", f"It is {_either(GUESSES)}.")
     unsafe = entry.get("unsafe", [])
     if not isinstance(unsafe, list) or any(side not in SIDES for side in unsafe):
-        raise MedcotError(f"{where}: unsafe is {unsafe!r}.", f"It lists {_either(SIDES)}.")
+        raise MedcotError(f"{where}: unsafe is {_brief(unsafe)}.", f"It lists {_either(SIDES)}.")
     if not isinstance(entry.get("comment", ""), str):
-        raise MedcotError(f"{where}: comment is {entry['comment']!r}.", "It is text.")
-    if type(entry.get("ms", 0)) is not int or entry.get("ms", 0) < 0:
-        raise MedcotError(f"{where}: ms is {entry['ms']!r}.", "It is a number of milliseconds.")
+        raise MedcotError(f"{where}: comment is {_brief(entry['comment'])}.", "It is text.")
+    for name in ("ms", "changed"):
+        value = entry.get(name, 0)
+        if type(value) is not int or not 0 <= value <= MOST:
+            raise MedcotError(f"{where}: {name} is {_brief(value)}.", "It is a number of milliseconds.")
     return item
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _either(names: Sequence[str]) -> str:

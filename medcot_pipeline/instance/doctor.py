@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
-from medcot_pipeline.artifacts import ArtifactStore
+from medcot_pipeline.artifacts import ArtifactStore, Promoted
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process, exists
 
@@ -25,12 +25,12 @@ UNFINISHED = [
 
 
 def mend(instance: dg.DagsterInstance, store: ArtifactStore) -> list[str]:
-    """Fail the runs of dead processes, free their slots, and remove what they left half made.
+    """Fail the runs of dead processes, free their slots, finish their promotions, and remove what they left half made.
 
     Returns:
         One line for everything that was mended; none where nothing was to mend.
     """
-    return [*mend_runs(instance), *clear_leftovers(store)]
+    return [*mend_runs(instance), *Promoted(store.root).catch_up(store), *clear_leftovers(store)]
 
 
 def mend_runs(instance: dg.DagsterInstance) -> list[str]:

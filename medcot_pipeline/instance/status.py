@@ -14,15 +14,19 @@ import dagster as dg
 from dagster import DagsterEventType
 from dagster_shared.error import SerializableErrorInfo
 
+from medcot_pipeline.artifacts import Promoted
 from medcot_pipeline.artifacts.locks import holder_of
+from medcot_pipeline.artifacts.promoted import ADAPTER
 from medcot_pipeline.artifacts.prune import size
+from medcot_pipeline.artifacts.record import Adapter
+from medcot_pipeline.corpus.incoming import passed_over
 from medcot_pipeline.gpu_lock import lock_paths
 from medcot_pipeline.instance.doctor import UNFINISHED
 from medcot_pipeline.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.progress import duration, size_text
 from medcot_pipeline.stages import STAGES, Workspace
 
-FOLDERS = ("artifacts", "work", "cache", "rejected", "damaged")
+FOLDERS = ("artifacts", "promoted", "work", "cache", "rejected", "damaged")
 FAILURES_SHOWN = 3
 
 
@@ -32,6 +36,7 @@ def status_lines(workspace: Workspace, instance: dg.DagsterInstance) -> list[str
         f"Profile {workspace.profile}, data in {workspace.store.root}",
         f"Disk: {_disk(workspace.store.root)}",
         f"GPU: {', '.join(filter(None, map(holder_of, lock_paths(workspace.store.root)))) or 'free'}",
+        *(f"Further rows: {line}" for line in passed_over(workspace.settings.source, workspace.store.root)),
         "Current:",
         *_current(workspace, instance),
         "Runs:",
@@ -67,13 +72,13 @@ def _current(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[str
             yield f"  {stage.asset:20} missing"
             continue
         age = time.time() - datetime.datetime.fromisoformat(manifest.created).timestamp()
-        promoted = store.root / "promoted" / stage.asset
         notes = [f"made {duration(max(0.0, age))} ago"]
         if _reused(instance, stage.asset):
             notes.append("used again by the last run")
-        if promoted.is_symlink():
-            target = promoted.readlink().name
-            notes.append("promoted" if target == manifest.fingerprint else f"promoted is {target[:12]}")
+        promoted = Promoted(store.root).adapter if stage.asset == ADAPTER else None
+        if promoted:
+            another = promoted.fingerprint[:12] if promoted.fingerprint != manifest.fingerprint else "an earlier make"
+            notes.append("promoted" if promoted.is_same(Adapter.of(manifest)) else f"promoted is {another}")
         yield f"  {stage.asset:20} {manifest.fingerprint[:12]}  {', '.join(notes)}"
 
 
@@ -114,6 +119,7 @@ def _failures(instance: dg.DagsterInstance) -> Iterator[str]:
 
 
 def _cause(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
+    """The first error of this project, or else the one at the bottom: what lies below ours is foreign text."""
+    while error.cause is not None and not error.message.startswith("medcot_pipeline."):
         error = error.cause
     return " ".join(error.message.partition(": ")[2].split()) or error.message.strip()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
+from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.hub import fetching
@@ -86,7 +87,7 @@ def prepare_base_model(settings: BaseModelSettings, out: Path, cache: Path, root
         name, revision = folder.name, "local folder"
     say(f"hashing the files of {name}")
     files = whole_model_files(folder)
-    hashes = FileHashes(cache / "file-hashes.json")
+    hashes = FileHashes(cache / MEMORY)
     description = {
         "name": name,
         "revision": revision,
@@ -111,9 +112,9 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
     folder = base_folder(artifact)
     for name, expected in description["files"].items():
         path = folder / name
-        if not path.is_file() or hashes.of(path) != expected:
+        if problem := hashes.problem(path, expected):
             raise MedcotError(
-                f"{path}: {'has changed' if path.is_file() else 'is missing'} since the base model was recorded.",
+                f"{path}: {problem} since the base model was recorded.",
                 "Restore the file, or materialise base_model again with `medcot sync --force base_model`.",
             )
     return BaseModel(folder=folder, **description)
@@ -255,7 +256,10 @@ def _inspect(folder: Path) -> dict[str, Any]:
         )
     ends = model.config.eos_token_id
     if ends is not None and tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
-        problems.append(f"its end token is {tokenizer.eos_token_id}, the model's is {ends}")
+        problems.append(
+            f"its end token is {tokenizer.eos_token} ({tokenizer.eos_token_id}), but eos_token_id in config.json is "
+            f"{ends}: set the one that ends an answer in both, config.json and tokenizer_config.json"
+        )
     return {
         "parameters": parameters,
         "tokenizer_problems": problems,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from medcot_pipeline.settings.keys import Key, address_problem
 from medcot_pipeline.settings.paths import UserPath
 
 PREFIX = "MEDCOT_"
@@ -33,12 +34,22 @@ class FieldNames(Section):
     reasoning: str = "Complex_CoT"
     answer: str = "Response"
 
+    @model_validator(mode="after")
+    def _three_columns(self) -> "FieldNames":
+        names: dict[str, str] = {}
+        for setting, name in self:
+            if name in names:
+                variables = " and ".join(f"MEDCOT_SOURCE__FIELDS__{each.upper()}" for each in (names[name], setting))
+                raise ValueError(f"{variables} both name the field {name!r}: question, reasoning and answer are three")
+            names[name] = setting
+        return self
+
 
 class SourceSettings(Section):
     """Where the rows come from."""
 
     kind: Literal["sample", "file", "hub"] = Field("sample", description="sample, file (with path) or hub")
-    path: UserPath | None = Field(None, description="kind=file: .json (array), .jsonl, .csv or .parquet")
+    path: UserPath | None = Field(None, description="kind=file: .json (array), .jsonl, .ndjson, .csv or .parquet; .gz")
     repository: str = Field("FreedomIntelligence/medical-o1-reasoning-SFT", description="kind=hub: data set")
     config: Literal["zh", "en", "zh_mix", "en_mix"] = Field("zh", description="kind=hub: configuration")
     revision: str = Field(
@@ -76,9 +87,21 @@ class NoiseActions(Section):
     """What happens to a row with a defect: drop it, keep it with a flag, or do not look for the defect."""
 
     empty_after_normalisation: Action = Field("drop", description="a field, or the question's key, has nothing left")
+    placeholder: Action = Field("drop", description="a field is nan, None, N/A and the like, or holds {{answer}}")
+    mojibake_left: Action = Field("drop", description="text of a wrong decoding that cannot be undone")
+    error_message: Action = Field("drop", description="reasoning or answer is what a failed request says: Error: 429")
     too_short: Action = Field("drop", description="a field has fewer characters than the least length set for it")
-    chat_tokens: Action = Field("drop", description="<think>, </think>, <|im_...|> or another marker of chat templates")
+    chat_tokens: Action = Field("drop", description="<think>, </s>, [INST], <|im_...|>, another mark of chat templates")
+    chat_headings: Action = Field(
+        "drop", description="## Final Response, ### Response:, turns of Human: and Assistant:"
+    )
     needs_image: Action = Field("drop", description="the question refers to a picture that is not there")
+    repetition: Action = Field("drop", description="a sentence ten times or more, or an end that goes round in a loop")
+    copied_field: Action = Field("flag", description="a field equals another, or a long one stands whole in another")
+    refusal: Action = Field("flag", description="reasoning or answer begins by declining, in Chinese or English")
+    replacement_characters: Action = Field("flag", description="U+FFFD, where a character was lost")
+    html: Action = Field("flag", description="tags or entities that normalisation has no text for")
+    literal_escapes: Action = Field("flag", description="\\n, \\u4e2d or another escape that was never resolved")
     truncated: Action = Field("flag", description="reasoning or answer stops within a sentence")
     wrong_language: Action = Field("flag", description="a field is not in the expected language")
     shared_stem_remnant: Action = Field("flag", description="a piece of a stem shared by several questions")
@@ -86,6 +109,7 @@ class NoiseActions(Section):
     answer_letter_conflict: Action = Field("flag", description="reasoning and answer choose different options")
     lost_exponent: Action = Field("flag", description="a power of ten without its exponent, such as 3.0×109/L")
     ocr_digits: Action = Field("flag", description="O, I or l in the place of a digit, such as 11Ommhg")
+    traditional_characters: Action = Field("flag", description="traditional Chinese characters; never converted")
 
     @model_validator(mode="before")
     @classmethod
@@ -134,7 +158,7 @@ class SplitSettings(Section):
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: UserPath | None = Field(None, description="folder of evaluation benchmarks to screen for overlap")
     benchmark_question_field: str = Field("question", description="field of the question in the benchmark files")
-    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name")
+    benchmark_fields: dict[str, str] = Field(default_factory=dict, description="that field by file name or path")
     drop_confirmed_from_train: bool = Field(
         True, description="rows confirmed to be in a benchmark leave the train split"
     )
@@ -231,16 +255,36 @@ class PerplexitySettings(Section):
     seed: int = 7
 
 
-class EndpointSettings(Section):
-    """An OpenAI-compatible endpoint that serves both arms, each under a name of its own."""
+class ServerSettings(Section):
+    """A server that speaks OpenAI's protocol, and how patiently it is asked."""
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1")
+    api_key: Key = Field(SecretStr("none"), description="from the environment only; never stored; empty: none is sent")
+    concurrency: Count = Field(4, description="calls in flight")
+    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
+    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
+
+    @field_validator("base_url")
+    @classmethod
+    def _trimmed(cls, url: str | None) -> str | None:
+        return url and url.strip()
+
+    @model_validator(mode="after")
+    def _address_alone(self) -> "ServerSettings":
+        if self.base_url:
+            problem = address_problem(self.base_url)
+            if problem:
+                raise ValueError(f"base_url {problem}")
+        return self
+
+
+class EndpointSettings(ServerSettings):
+    """An OpenAI-compatible endpoint that serves both arms, each under a name of its own."""
+
     base_model: str = Field("", description="name of the base model there")
     tuned_model: str = Field("", description="name of the base model with the adapter there")
-    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
     concurrency: Count = Field(8, description="calls in flight")
-    timeout_s: float = Field(600.0, gt=0.0, description="seconds for one call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed call")
+    timeout_s: float = Field(600.0, gt=0.0, description="seconds for one try of a call")
 
 
 class AnswerSettings(Section):
@@ -272,7 +316,8 @@ class ExamSettings(Section):
     """Multiple-choice exams of medical knowledge, asked through lm-eval."""
 
     folder: UserPath | None = Field(
-        None, description="folder of JSONL files with question, options, answer; none means not measured"
+        None,
+        description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
     )
     max_questions: Count = Field(200, description="questions of each file, from the top")
     max_new_tokens: Count = Field(1024, description="longest answer, tokens")
@@ -282,17 +327,13 @@ class ExamSettings(Section):
     seed: int = 13
 
 
-class JudgeSettings(Section):
+class JudgeSettings(ServerSettings):
     """The AI judge: any OpenAI-compatible endpoint, or none."""
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
     model: str = Field("", description="the judge's name at the endpoint")
     family: str = Field("", description="who made the judge, such as openai or qwen; by the model's name where empty")
-    api_key: SecretStr = Field(SecretStr("none"), description="from the environment only; never stored")
-    concurrency: Count = Field(4, description="calls in flight")
     max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
-    timeout_s: float = Field(60.0, gt=0.0, description="seconds for one try of a call")
-    max_retries: int = Field(3, ge=0, le=10, description="further tries after a failed one, with growing pauses")
 
     @model_validator(mode="after")
     def _endpoint_needs_model(self) -> "JudgeSettings":
@@ -361,7 +402,7 @@ class AutomationSettings(Section):
     )
     max_attempts: Count = Field(3, description="runs that fail in the same state before schedule and sensors give up")
     max_age_days: Count = Field(35, description="days since its last pass after which an asset counts as not fresh")
-    webhook_url: SecretStr = Field(
+    webhook_url: Key = Field(
         SecretStr(""), description="told of failed runs; from the environment only, never stored; empty: nobody is told"
     )
 

@@ -1,19 +1,19 @@
-"""Micro-batches: which rows pass the model together, and which micro-batches make an optimiser step.
+"""Which rows make an optimiser step, and which of them pass the model together as micro-batches.
 
-Rows are drawn in a new order every epoch. A fixed number of them makes a step of the reference recipe; under a token
-budget, rows of several steps are cut into micro-batches together, which fill the budget better, and the micro-batches
-are dealt to the steps in random order: a step then has that number of rows in expectation. The loss of a step is
-divided by its number of labels, so every token weighs the same.
+Rows are drawn in a new order every epoch, and a fixed number of them makes a step: which rows those are depends on
+nothing but the seed, the epoch and that number. Each step is then cut into micro-batches by what the memory holds. The
+loss of a step is divided by its number of labels, so every token weighs the same, however the step is cut.
 
-Belongs here: drawing, cutting and dealing rows; padding or packing them into tensors.
+Belongs here: drawing and cutting rows; padding or packing them into tensors.
 Does not: which rows a run trains on (rows.py), how large a micro-batch may be (planner.py).
 """
 
 import bisect
 import dataclasses
+import heapq
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
@@ -26,8 +26,8 @@ PADDED_WIDTH_MULTIPLE = 32
 PACKED_WIDTH_MULTIPLE = 64
 MICRO_BATCH_COST = 300
 """What a micro-batch costs beside its tokens, in tokens: without it, cutting would always go on."""
-POOL_STEPS = 16
-"""Optimiser steps whose rows are cut together."""
+MOST_WIDTHS = 6
+"""Widths of packed lines in a run: more of them save less padding than recording each of them costs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +67,22 @@ def labels(rows: Sequence[Row]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Cutting:
-    """How rows become micro-batches.
+    """How the rows of an optimiser step become micro-batches.
 
     Attributes:
         batching: `rows` takes rows as they come, a fixed number at a time; `tokens` takes rows of like length;
-            `packed` puts whole rows behind one another in lines of one width.
+            `packed` puts whole rows behind one another in lines, which have one width within a step.
         rows_per_micro_batch: for `rows`.
-        token_budget: most padded tokens of a micro-batch for `tokens`, width of a line for `packed`; a single row may
-            be longer.
+        token_budget: most padded tokens of a micro-batch for `tokens`, of a line for `packed`; a single row may be
+            longer.
+        widths: of lines for `packed`, in ascending order; a step takes the one that costs it least. The last is the
+            budget, which is also taken where there are none.
     """
 
     batching: Batching
     rows_per_micro_batch: int
     token_budget: int
+    widths: tuple[int, ...] = ()
 
     def cut(self, rows: Sequence[Row]) -> list[MicroBatch]:
         """Micro-batches that hold every row once."""
@@ -92,41 +95,68 @@ class Cutting:
             return [
                 MicroBatch(group, round_up(length(group[0]), PADDED_WIDTH_MULTIPLE), packed=False) for group in groups
             ]
-        lines = _packed(rows, self.token_budget)
-        # One width for all: what was compiled, tuned or recorded for it serves the whole run.
-        widths = [round_up(max(self.token_budget, sum(map(length, line))), PACKED_WIDTH_MULTIPLE) for line in lines]
-        return [MicroBatch(line, width, packed=True) for line, width in zip(lines, widths, strict=True)]
+        return _packed(rows, self.widths or (round_up(self.token_budget, PACKED_WIDTH_MULTIPLE),))
+
+    def within(self, token_budget: int) -> "Cutting":
+        """By tokens within this budget, also where rows were cut by number."""
+        batching: Batching = "tokens" if self.batching == "rows" else self.batching
+        widest = round_up(token_budget, PACKED_WIDTH_MULTIPLE)
+        widths = (*(width for width in self.widths if width < widest), widest) if self.widths else ()
+        return Cutting(batching, self.rows_per_micro_batch, token_budget, widths)
 
 
-def optimizer_steps(
-    rows: Sequence[Row], rows_per_step: int, cutting: Cutting, seed: int, epoch: int
-) -> list[list[MicroBatch]]:
-    """The optimiser steps of one epoch, each a list of micro-batches.
+def step_rows(rows: Sequence[Row], rows_per_step: int, seed: int, epoch: int) -> list[list[Row]]:
+    """The rows of every optimiser step of one epoch.
 
     Args:
         rows: all training rows.
-        rows_per_step: of a step; in expectation where micro-batches are cut by tokens.
-        cutting: how rows are cut.
+        rows_per_step: the last step may have fewer.
         seed: of the order.
         epoch: counts from 0; every epoch has an order of its own.
 
     Returns:
         ceil(rows / rows_per_step) steps, which hold every row once.
     """
-    draw = random.Random(f"{seed}-{epoch}")
-    order = [rows[number] for number in draw.sample(range(len(rows)), len(rows))]
-    count = -(-len(rows) // rows_per_step)
-    tokens_per_step = sum(map(length, rows)) / count
-    # Few micro-batches in a step cannot be dealt evenly: such steps are cut each by itself.
-    together = POOL_STEPS if cutting.batching != "rows" and tokens_per_step > 4 * cutting.token_budget else 1
-    pool = together * rows_per_step
-    cuts = [cutting.cut(order[start : start + pool]) for start in range(0, len(order), pool)]
-    if together == 1:
-        return cuts
-    batches = [batch for pieces in cuts for batch in pieces]
-    draw.shuffle(batches)
-    edges = [number * len(batches) // count for number in range(count + 1)]
-    return [batches[start:end] for start, end in itertools.pairwise(edges)]
+    order = random.Random(f"{seed}-{epoch}").sample(range(len(rows)), len(rows))
+    return [
+        [rows[number] for number in order[start : start + rows_per_step]]
+        for start in range(0, len(order), rows_per_step)
+    ]
+
+
+def few_widths(steps: Sequence[Sequence[Row]], token_budget: int) -> tuple[int, ...]:
+    """At most `MOST_WIDTHS` widths for lines: the budget, and those below it that save these steps most.
+
+    They are taken one by one, each time the one that saves most beside those that were taken before.
+
+    Args:
+        steps: rows of optimiser steps, as a sample of a run's.
+        token_budget: most tokens of a line; no row is longer.
+    """
+    widest = round_up(token_budget, PACKED_WIDTH_MULTIPLE)
+    fullest = [
+        [(len(lines), _fullest(lines)) for lines in itertools.islice(_even_lines(rows, widest), 4)] for rows in steps
+    ]
+    possible = sorted({round_up(tokens, PACKED_WIDTH_MULTIPLE) for step in fullest for _, tokens in step})
+
+    def cost(widths: Sequence[int]) -> int:
+        return sum(
+            min(_cost(count, width) for count, tokens in step for width in widths if width >= tokens)
+            for step in fullest
+        )
+
+    chosen = [widest]
+    while len(chosen) < MOST_WIDTHS:
+        best = min(possible, key=lambda width: cost([*chosen, width]))
+        if cost([*chosen, best]) == cost(chosen):
+            break
+        chosen.append(best)
+    return tuple(sorted(chosen))
+
+
+def _cost(lines: int, width: int) -> int:
+    """Of lines of one width, in tokens."""
+    return lines * (width + MICRO_BATCH_COST)
 
 
 def round_up(tokens: int, multiple: int) -> int:
@@ -154,21 +184,41 @@ def _by_length(rows: Sequence[Row], token_budget: int) -> list[list[Row]]:
     return groups[::-1]
 
 
-def _packed(rows: Sequence[Row], width: int) -> list[list[Row]]:
-    """Rows put, longest first, into the fullest line that still holds them (best fit decreasing, Johnson 1973)."""
-    lines: list[list[Row]] = []
-    free: list[tuple[int, int]] = []  # room and number of every line, sorted
-    for row in sorted(rows, key=length, reverse=True):
-        place = bisect.bisect_left(free, (length(row), 0))
-        if place == len(free):
-            lines.append([row])
-            room, number = width - length(row), len(lines) - 1
-        else:
-            room, number = free.pop(place)
+def _packed(rows: Sequence[Row], widths: Sequence[int]) -> list[MicroBatch]:
+    """Lines of one of the widths, at the least cost; a row that is longer than all widths has a line of its own."""
+    alone = [row for row in rows if length(row) > widths[-1]]
+    made = [MicroBatch([row], round_up(length(row), PACKED_WIDTH_MULTIPLE), packed=True) for row in alone]
+    others = [row for row in rows if length(row) <= widths[-1]]
+    options = []
+    for lines in itertools.islice(_even_lines(others, widths[-1]), 2):  # one line more may do with a narrower width
+        width = widths[bisect.bisect_left(widths, _fullest(lines))]
+        options.append((_cost(len(lines), width), width, lines))
+    _, width, lines = min(options, key=lambda option: option[0], default=(0, 0, []))
+    return made + [MicroBatch(line, width, packed=True) for line in lines]
+
+
+def _even_lines(rows: Sequence[Row], width: int) -> Iterator[list[list[Row]]]:
+    """Rows in as few lines as hold them within a width, then in one more, and so on.
+
+    The lines are filled evenly: each row, longest first, goes into the emptiest one (longest processing time first,
+    Graham 1969).
+    """
+    longest_first = sorted(rows, key=length, reverse=True)
+    least = -(-sum(map(length, rows)) // width)
+    for count in range(least, len(rows) + 1) if rows else ():
+        lines: list[list[Row]] = [[] for _ in range(count)]
+        emptiest = [(0, number) for number in range(count)]
+        for row in longest_first:
+            tokens, number = emptiest[0]
             lines[number].append(row)
-            room -= length(row)
-        bisect.insort(free, (room, number))
-    return lines
+            heapq.heapreplace(emptiest, (tokens + length(row), number))
+        if _fullest(lines) <= width:
+            yield lines
+
+
+def _fullest(lines: Sequence[Sequence[Row]]) -> int:
+    """Tokens of the fullest line."""
+    return max(sum(map(length, line)) for line in lines)
 
 
 def tensors(

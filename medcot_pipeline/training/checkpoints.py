@@ -7,13 +7,13 @@ Belongs here: marking, verifying and choosing checkpoints.
 Does not: what is in one (the trainer's own files).
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import sha256_file
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.artifacts.disk import sync
+from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.progress import Say
 
@@ -26,9 +26,9 @@ def mark_whole(checkpoint: Path, fingerprint: str) -> None:
     files = {path.name: sha256_file(path) for path in sorted(checkpoint.iterdir()) if path.name != MARK}
     unfinished = checkpoint / f".{MARK}"
     write_json(unfinished, {"fingerprint": fingerprint, "files": files})
-    with unfinished.open("rb") as handle:
-        os.fsync(handle.fileno())
+    sync(unfinished)
     unfinished.rename(checkpoint / MARK)
+    sync(checkpoint)
 
 
 def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:
@@ -37,7 +37,7 @@ def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:
     A checkpoint whose best predecessor is gone is passed over too, since the best one is what is published.
 
     Raises:
-        MedcotError: a checkpoint belongs to another run.
+        MedcotError: a checkpoint belongs to another run, or cannot be read for the moment; it stays.
     """
     whole: dict[str, Path] = {}
     for checkpoint in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):
@@ -56,16 +56,26 @@ def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:
 
 def _problem(checkpoint: Path, fingerprint: str) -> str | None:
     mark = checkpoint / MARK
-    if not mark.is_file():
+    try:
+        with reading(mark):
+            recorded: dict[str, Any] = read_json(mark)
+        files = dict(recorded["files"])
+        owner = str(recorded["fingerprint"])
+    except NOT_THERE:
         return "is half written"
-    recorded: dict[str, Any] = read_json(mark)
-    if recorded["fingerprint"] != fingerprint:
+    except (ValueError, TypeError, KeyError):
+        return f"is damaged ({MARK})"
+    if owner != fingerprint:
         raise MedcotError(
-            f"{checkpoint} belongs to another run: fingerprint {recorded['fingerprint'][:12]}, not {fingerprint[:12]}.",
+            f"{checkpoint} belongs to another run: fingerprint {owner[:12]}, not {fingerprint[:12]}.",
             "Move it away, then run `medcot sync` again.",
         )
-    for name, digest in recorded["files"].items():
-        path = checkpoint / name
-        if not path.is_file() or sha256_file(path) != digest:
+    for name, digest in files.items():
+        try:
+            with reading(checkpoint / name):
+                whole = sha256_file(checkpoint / name) == digest
+        except NOT_THERE:
+            whole = False
+        if not whole:
             return f"is damaged ({name})"
     return None

@@ -8,6 +8,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
+from medcot_pipeline.artifacts.fingerprints import sha256_text
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.load import device, load_base
 from medcot_pipeline.progress import Say
@@ -37,18 +38,37 @@ def choose_engine(settings: TrainingSettings, say: Say) -> Literal["hf", "unslot
 
 
 def trainable_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
-    """The NF4 base with a fresh LoRA adapter on all linear layers, as planned."""
+    """The NF4 base with a LoRA adapter on all linear layers, as planned; `start_adapter` gives it its first weights."""
     return _unsloth_model(base, settings, plan) if plan.engine == "unsloth" else _hf_model(base, settings, plan)
 
 
-def _hf_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
+def start_adapter(model: Any, seed: int) -> None:
+    """Give the adapter the weights that every engine and device begins with.
+
+    B is zero, and A uniform within +-1/sqrt(inputs), as PEFT draws it (He et al. 2015, with a = sqrt(5)); but drawn on
+    the CPU for each module by its name, so that the start depends on the seed alone.
+
+    Args:
+        model: a PEFT model with a LoRA adapter, as the trainer has prepared it.
+        seed: of the run.
+    """
     import torch
+
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data.zero_()
+        elif "lora_A" in name:
+            drawn = torch.Generator().manual_seed(int(sha256_text(f"{seed}\0{name}")[:15], 16))
+            bound = weight.shape[1] ** -0.5
+            weight.data.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=drawn))
+
+
+def _hf_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -> Any:
     from peft import LoraConfig, get_peft_model
 
     attention = use_in_transformers() if plan.batching == "packed" else "sdpa"
     # Not PEFT's prepare_model_for_kbit_training: it makes embeddings and head float32, 2.2 GB more for the 7B.
     model = load_base(base, training=True, attention=attention)
-    torch.manual_seed(settings.seed)
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,

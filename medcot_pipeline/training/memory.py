@@ -74,11 +74,26 @@ class ModelShape:
 
 
 KNOWN_SHAPES = {
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": ModelShape(
-        layers=28, hidden=3584, feed_forward=18944, heads=28, key_heads=4, head_size=128, vocabulary=152064, tied=False
+    f"deepseek-ai/DeepSeek-R1-Distill-{name}": ModelShape(
+        layers=layers,
+        hidden=hidden,
+        feed_forward=feed_forward,
+        heads=heads,
+        key_heads=key_heads,
+        head_size=128,
+        vocabulary=vocabulary,
+        tied=False,
+    )
+    for name, layers, hidden, feed_forward, heads, key_heads, vocabulary in (
+        ("Qwen-1.5B", 28, 1536, 8960, 12, 2, 151936),
+        ("Qwen-7B", 28, 3584, 18944, 28, 4, 152064),
+        ("Llama-8B", 32, 4096, 14336, 32, 8, 128256),
+        ("Qwen-14B", 48, 5120, 13824, 40, 8, 152064),
+        ("Qwen-32B", 64, 5120, 27648, 40, 8, 152064),
+        ("Llama-70B", 80, 8192, 28672, 64, 8, 128256),
     )
 }
-"""By repository at the hub, so that a run can be planned before 15 GB are downloaded."""
+"""By repository at the hub, from each model's `config.json`, so that a run can be planned before it is downloaded."""
 
 
 def fixed_bytes(shape: ModelShape, rank: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import duration
 from medcot_pipeline.settings import TrainingSettings
-from medcot_pipeline.training.batches import Batching, Cutting, optimizer_steps
+from medcot_pipeline.training.batches import Batching, Cutting, Row, few_widths, length, step_rows
 from medcot_pipeline.training.memory import (
     GB,
     Checkpointing,
@@ -30,11 +30,11 @@ HOST_SECONDS_PER_LAYER = {"unsloth": 0.0078, "hf": 0.0103}
 """What starting one layer's kernels costs the host, forward and backward: the floor of a micro-batch's time."""
 HEADROOM_BYTES = 1.2 * GB
 """Left free within the limit: fragmentation, validation, and what the estimate misses."""
-GRAPH_BYTES = 0.8 * GB
-"""What a recorded micro-batch takes beside the one that recorded it."""
+GRAPH_BYTES = 0.4 * GB
+"""What recorded micro-batches take beside the one that recorded them: 0.3 GB were measured, for one and for six."""
 GRAPH_SHARE = 0.5
 """Micro-batches are recorded where the host's time to start them is at least this share of the GPU's."""
-BUDGET_MULTIPLE = 256
+BUDGET_MULTIPLE = 64
 MOST_TOKENS = 16_384
 """Beyond this, larger micro-batches are no faster."""
 CPU_TOKENS = 4096
@@ -69,6 +69,7 @@ class TrainingPlan:
         rows_per_step: rows of an optimiser step.
         rows_per_micro_batch: for batching by rows.
         token_budget: most padded tokens of a micro-batch, for the others.
+        widths: of packed lines, tokens; a step takes one of them.
         checkpointing: what the backward pass computes again.
         checkpointed_layers: in how many layers.
         cuda_graph: whether one micro-batch is recorded and replayed.
@@ -86,6 +87,7 @@ class TrainingPlan:
     rows_per_step: int
     rows_per_micro_batch: int
     token_budget: int
+    widths: tuple[int, ...]
     checkpointing: Checkpointing
     checkpointed_layers: int
     cuda_graph: bool
@@ -99,14 +101,14 @@ class TrainingPlan:
     @property
     def cutting(self) -> Cutting:
         """How rows are cut."""
-        return Cutting(self.batching, self.rows_per_micro_batch, self.token_budget)
+        return Cutting(self.batching, self.rows_per_micro_batch, self.token_budget, self.widths)
 
     def lines(self) -> list[str]:
         """The plan as people read it."""
         how = {
             "rows": f"{self.rows_per_micro_batch} rows",
             "tokens": f"rows of like length, at most {self.token_budget:,} padded tokens",
-            "packed": f"packed rows, {self.token_budget:,} tokens each{', replayed' if self.cuda_graph else ''}",
+            "packed": f"packed rows, up to {self.token_budget:,} tokens each{', replayed' if self.cuda_graph else ''}",
         }[self.batching]
         again = {
             "none": "nothing is computed twice",
@@ -159,15 +161,21 @@ def plan_training(
     mean = sum(lengths) / len(lengths)
 
     graph = engine == "unsloth" and batching == "packed" and _starting_is_slow(shape, device, mean)
+    sample = _sampled_steps(lengths, per_step)
 
-    def plan(kind: Checkpointing, layers: int, budget: int, peak: float | None, seconds: float | None) -> TrainingPlan:
+    def cutting(budget: int) -> Cutting:
+        widths = few_widths(sample, budget) if batching == "packed" else ()
+        return Cutting(batching, per_micro_batch, budget, widths)
+
+    def plan(kind: Checkpointing, layers: int, cut: Cutting, peak: float | None, seconds: float | None) -> TrainingPlan:
         return TrainingPlan(
             engine=engine,
             device=device.name,
             batching=batching,
             rows_per_step=per_step,
             rows_per_micro_batch=per_micro_batch,
-            token_budget=budget,
+            token_budget=cut.token_budget,
+            widths=cut.widths,
             checkpointing=kind,
             checkpointed_layers=layers,
             cuda_graph=graph,
@@ -184,7 +192,7 @@ def plan_training(
         if kind == "offloaded":
             kind = "all"  # everything is in the host's memory already
         layers = shape.layers if kind != "none" else 0
-        return plan(kind, layers, settings.micro_batch_tokens or max(CPU_TOKENS, longest), None, None)
+        return plan(kind, layers, cutting(settings.micro_batch_tokens or max(CPU_TOKENS, longest)), None, None)
 
     room = device.memory_gb * GB - HEADROOM_BYTES - fixed_bytes(shape, settings.lora_rank) - graph * GRAPH_BYTES
     least = per_micro_batch * longest if batching == "rows" else longest
@@ -195,10 +203,10 @@ def plan_training(
         budget = _budget(room / each, least, step_tokens, settings.micro_batch_tokens)
         if budget * each <= room or settings.micro_batch_tokens:
             peak = (fixed_bytes(shape, settings.lora_rank) + budget * each) / GB
-            cutting = Cutting(batching, per_micro_batch, budget)
-            seconds = _seconds(shape, engine, layers, cutting, device, lengths, per_step)
-            whole = None if seconds is None else seconds * settings.epochs
-            options.append((whole or 0.0, layers, plan(kind, layers, budget, round(peak, 1), whole)))
+            cut = cutting(budget)
+            seconds = _seconds(shape, engine, layers, cut, device, sample)
+            whole = None if seconds is None else seconds * tokens / sum(length(row) for rows in sample for row in rows)
+            options.append((whole or 0.0, layers, plan(kind, layers, cut, round(peak, 1), whole)))
     if not options:
         raise MedcotError(_too_small(settings, shape, engine, device, least, room), _what_would_fit(batching))
     return min(options, key=lambda option: option[:2])[2]
@@ -241,28 +249,23 @@ def _starting_is_slow(shape: ModelShape, device: Device, mean: float) -> bool:
     return HOST_SECONDS_PER_LAYER["unsloth"] * shape.layers >= GRAPH_SHARE * work
 
 
-def _seconds(
-    shape: ModelShape,
-    engine: Engine,
-    layers: int,
-    cutting: Cutting,
-    device: Device,
-    lengths: Sequence[int],
-    rows_per_step: int,
-) -> float | None:
-    """Time of one epoch: every micro-batch takes what its operations take, or the host's time to start them if longer.
+def _sampled_steps(lengths: Sequence[int], rows_per_step: int) -> list[list[Row]]:
+    """The first optimiser steps of a run over the first rows, which all others are taken to be like."""
+    sample = lengths[: SAMPLED_STEPS * rows_per_step]
+    return step_rows([{"input_ids": [0] * tokens, "labels": []} for tokens in sample], rows_per_step, 0, 0)
 
-    Micro-batches are those of the first rows, cut as the run will cut them; the rest is taken to be like them.
-    """
+
+def _seconds(
+    shape: ModelShape, engine: Engine, layers: int, cutting: Cutting, device: Device, steps: Sequence[list[Row]]
+) -> float | None:
+    """Time of these steps: a micro-batch takes what its operations take, or the host's time to start them if longer."""
     if device.matrix_rate is None:
         return None
-    sample = lengths[: SAMPLED_STEPS * rows_per_step]
-    rows = [{"input_ids": [0] * tokens, "labels": []} for tokens in sample]
-    batches = [batch for step in optimizer_steps(rows, rows_per_step, cutting, 0, 0) for batch in step]
+    sizes = [length(row) for rows in steps for row in rows]
     rate = device.matrix_rate * REACHED_SHARE[engine]
-    each = operations_per_token(shape, layers, sum(sample) / len(sample)) / rate
+    each = operations_per_token(shape, layers, sum(sizes) / len(sizes)) / rate
     host = HOST_SECONDS_PER_LAYER[engine] * (shape.layers + layers / 3)
-    return sum(max(batch.padded_tokens * each, host) for batch in batches) * sum(lengths) / sum(sample)
+    return sum(max(batch.padded_tokens * each, host) for rows in steps for batch in cutting.cut(rows))
 
 
 def _too_small(

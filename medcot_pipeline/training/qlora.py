@@ -23,7 +23,8 @@ from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.training.batches import Row, length
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.energy import EnergyMeter
-from medcot_pipeline.training.engines import choose_engine, trainable_model, trainer_for
+from medcot_pipeline.training.engines import choose_engine, start_adapter, trainable_model, trainer_for
+from medcot_pipeline.training.frozen_plan import FrozenPlan
 from medcot_pipeline.training.memory import ModelShape
 from medcot_pipeline.training.model_card import model_card
 from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
@@ -98,15 +99,18 @@ def train(
         f"{len(rows):,} rows, {chosen.tokens:,} tokens to train on; {chosen.too_long:,} too long, "
         f"{chosen.over_budget:,} over the token budget; {len(validation):,} validation rows"
     )
+    checkpoint = newest_whole(run.work, run.fingerprint, say)
     shape = ModelShape.of(read_json(run.base.folder / "config.json"))
-    plan = plan_training(
-        settings, engine, shape, [length(row) for row in rows], this_device(settings.max_gpu_memory_gb)
-    )
+    here = this_device(settings.max_gpu_memory_gb)
+    frozen = FrozenPlan.of(settings, engine, here)
+    plan = frozen.read(run.work, say) if checkpoint else None
+    if plan is None:
+        plan = plan_training(settings, engine, shape, [length(row) for row in rows], here)
+        frozen.write(run.work, plan)
     for line in plan.lines():
         say(line)
     model = trainable_model(run.base.folder, settings, plan)
     trainer = make_trainer(run, settings, tracking, plan, model, tokenizer, rows, validation, say)
-    checkpoint = newest_whole(run.work, run.fingerprint, say)
     if checkpoint:
         say(f"resuming from {checkpoint.name}")
     probed = trainer.probe(rows) if device() == "cuda" else None
@@ -129,7 +133,7 @@ def train(
         "optimizer_steps": trainer.state.global_step,
         "best_checkpoint_step": _best_step(trainer),
         "probed_memory_gb": probed,
-        "final_token_budget": trainer.token_budget,
+        "final_token_budget": trainer.cutting.token_budget,
         "resumed_from": checkpoint.name if checkpoint else None,
         "seconds": {"load": round(loaded - started, 2), "train": round(time.monotonic() - loaded, 2)},
         "energy_kwh": meter.kwh(),
@@ -150,10 +154,12 @@ def _rows(
 ) -> tuple[TrainingRows, TrainingRows]:
     import polars as pl
 
+    from medcot_pipeline.table_files import read_parquet
+
     limit = min(max_row_tokens, settings.max_row_tokens or max_row_tokens)
     rows = choose_rows(
         tokenizer,
-        pl.read_parquet(run.sft),
+        read_parquet(run.sft),
         max_row_tokens=limit,
         max_tokens=settings.max_train_tokens,
         seed=settings.seed,
@@ -168,7 +174,7 @@ def _rows(
             f"{rows.too_long:,} training rows have more than {limit:,} tokens.",
             "Raise MEDCOT_TRAINING__MAX_ROW_TOKENS, or leave them out with MEDCOT_TRAINING__TOO_LONG=drop.",
         )
-    held_out = pl.read_parquet(run.splits).filter(pl.col("split") == "validation")
+    held_out = read_parquet(run.splits).filter(pl.col("split") == "validation")
     validation = choose_rows(tokenizer, held_out, max_row_tokens=limit, max_tokens=None, seed=settings.seed)
     few = dataclasses.replace(validation, rows=validation.rows[: settings.validation_rows])
     return rows, few
@@ -242,6 +248,7 @@ def make_trainer(
         data_collator=as_step,
         callbacks=callbacks,
     )
+    start_adapter(trainer.model, settings.seed)
     trainer.remove_callback(PrinterCallback)
     trainer.follow(plan, rows, validation, tokenizer.pad_token_id, say)
     return trainer

@@ -21,18 +21,9 @@ from transformers import TrainerCallback
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.training.attention import Packing, packed
-from medcot_pipeline.training.batches import (
-    Batching,
-    Cutting,
-    MicroBatch,
-    Row,
-    labels,
-    length,
-    optimizer_steps,
-    tensors,
-)
+from medcot_pipeline.training.batches import Cutting, MicroBatch, Row, labels, length, step_rows, tensors
 from medcot_pipeline.training.checkpoints import mark_whole
-from medcot_pipeline.training.cuda_graph import RecordedMicroBatch, zero_in_place
+from medcot_pipeline.training.cuda_graph import RecordedMicroBatch, record_micro_batches, zero_in_place
 from medcot_pipeline.training.loss import completion_loss
 from medcot_pipeline.training.memory import GB
 from medcot_pipeline.training.planner import BUDGET_MULTIPLE, TrainingPlan
@@ -42,33 +33,33 @@ BACK_OFF = 0.85
 """What is left of the token budget after memory ran out."""
 
 
-class Steps(torch.utils.data.Dataset[list[MicroBatch]]):
-    """The optimiser steps of the epoch that the trainer is in; one item is one step."""
+class Steps(torch.utils.data.Dataset[list[Row]]):
+    """The optimiser steps of the epoch that the trainer is in; one item is the rows of one step."""
 
-    def __init__(self, rows: list[Row], plan: TrainingPlan, seed: int) -> None:
-        """Args: rows: all training rows; plan: how they are cut; seed: of their order."""
-        self._rows, self._plan, self._seed = rows, plan, seed
+    def __init__(self, rows: list[Row], rows_per_step: int, seed: int) -> None:
+        """Args: rows: all training rows; rows_per_step: of an optimiser step; seed: of their order."""
+        self._rows, self._rows_per_step, self._seed = rows, rows_per_step, seed
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the epoch's order; called by the data loader."""
-        self._steps = optimizer_steps(self._rows, self._plan.rows_per_step, self._plan.cutting, self._seed, epoch)
+        self._steps = step_rows(self._rows, self._rows_per_step, self._seed, epoch)
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, number: int) -> list[MicroBatch]:
+    def __getitem__(self, number: int) -> list[Row]:
         return self._steps[number]
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One step's micro-batches on their way through the data loader, which moves none of it to a device."""
+    """One step's rows on their way through the data loader, which moves none of them to a device."""
 
-    micro_batches: list[MicroBatch]
+    rows: list[Row]
 
 
-def as_step(items: list[list[MicroBatch]]) -> dict[str, Step]:
+def as_step(items: list[list[Row]]) -> dict[str, Step]:
     """The collator: a batch of the data loader is one step."""
     return {"step": Step(items[0])}
 
@@ -84,25 +75,25 @@ class MicroBatchSteps:
     validation: list[Row]
     pad_token_id: int
     say: Say
-    token_budget: int
+    cutting: Cutting
     longest: int
     padded_tokens = 0
     real_tokens = 0
     since = 0.0
     started = 0.0
     before: float | None = None
-    recorded: RecordedMicroBatch | None = None
+    recorded: dict[int, RecordedMicroBatch]
 
     def follow(self, plan: TrainingPlan, rows: list[Row], validation: list[Row], pad_token_id: int, say: Say) -> None:
         """What to train by and on; to be called before anything else."""
         self.plan, self.validation, self.pad_token_id, self.say = plan, validation, pad_token_id, say
-        self.train_dataset = Steps(rows, plan, self.args.seed)  # type: ignore[attr-defined]
-        self.token_budget = plan.token_budget
+        self.train_dataset = Steps(rows, plan.rows_per_step, self.args.seed)  # type: ignore[attr-defined]
+        self.cutting, self.recorded = plan.cutting, {}
         self.longest = max([plan.longest_row, *map(length, validation)])
         self.since = self.started = time.monotonic()
 
     def _get_train_sampler(self, *_: Any) -> Any:
-        """Steps come in their order: the epoch's rows were shuffled when they were cut."""
+        """Steps come in their order: the epoch's rows were shuffled before."""
         return torch.utils.data.SequentialSampler(self.train_dataset)
 
     def training_step(self, model: Any, inputs: dict[str, Step], num_items_in_batch: Any = None) -> Any:
@@ -111,12 +102,13 @@ class MicroBatchSteps:
         Raises:
             MedcotError: the loss is not a number, or a single row does not fit the memory.
         """
-        batches = inputs["step"].micro_batches
-        rows = [row for batch in batches for row in batch.rows]
+        rows = inputs["step"].rows
         model.train()
         while True:
             try:
-                loss = self._accumulate(model, batches, labels(rows))
+                if self.plan.cuda_graph and not self.recorded:
+                    self._record(model, rows[0])
+                loss = self._accumulate(model, self.cutting.cut(rows), labels(rows))
                 break
             except torch.OutOfMemoryError:
                 model.zero_grad()
@@ -133,7 +125,7 @@ class MicroBatchSteps:
         total = torch.zeros((), device=self.args.device)  # type: ignore[attr-defined]
         # TRL's context keeps checkpointed inputs in the host's memory where that is planned.
         with getattr(self, "maybe_activation_offload_context", contextlib.nullcontext()):
-            for batch in self._fitting(batches):
+            for batch in batches:
                 total += self._gradients(model, batch, count)
                 self.padded_tokens += batch.padded_tokens
                 self.real_tokens += batch.real_tokens
@@ -142,14 +134,18 @@ class MicroBatchSteps:
     def _gradients(self, model: Any, batch: MicroBatch, count: int) -> Any:
         """Add a micro-batch's gradients; returns its share of the loss."""
         inputs, divisor = self._on_device(batch, count)
-        if not self.plan.cuda_graph or batch.width != self.token_budget:
-            return self._forward_backward(model, inputs, divisor)
-        if self.recorded is None:
-            zero_in_place(model)
-            most = self.plan.rows_per_step + batch.width // self.longest + 1
-            self.recorded = RecordedMicroBatch(partial(self._forward_backward, model), inputs, divisor, most)
-            model.zero_grad()  # recording has added gradients of its own
-        return self.recorded(inputs, divisor)
+        if batch.width in self.recorded:
+            return self.recorded[batch.width](inputs, divisor)
+        return self._forward_backward(model, inputs, divisor)
+
+    def _record(self, model: Any, row: Row) -> None:
+        """Record a micro-batch of each width that the cutting has; any row serves."""
+        zero_in_place(model)
+        lines = [self._on_device(MicroBatch([row], width, packed=True), labels([row])) for width in self.cutting.widths]
+        most = self.plan.rows_per_step + self.cutting.widths[-1] // self.longest + 1
+        inputs, divisor = [inputs for inputs, _ in lines], lines[0][1]
+        self.recorded = record_micro_batches(partial(self._forward_backward, model), inputs, divisor, most)
+        model.zero_grad()  # recording has added gradients of its own
 
     def _forward_backward(self, model: Any, inputs: Mapping[str, Any], divisor: Any) -> Any:
         with self._within_rows(inputs):  # the backward pass too: it may compute layers again
@@ -160,17 +156,6 @@ class MicroBatchSteps:
     def _within_rows(self, inputs: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
         boundaries = inputs.get("boundaries")
         return packed(None if boundaries is None else Packing(boundaries, self.longest))
-
-    def _fitting(self, batches: list[MicroBatch]) -> list[MicroBatch]:
-        """The micro-batches, those cut again that were made before the budget became smaller."""
-        if self.token_budget == self.plan.token_budget:
-            return batches
-        return self._cutting().cut([row for batch in batches for row in batch.rows])
-
-    def _cutting(self) -> Cutting:
-        by_rows = self.plan.batching == "rows" and self.token_budget == self.plan.token_budget
-        batching = self.plan.batching if by_rows or self.plan.batching != "rows" else "tokens"
-        return dataclasses.replace(self.plan.cutting, batching=batching, token_budget=self.token_budget)
 
     def _loss(self, model: Any, batch: MicroBatch, count: int) -> Any:
         """Negative log-likelihood of a micro-batch's labels, divided by `count`."""
@@ -200,17 +185,18 @@ class MicroBatchSteps:
         Raises:
             MedcotError: the longest row alone is too large.
         """
+        self.recorded = {}
         torch.cuda.empty_cache()
-        smaller = max(longest, int(self.token_budget * BACK_OFF) // BUDGET_MULTIPLE * BUDGET_MULTIPLE)
-        if smaller >= self.token_budget:
+        budget = self.cutting.token_budget
+        smaller = max(longest, int(budget * BACK_OFF) // BUDGET_MULTIPLE * BUDGET_MULTIPLE)
+        if smaller >= budget:
             raise MedcotError(
                 f"Out of GPU memory: {self.plan.device} cannot train one row of {longest:,} tokens "
                 f"({torch.cuda.max_memory_reserved() / GB:.1f} GB in use).",
                 "Set MEDCOT_TRAINING__CHECKPOINTING=offloaded, or lower MEDCOT_TRAINING__MAX_ROW_TOKENS.",
             )
-        self.say(f"out of GPU memory: micro-batches of {smaller:,} tokens from now on, not {self.token_budget:,}")
-        self.token_budget = smaller
-        self.recorded = None
+        self.say(f"out of GPU memory: micro-batches of {smaller:,} tokens from now on, not {budget:,}")
+        self.cutting = self.cutting.within(smaller)
 
     def probe(self, rows: list[Row]) -> float:
         """Run the worst micro-batch once, forward and backward, and back off until it fits.
@@ -225,7 +211,8 @@ class MicroBatchSteps:
         model = self.model  # type: ignore[attr-defined]
         model.train()
         while True:
-            worst = max(self._cutting().cut(longest), key=lambda batch: batch.padded_tokens)
+            cut = dataclasses.replace(self.cutting, widths=()).cut(longest)  # lines as wide as the budget
+            worst = max(cut, key=lambda batch: batch.padded_tokens)
             try:
                 with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
                     self._forward_backward(model, *self._on_device(worst, labels(worst.rows)))
@@ -241,8 +228,7 @@ class MicroBatchSteps:
         model = self.model  # type: ignore[attr-defined]
         model.eval()
         count = labels(self.validation)
-        batching: Batching = "packed" if self.plan.batching == "packed" else "tokens"
-        pieces = dataclasses.replace(self._cutting(), batching=batching).cut(self.validation)
+        pieces = self.cutting.within(self.cutting.token_budget).cut(self.validation)
         with torch.no_grad():
             loss = sum(float(self._loss(model, batch, count)) for batch in pieces)
         model.train()

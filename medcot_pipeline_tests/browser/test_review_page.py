@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
 from medcot_pipeline.evaluation.review import build_pack, build_second_look, render_page
@@ -131,33 +131,127 @@ def test_a_file_that_was_edited_is_not_imported(page: Page, tmp_path: Path) -> N
     expect(page.locator("#note")).to_have_text("这不是本页的评审文件，没有导入。")
 
 
-def test_what_is_served_is_saved_as_it_is_made_and_found_again_by_another_browser(
-    browser: Browser, tmp_path: Path
-) -> None:
-    folder = tmp_path / "reviews"
-    with ReviewServer(0, [(PACK, KEY), SECOND], folder) as server:
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ReviewServer]:
+    with ReviewServer(0, [(PACK, KEY), SECOND], tmp_path / "reviews") as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        for counted, keys in (("已评 0/4", "12"), ("已评 2/4", "3")):
-            with browser.new_context() as context:
-                page = context.new_page()
-                page.goto(server.address)
-                page.fill("#reviewer", "王 医生")
-                page.locator("h1").click()
-                expect(page.locator("#count")).to_have_text(counted)
-                if keys == "3":
-                    for _ in range(2):
-                        page.keyboard.press("j")
-                for key in keys:
-                    page.keyboard.press(key)
-                expect(page.locator("#note")).to_have_text(f"已存入 review-王-医生-{PACK['pack'][:8]}.json")
-        with browser.new_context() as context:
-            page = context.new_page()
-            page.goto(f"{server.address}{SECOND[0]['pack'][:8]}")
-            expect(page.locator("h1")).to_have_text("盲法复评")
-            expect(page.locator("#reviewer")).to_have_value("王 医生")
+        yield server
         server.shutdown()
-    (path,) = folder.iterdir()
-    assert joined(path).missing == 1
+
+
+def sign(page: Page, reviewer: str) -> None:
+    """Fill in who reviews, and leave the field."""
+    if not page.locator("#reviewer").is_visible():
+        page.locator("summary").click()
+    page.fill("#reviewer", reviewer)
+    page.locator("h1").click()
+
+
+def judge(page: Page, keys: str) -> None:
+    """Press keys, and wait until the server has everything."""
+    for key in keys:
+        page.keyboard.press(key)
+    expect(page.locator("#note")).to_contain_text("已存入 review-")
+
+
+def saved(server: ReviewServer) -> dict[str, str]:
+    """The choices of every file's reviewer, by their first letters, in the order of items."""
+    loaded = [load_review(path) for path in sorted(server.folder.iterdir())]
+    assert len({each["reviewer"] for each in loaded}) == len(loaded), "two files of one reviewer"
+    return {each["reviewer"]: "".join(entry["choice"][0] for entry in each["verdicts"]) for each in loaded}
+
+
+def test_what_is_served_is_saved_as_it_is_made_and_goes_on_in_the_same_browser(
+    browser: Browser, served: ReviewServer
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(served.address)
+        sign(page, "王 医生")
+        judge(page, "12")
+        page.close()
+        page = context.new_page()
+        page.goto(served.address)
+        expect(page.locator("#count")).to_have_text("已评 2/4")
+        judge(page, "3")
+        page.goto(f"{served.address}{SECOND[0]['pack'][:8]}")
+        expect(page.locator("h1")).to_have_text("盲法复评")
+        expect(page.locator("#reviewer")).to_have_value("王 医生")
+    assert saved(served) == {"王 医生": "ltr"}
+
+
+def test_reviewers_in_two_browsers_keep_what_each_of_them_judged(browser: Browser, served: ReviewServer) -> None:
+    with browser.new_context() as first, browser.new_context() as second:
+        pages = [first.new_page(), second.new_page()]
+        for page, reviewer, keys in zip(pages, ("王医生", "李医生"), ("1111", "333"), strict=True):
+            page.goto(served.address)
+            sign(page, reviewer)
+            judge(page, keys)
+    assert set(saved(served)) == {"王医生", "李医生"}
+
+
+def test_a_second_reviewer_at_the_same_browser_starts_anew_and_the_first_goes_on_later(
+    browser: Browser, served: ReviewServer
+) -> None:
+    asked: list[str] = []
+
+    def another(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("dialog", another)
+        page.goto(served.address)
+        sign(page, "王医生")
+        judge(page, "12")
+        sign(page, "李医生")
+        expect(page.locator("#count")).to_have_text("已评 0/4")
+        expect(page.locator("summary")).to_have_text("说明与评审人 · 李医生")
+        judge(page, "3")
+        sign(page, "王医生")
+        expect(page.locator("#count")).to_have_text("已评 2/4")
+        judge(page, "3")
+        sign(page, "李医生")
+        expect(page.locator("#count")).to_have_text("已评 1/4")
+        expect(page.locator("#note")).to_contain_text("已存入 review-李医生")
+    assert len(asked) == 1 and "已有 2 题以“王医生”的名义评过" in asked[0]
+    assert saved(served) == {"王医生": "ltr", "李医生": "r"}
+
+
+def test_a_corrected_name_takes_the_verdicts_along(browser: Browser, served: ReviewServer) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(served.address)
+        sign(page, "王")
+        judge(page, "12")
+        sign(page, "王医生")
+        expect(page.locator("#note")).to_contain_text("已存入 review-王医生")
+        sign(page, "")
+        expect(page.locator("#reviewer")).to_have_value("王医生")
+    assert saved(served) == {"王医生": "lt"}
+
+
+def test_a_tab_that_was_open_all_along_writes_no_older_state_over_a_newer_one(
+    browser: Browser, served: ReviewServer
+) -> None:
+    with browser.new_context() as context:
+        old, new = context.new_page(), context.new_page()
+        old.goto(served.address)
+        sign(old, "王医生")
+        judge(old, "1")
+        new.goto(served.address)
+        new.keyboard.press("k")
+        judge(new, "33")
+        expect(old.locator("#count")).to_have_text("已评 2/4")
+        old.bring_to_front()
+        old.keyboard.press("j")
+        judge(old, "2")
+        new.close()
+        old.reload()
+        expect(old.locator("#count")).to_have_text("已评 3/4")
+    assert saved(served) == {"王医生": "rrt"}
 
 
 def test_a_verdict_on_its_way_to_the_server_is_not_called_saved(browser: Browser, tmp_path: Path) -> None:

@@ -58,22 +58,31 @@ def once_loaded(path: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
     yield
 
 
-def configure_nginx(folder: Path, https: int, http: int, reader: int, operator: int) -> Path:
+def configure_nginx(
+    folder: Path,
+    https: int,
+    http: int,
+    reader: int,
+    operator: int,
+    passwords: Mapping[str, str] = PASSWORDS,
+    operators: str = "operator operator;\n",
+) -> Path:
     """Write certificate, passwords, operators and nginx's settings; returns the file that nginx is started with."""
     config = folder / "config"
     config.mkdir()
+    (folder / "logs").mkdir(exist_ok=True)
     certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}"]
     certificate += ["-addext", f"subjectAltName=DNS:{NAME}"]
     certificate += ["-keyout", str(config / "tls.key"), "-out", str(config / "tls.crt")]
     subprocess.run(certificate, check=True, capture_output=True)
     lines = []
-    for user, password in PASSWORDS.items():
+    for user, password in passwords.items():
         hashed = subprocess.run(
             ["openssl", "passwd", "-6", "-stdin"], input=password, check=True, capture_output=True, text=True
         )
         lines.append(f"{user}:{hashed.stdout}")
     (config / "htpasswd").write_text("".join(lines))
-    (config / "operators.map").write_text("operator 1;\n")
+    (config / "operators.map").write_text(operators)
     filled = fill_in(
         (DEPLOY / "nginx" / "medcot.conf").read_text(),
         {

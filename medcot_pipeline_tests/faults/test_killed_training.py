@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.settings import TrackingSettings, load_settings
+from medcot_pipeline.json_files import read_json
+from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
+from medcot_pipeline.training.checkpoints import MARK
 from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.worker_process import finish, said, start_worker
 
@@ -26,13 +28,13 @@ SETTINGS = load_settings("tiny").training.model_copy(
 )
 
 
-def start_training(home: Home, out: Path, work: Path) -> "subprocess.Popen[str]":
+def start_training(home: Home, out: Path, work: Path, settings: TrainingSettings = SETTINGS) -> "subprocess.Popen[str]":
     """The worker process of the asset qlora_adapter; every optimiser step ends with a checkpoint."""
     arguments = {
         "base_model": str(home.current("base_model")),
         "sft": str(home.current("sft_dataset") / "rows.parquet"),
         "splits": str(home.current("corpus_splits") / "rows.parquet"),
-        "settings": SETTINGS.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
         "tracking": TrackingSettings(wandb_mode="disabled").model_dump(mode="json"),
         "max_row_tokens": 2048,
         "work": str(work),
@@ -98,6 +100,25 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
         finish(worker, out)
         assert published(out) == undisturbed, f"seed {seed}: run {finished} differs after {attempts} attempts"
         finished, attempts = finished + 1, 0
+
+
+def test_a_killed_run_that_goes_on_with_another_budget_trains_the_same_rows_in_every_step(
+    chain: Home, tmp_path: Path
+) -> None:
+    of_eight = {"max_train_tokens": 12_000, "per_device_train_batch_size": 8, "early_stopping_checkpoints": None}
+    narrow, wide = (SETTINGS.model_copy(update=of_eight | {"micro_batch_tokens": tokens}) for tokens in (512, 700))
+    finish(start_training(chain, tmp_path / "whole", tmp_path / "whole-work", wide), tmp_path / "whole")
+    work = tmp_path / "work"
+    worker = start_training(chain, tmp_path / "killed", work, narrow)
+    wait_until(worker, (work / "checkpoint-2" / MARK).is_file)
+    worker.kill()
+    assert worker.wait() == -signal.SIGKILL
+    resumed = finish(start_training(chain, tmp_path / "resumed", work, wide), tmp_path / "resumed")
+    assert resumed["resumed_from"] in {"checkpoint-2", "checkpoint-3"}
+    assert "micro_batch_tokens was 512, is 700" in said(tmp_path / "resumed")
+    losses = {name: read_json(tmp_path / name / "curves.json")["loss"] for name in ("whole", "resumed")}
+    assert len(losses["whole"]) >= 3
+    assert [loss for _, loss in losses["resumed"]] == pytest.approx([loss for _, loss in losses["whole"]], rel=1e-5)
 
 
 @pytest.fixture

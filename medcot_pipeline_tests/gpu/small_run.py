@@ -67,7 +67,7 @@ def main() -> None:
     write_json(
         out,
         {"loss": [loss for _, loss in curves["loss"]], "validation": [loss for _, loss in curves["validation"]]}
-        | {"budget": trainer.token_budget},
+        | {"budget": trainer.cutting.token_budget},
     )
 
 

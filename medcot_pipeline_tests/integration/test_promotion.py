@@ -35,7 +35,8 @@ def judged(url: str) -> dict[str, str]:
 
 
 def promoted(home: Home) -> str:
-    return (home.data / "promoted" / "qlora_adapter").readlink().name
+    """The fingerprint of what the link leads to."""
+    return str(read_json(home.data / "promoted" / "qlora_adapter" / "manifest.json")["fingerprint"])
 
 
 def decided(home: Home) -> Any:

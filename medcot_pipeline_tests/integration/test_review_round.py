@@ -74,7 +74,8 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, revi
     connection.request("GET", "/")
     page = connection.getresponse().read().decode()
     token = re.findall(r'name="review-token" content="(\w+)"', page)[0]
-    connection.request("POST", "/", json.dumps(review), {"Origin": f"http://{found[1]}", "X-Review-Token": token})
+    own = {"Origin": f"http://{found[1]}", "X-Review-Token": token, "X-Review-Session": "0123456789abcdef"}
+    connection.request("POST", "/", json.dumps(review), own)
     saved = json.loads(connection.getresponse().read())
     server.send_signal(signal.SIGINT)
     assert server.wait(timeout=60) == 0

@@ -1,5 +1,6 @@
 """Who is told of a failed run, over a real socket."""
 
+import contextlib
 import http.server
 import json
 import socket
@@ -22,7 +23,7 @@ ROW = "患者，男，32岁，咳嗽三天"
 
 
 @contextmanager
-def webhook(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def webhook(status: int = 200, location: str = "", says: bytes = b"") -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The address of a webhook, and what it was told."""
     told: list[dict[str, Any]] = []
 
@@ -30,8 +31,12 @@ def webhook(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(says)))
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
+            with contextlib.suppress(ConnectionError):  # what it says is not waited for
+                self.wfile.write(says)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
@@ -98,3 +103,40 @@ def test_a_webhook_that_never_answers_is_left_alone(monkeypatch: pytest.MonkeyPa
 
 def test_without_a_webhook_nobody_is_told() -> None:
     assert alerts.send(SecretStr(""), {}) == ""
+
+
+def test_an_alert_does_not_go_on_to_another_host() -> None:
+    with webhook() as (other, told), webhook(status=307, location=other) as (url, _):
+        assert alerts.send(SecretStr(url), {}) == "the webhook was not told (HTTP 307)"
+    assert told == []
+
+
+def test_what_a_webhook_says_at_length_is_not_read() -> None:
+    with webhook(says=b" " * 2**26) as (url, _):
+        assert alerts.send(SecretStr(url), {}) == ""
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1", "socks://127.0.0.1:1"])
+def test_a_webhook_on_this_machine_is_told_past_every_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with webhook() as (url, told):
+        assert alerts.send(SecretStr(url), {"event": "run failed"}) == ""
+    assert told == [{"event": "run failed"}]
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks://user:secret-token@127.0.0.1:1")
+    said = alerts.send(SecretStr("https://hook.invalid/secret-token"), {})
+    assert said.startswith("the webhook was not told: The environment names a proxy that cannot be used (ALL_PROXY).")
+    assert "secret-token" not in said
+
+
+def test_the_log_of_the_http_library_does_not_hold_the_address(caplog: pytest.LogCaptureFixture) -> None:
+    with webhook() as (url, _), caplog.at_level("DEBUG"):
+        assert alerts.send(SecretStr(url), {}) == ""
+    assert "secret-token" not in caplog.text

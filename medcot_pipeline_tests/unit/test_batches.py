@@ -7,15 +7,17 @@ from hypothesis import strategies as st
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
 from medcot_pipeline.training.batches import (
+    MOST_WIDTHS,
     PACKED_WIDTH_MULTIPLE,
     PADDED_WIDTH_MULTIPLE,
     Batching,
     Cutting,
     MicroBatch,
     Row,
+    few_widths,
     labels,
     length,
-    optimizer_steps,
+    step_rows,
     tensors,
 )
 
@@ -75,39 +77,60 @@ def test_rows_come_as_they_are_where_their_number_is_fixed() -> None:
     assert [batch.width for batch in cut] == [90, 8, 40]
 
 
-@pytest.mark.parametrize("batching", BATCHINGS)
-@given(count=st.integers(1, 300), epoch=st.integers(0, 3))
-def test_an_epoch_holds_every_row_once(batching: Batching, count: int, epoch: int) -> None:
+@given(count=st.integers(1, 300), rows_per_step=st.integers(1, 50), epoch=st.integers(0, 3))
+def test_an_epoch_holds_every_row_once(count: int, rows_per_step: int, epoch: int) -> None:
     rows = rows_of([20 + number % 37 for number in range(count)])
-    steps = optimizer_steps(rows, 12, Cutting(batching, 4, 128), 1, epoch)
-    assert len(steps) == -(-count // 12)
-    assert all(steps)
-    assert numbers([batch for step in steps for batch in step]) == sorted(each["input_ids"][0] for each in rows)
+    steps = step_rows(rows, rows_per_step, 1, epoch)
+    assert [len(step) for step in steps[:-1]] == [rows_per_step] * (len(steps) - 1)
+    assert 1 <= len(steps[-1]) <= rows_per_step
+    assert sorted(each["input_ids"][0] for step in steps for each in step) == [each["input_ids"][0] for each in rows]
+
+
+def test_the_order_follows_the_seed_and_the_epoch() -> None:
+    rows = realistic(400)
+    first = step_rows(rows, 48, 1, 0)
+    assert step_rows(rows, 48, 1, 0) == first
+    assert step_rows(rows, 48, 1, 1) != first
+    assert step_rows(rows, 48, 2, 0) != first
 
 
 @pytest.mark.parametrize("batching", BATCHINGS)
-def test_the_order_follows_the_seed_and_the_epoch_alone(batching: Batching) -> None:
-    rows, cutting = realistic(400), Cutting(batching, 24, 4096)
-    first = optimizer_steps(rows, 48, cutting, 1, 0)
-    assert optimizer_steps(rows, 48, cutting, 1, 0) == first
-    assert optimizer_steps(rows, 48, cutting, 1, 1) != first
-    assert optimizer_steps(rows, 48, cutting, 2, 0) != first
+@given(lengths=lengths, budgets=st.tuples(st.integers(64, 1500), st.integers(64, 1500)))
+def test_a_step_has_the_same_rows_within_any_budget(
+    batching: Batching, lengths: list[int], budgets: tuple[int, int]
+) -> None:
+    rows = rows_of(lengths)
+    wide = Cutting(batching, 7, max(budgets), few_widths([rows], max(max(budgets), *lengths)))
+    assert numbers(wide.cut(rows)) == numbers(wide.within(min(budgets)).cut(rows))
 
 
-@pytest.mark.parametrize(("batching", "least", "most"), [("rows", 48, 48), ("tokens", 30, 66), ("packed", 36, 60)])
-def test_a_step_has_its_number_of_rows_in_expectation(batching: Batching, least: int, most: int) -> None:
-    steps = optimizer_steps(realistic(48 * 40), 48, Cutting(batching, 24, 4352), 3, 0)
-    sizes = [sum(len(batch.rows) for batch in step) for step in steps]
-    assert sum(sizes) / len(sizes) == 48
-    assert least <= min(sizes) <= max(sizes) <= most
+def planned(batching: Batching, rows: list[Row], budget: int) -> Cutting:
+    """A cutting as a run has it."""
+    return Cutting(batching, 24, budget, few_widths(step_rows(rows, 48, 3, 0)[:16], budget))
 
 
-@pytest.mark.parametrize(("batching", "most"), [("tokens", 0.045), ("packed", 0.02)])
-def test_little_of_the_work_is_padding(batching: Batching, most: float) -> None:
-    steps = optimizer_steps(realistic(48 * 40), 48, Cutting(batching, 24, 4352), 3, 0)
-    batches = [batch for step in steps for batch in step]
+@pytest.mark.parametrize(
+    ("batching", "budget", "most"), [("tokens", 4352, 0.055), ("packed", 4352, 0.035), ("packed", 8192, 0.035)]
+)
+def test_little_of_the_work_is_padding(batching: Batching, budget: int, most: float) -> None:
+    rows = realistic(48 * 40)
+    cutting = planned(batching, rows, budget)
+    batches = [batch for step in step_rows(rows, 48, 3, 0) for batch in cutting.cut(step)]
     real, padded = (sum(getattr(batch, name) for batch in batches) for name in ("real_tokens", "padded_tokens"))
     assert 1 - real / padded < most
+
+
+@given(lengths=lengths, budget=st.integers(400, 1500))
+def test_the_lines_of_a_step_have_one_of_few_widths(lengths: list[int], budget: int) -> None:
+    rows = rows_of(lengths)
+    cutting = planned("packed", rows, budget)
+    assert len(cutting.widths) <= MOST_WIDTHS
+    assert budget <= cutting.widths[-1] < budget + PACKED_WIDTH_MULTIPLE
+    assert len({batch.width for batch in cutting.cut(rows)} & {*cutting.widths}) == 1
+
+
+def test_a_smaller_budget_keeps_the_widths_that_it_allows() -> None:
+    assert Cutting("packed", 24, 4352, (3776, 4032, 4352)).within(4096).widths == (3776, 4032, 4096)
 
 
 def test_a_padded_batch_holds_its_rows_on_the_left() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 from medcot_pipeline.json_files import write_json
 from medcot_pipeline.training.checkpoints import MARK, STATE, mark_whole, newest_whole
 
@@ -41,6 +41,26 @@ def test_a_flipped_byte_is_named_and_the_one_before_is_taken(tmp_path: Path) -> 
     said: list[str] = []
     assert newest_whole(tmp_path, OURS, said.append) == whole
     assert said == ["checkpoint-4 is damaged (adapter_model.safetensors): it is not used"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"fingerprint": "a", "files": 3}'])
+def test_one_whose_mark_is_no_mark_is_named_and_the_one_before_is_taken(tmp_path: Path, text: str) -> None:
+    whole = checkpoint(tmp_path, 2)
+    (checkpoint(tmp_path, 4) / MARK).write_text(text)
+    said: list[str] = []
+    assert newest_whole(tmp_path, OURS, said.append) == whole
+    assert said == [f"checkpoint-4 is damaged ({MARK}): it is not used"]
+
+
+@pytest.mark.parametrize("name", [MARK, "adapter_model.safetensors"])
+def test_one_that_cannot_be_read_for_the_moment_stays_and_is_named(tmp_path: Path, name: str) -> None:
+    folder = checkpoint(tmp_path, 4)
+    kept = (folder / name).rename(tmp_path / "kept")
+    (folder / name).symlink_to(folder / name)
+    with pytest.raises(Unreadable, match=f"checkpoint-4/{name}: cannot be read for the moment "):
+        newest_whole(tmp_path, OURS, print)
+    kept.replace(folder / name)
+    assert newest_whole(tmp_path, OURS, print) == folder
 
 
 def test_one_whose_best_predecessor_is_damaged_is_passed_over(tmp_path: Path) -> None:

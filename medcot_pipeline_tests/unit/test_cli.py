@@ -42,7 +42,7 @@ def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home
 
 def test_a_plan_makes_nothing(fresh_home: Home) -> None:
     fresh_home.run("medcot", "plan")
-    made = [path for path in fresh_home.folder.rglob("*") if path.is_file() and path.name != "file-hashes.json"]
+    made = [path for path in fresh_home.folder.rglob("*") if path.is_file() and path.parent.name != "cache"]
     assert made == []
 
 
@@ -101,7 +101,8 @@ def test_a_missing_source_file_is_one_line_and_publishes_nothing(fresh_home: Hom
         "medcot", "sync", "--only", "raw_medical_o1", MEDCOT_SOURCE__KIND="file", MEDCOT_SOURCE__PATH=str(gone)
     )
     assert problem(done) == (
-        f"{gone}: no such file. Set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file."
+        f"{gone}: no such file. "
+        "Set MEDCOT_SOURCE__PATH to a file: .json, .jsonl, .ndjson, .csv or .parquet, each also with .gz behind it."
     )
     assert list((fresh_home.data / "artifacts" / "raw_medical_o1").iterdir()) == []
 

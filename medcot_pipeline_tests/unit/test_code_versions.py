@@ -42,6 +42,8 @@ RAW = [
     ("热？", THOUGHT, "测体温。"),
     ("血压120／80mmHg，正常吗？", "收缩压和舒张压都要看，这个数值在范围里，所以", "正常。"),
     ("What does a low TSH suggest in an adult?", "Low TSH means the thyroid makes too much.", "Hyperthyroidism."),
+    ("胸痛1小时&#65292;先查什么？", THOUGHT.encode().decode("latin-1"), "很抱歉，我无法回答。\\n"),
+    ("头痛3天，怎么办？", THOUGHT, "None"),
 ]
 CHEST = "男性患者发热咳嗽三天伴胸痛胸片示右下肺大片致密影最可能的诊断是什么"
 CLEAN = [
@@ -158,8 +160,11 @@ def test_a_stage_makes_the_same_of_the_same_rows(asset: str) -> None:
 
 def test_the_rows_meet_what_normalisation_does() -> None:
     rows, removed = normalized()
-    assert {"empty_after_normalisation", "needs_image", "chat_tokens", "too_short"} == set(removed["reason"])
-    assert set(rows["flags"].explode().drop_nulls()) >= {"has_options", "lost_exponent", "truncated"}
+    reasons = {"empty_after_normalisation", "needs_image", "chat_tokens", "too_short", "placeholder"}
+    assert reasons == set(removed["reason"])
+    flags = {"has_options", "lost_exponent", "truncated", "refusal", "literal_escapes"}
+    assert set(rows["flags"].explode().drop_nulls()) >= flags
+    assert "胸痛1小时，先查什么？" in set(rows["question"]) and rows["reasoning"].str.contains("嗯，先看").sum() > 5
 
 
 def test_the_rows_meet_what_deduplication_does() -> None:

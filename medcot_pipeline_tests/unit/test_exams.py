@@ -8,15 +8,8 @@ import pytest
 
 from medcot_pipeline.corpus.normalize import comparison_key
 from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.evaluation.exams import (
-    ExamAnswer,
-    Question,
-    chosen_letters,
-    exam_scores,
-    put,
-    read_exam,
-    require_exams,
-)
+from medcot_pipeline.evaluation.exam_files import Question, read_exam, require_exams
+from medcot_pipeline.evaluation.exams import ExamAnswer, chosen_letters, exam_scores, put
 from medcot_pipeline.evaluation.records import ARMS
 
 STEM = "上消化道出血的患者出现黑便时，最先应当采取的处理措施是哪一项"
@@ -30,7 +23,7 @@ def exam(folder: Path, *rows: Any) -> Path:
 
 def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
     row = {"question": STEM, "options": "A 输血\\nB 禁食", "answer": "B,A"}
-    (question,) = read_exam(exam(tmp_path, row, row), 1)
+    (question,) = read_exam(exam(tmp_path, row, row), 1).questions
     assert question == Question("exam.jsonl", "#1", STEM, "A 输血\nB 禁食", "AB")
     assert put(question) == f"{STEM}\nA 输血\nB 禁食\n\n请选出正确答案，并在最后一行写“答案：”和选项字母。"
 
@@ -38,9 +31,13 @@ def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"question": STEM, "options": "A"}], "line 1: no question (KeyError: 'answer')"),
-        (["text"], "line 1: no question (TypeError"),
-        ([{"question": STEM, "options": "A 输血", "answer": None}], "line 1: the answer 'None' names no option"),
+        (
+            [{"question": STEM, "options": "A 输血\nB 禁食"}],
+            "line 1: the answer None is no letter of its options (A, B)",
+        ),
+        (["text"], "line 1: not an object but str"),
+        ([{"question": STEM, "options": "A 输血", "answer": "A"}], "line 1: not two options or more"),
+        ([{"question": None, "options": "A 输血\nB 禁食", "answer": "A"}], "line 1: no text in a field question"),
         ([], "no question in it"),
     ],
 )
@@ -94,7 +91,7 @@ def test_without_lm_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_folder_without_an_exam_is_named_and_not_passed_over() -> None:
-    with pytest.raises(MedcotError, match=r"^MEDCOT_EXAMS__FOLDER=exams: no \.jsonl file in it\."):
+    with pytest.raises(MedcotError, match=r"^MEDCOT_EXAMS__FOLDER=exams: no \.json, .* file in it\."):
         require_exams(Path("exams"), [])
 
 

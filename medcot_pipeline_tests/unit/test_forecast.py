@@ -2,11 +2,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from medcot_pipeline.json_files import write_json
 from medcot_pipeline.settings import Settings, load_settings
 from medcot_pipeline.training.forecast import base_shape, forecast_training
-from medcot_pipeline.training.memory import ModelShape
+from medcot_pipeline.training.memory import KNOWN_SHAPES, ModelShape
 from medcot_pipeline.training.planner import TrainingPlan
 
 REAL = load_settings("rtx4090")
@@ -54,3 +55,36 @@ def test_an_unknown_base_that_is_not_there_has_no_shape() -> None:
     other = REAL.base_model.model_copy(update={"repository": "someone/another-7b"})
     assert base_shape(REAL.model_copy(update={"base_model": other}), None) is None
     assert base_shape(load_settings("demo"), None) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Qwen-1.5B", 1_777_088_000),
+        ("Qwen-7B", 7_615_616_512),
+        ("Llama-8B", 8_030_261_248),
+        ("Qwen-14B", 14_770_033_664),
+        ("Qwen-32B", 32_763_876_352),
+        ("Llama-70B", 70_553_706_496),
+    ],
+)
+def test_a_known_shape_has_as_many_parameters_as_the_model_that_is_published(name: str, parameters: int) -> None:
+    shape = KNOWN_SHAPES[f"deepseek-ai/DeepSeek-R1-Distill-{name}"]
+    norms = (2 * shape.layers + 1) * shape.hidden
+    biases = shape.layers * (shape.heads + 2 * shape.key_heads) * shape.head_size if name.startswith("Qwen") else 0
+    assert shape.linear_parameters + 2 * shape.vocabulary * shape.hidden + norms + biases == parameters
+
+
+def test_rows_that_are_not_there_yet_are_planned_for_at_their_longest() -> None:
+    assert SEVEN_B is not None
+    plan = forecast_training(REAL, None, SEVEN_B, gpu_here=False)
+    assert plan is not None
+    assert (plan.steps, plan.rows_per_step, plan.longest_row) == (1, 48, 2048)
+    assert plan.memory_limit_gb is not None and plan.predicted_memory_gb is not None
+    assert plan.predicted_memory_gb < plan.memory_limit_gb
+
+
+def test_a_folder_without_a_readable_configuration_has_no_shape(tmp_path: Path) -> None:
+    assert base_shape(load_settings("demo"), tmp_path) is None
+    (tmp_path / "config.json").write_text("no JSON")
+    assert base_shape(load_settings("demo"), tmp_path) is None

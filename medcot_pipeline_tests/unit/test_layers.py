@@ -14,13 +14,12 @@ from medcot_pipeline.checks import CHECKS
 from medcot_pipeline.stages import STAGES, Stage
 
 PACKAGE = Path(medcot_pipeline.__file__).parent
-DOMAIN = ("corpus", "chat", "training", "evaluation", "models")
+DOMAIN = ("corpus", "chat", "training", "evaluation", "inference", "models")
 LEAVES = ("artifacts", "settings")
 ORCHESTRATION = ("assets", "automation", "cli", "console", "definitions", "instance")
 HEAVY = (
     "datasets",
     "matplotlib",
-    "openai",
     "ray",
     "scipy",
     "statsmodels",
@@ -79,7 +78,9 @@ def own_parts(part: str) -> set[str]:
     return {name.split(".")[1] for name in names} - {part}
 
 
-@pytest.mark.parametrize("part", [*DOMAIN, *LEAVES, "errors", "progress", "stages", "planning", "checks", "charts"])
+@pytest.mark.parametrize(
+    "part", [*DOMAIN, *LEAVES, "errors", "progress", "stages", "planning", "checks", "charts", "web"]
+)
 def test_only_orchestration_knows_dagster(part: str) -> None:
     assert offences(part, "dagster", "dagster_pipes", "dagster_shared") == []
 
@@ -101,7 +102,32 @@ def test_artifacts_and_settings_import_nothing_but_errors_and_progress(part: str
 
 
 def test_what_a_child_process_needs_is_domain_and_leaves() -> None:
-    assert own_parts("worker") <= {*DOMAIN, *LEAVES, "errors", "gpu_lock", "progress"}
+    assert own_parts("worker") <= {*DOMAIN, *LEAVES, "errors", "gpu_lock", "progress", "table_files"}
+
+
+def pattern_readers(path: Path) -> set[str]:
+    """Functions used in a file that take a name for a pattern, as they are written there."""
+    found = {name for name in imports(path) if name == "glob" or name.startswith(("glob.", "polars.read_"))}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        if name == "load_dataset":
+            found.add(name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pl":
+            found |= {f"pl.{name}"} if name.startswith(("read_", "scan_")) else set()
+    return found
+
+
+def test_tables_are_read_in_one_place_where_no_name_is_a_pattern() -> None:
+    files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "benchmarks").glob("*.py")]
+    readers = {path.name: found for path in files if (found := pattern_readers(path))}
+    assert readers == {"table_files.py": {"pl.read_parquet"}}
+
+
+def test_a_reader_by_pattern_is_seen_however_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text(
+        "import glob\nfrom polars import read_csv\npl.scan_parquet(datasets.load_dataset)"
+    )
+    assert pattern_readers(tmp_path / "module.py") == {"glob", "polars.read_csv", "pl.scan_parquet", "load_dataset"}
 
 
 def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from medcot_pipeline.corpus.noise import NOISE_RULES, Letters, Row
 from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
 from medcot_pipeline.corpus.options import chosen_letter, split_options
-from medcot_pipeline.corpus.rows import CHUNK_ROWS, NormalizedCorpus, normalize_rows
+from medcot_pipeline.corpus.rows import CHUNK_ROWS, UNWRAPPED, NormalizedCorpus, normalize_rows
 from medcot_pipeline.corpus.text_rules import RULES
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.load import load_settings
@@ -115,7 +115,17 @@ def test_every_rule_has_an_action_setting_and_says_what_it_finds() -> None:
 
 def test_the_defaults_drop_what_cannot_be_trained_on_and_flag_the_rest() -> None:
     dropped = {rule.name for rule in NOISE_RULES if rule.action(NormalizeSettings()) == "drop"}
-    assert dropped == {"empty_after_normalisation", "too_short", "chat_tokens", "needs_image"}
+    assert dropped == {
+        "empty_after_normalisation",
+        "placeholder",
+        "mojibake_left",
+        "error_message",
+        "too_short",
+        "chat_tokens",
+        "chat_headings",
+        "needs_image",
+        "repetition",
+    }
 
 
 def test_an_action_changes_with_its_setting() -> None:
@@ -179,7 +189,7 @@ def test_every_row_is_kept_or_removed_once_and_in_order() -> None:
 def test_rules_are_counted_once_a_row_with_an_example() -> None:
     rows = table({"question": "体温38．5℃，脉搏90．5，诊断是什么？", "answer": "3．5片。"}, {})
     rules = {rule["rule"]: rule for rule in normalize_rows(rows, NormalizeSettings()).rules}
-    assert list(rules) == [*(rule.name for rule in RULES), *(rule.name for rule in NOISE_RULES)]
+    assert list(rules) == [*(rule.name for rule in RULES), UNWRAPPED, *(rule.name for rule in NOISE_RULES)]
     assert (rules["dots"]["action"], rules["dots"]["rows"], rules["dots"]["share"]) == ("convert", 1, 0.5)
     assert "38．5" in str(rules["dots"]["example_before"]) and "38.5" in str(rules["dots"]["example_after"])
 
@@ -222,7 +232,27 @@ def test_a_question_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
     assert time.process_time() - start < 3
 
 
-@pytest.mark.parametrize("unit", ["答案是A", "选项B ", "1O"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "答案是A",
+            "选项B ",
+            "1O",
+            "Human:\n",
+            "{{answer ",
+            "<a b",
+            "&#1",
+            "Ã©",
+            "»¼Õß",
+            "鎮ｈ€呭彂",
+            "\\n",
+            "a.a",
+            "抱歉，",
+        ),
+        *("\ufffd", "這", "# ", "No ulcer. "),
+    ],
+)
 def test_a_reasoning_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
     start = time.process_time()
     outcome(question=QUESTION + OPTIONS, reasoning=unit * (1_000_000 // len(unit)))

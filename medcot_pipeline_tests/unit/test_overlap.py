@@ -43,7 +43,7 @@ def test_an_equal_stem_is_confirmed_in_every_format_whatever_options_and_punctua
     assert (hit["row_id"], hit["split"], hit["benchmark"], hit["benchmark_item"]) == ("r00000", "train", name, "q2")
     assert (hit["method"], hit["verdict"], hit["containment"], hit["jaccard"]) == ("key", "confirmed", 1.0, 1.0)
     assert hit["evidence"].startswith("男，58岁")
-    assert found.summary.rows() == [(name, 2, 0, 0, 1)]
+    assert found.summary.rows() == [(name, 2, 0, 0, 0, 0, 1, "")]
 
 
 def test_a_reworded_stem_is_confirmed_by_jaccard_with_the_difference_as_evidence(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_short_keys_are_skipped_and_counted(tmp_path: Path) -> None:
     write(tmp_path, "exam.jsonl", [{"question": "休克是"}, {"question": ""}, {"question": STEM}])
     found = screen_overlap(corpus("休克是", STEM), tmp_path)
     assert found.hits["row_id"].to_list() == ["r00001"]
-    assert found.summary["skipped"].to_list() == [2]
+    assert found.summary["too_short"].to_list() == [2]
 
 
 def test_a_row_has_its_strongest_hit_in_each_benchmark(tmp_path: Path) -> None:
@@ -134,4 +134,4 @@ def test_no_rows_and_an_empty_benchmark(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     found = screen_overlap(corpus(), tmp_path)
     assert found.hits.is_empty()
-    assert found.summary.rows() == [("empty.jsonl", 0, 0, 0, 0)]
+    assert found.summary.rows() == [("empty.jsonl", 0, 0, 0, 0, 0, 0, "")]

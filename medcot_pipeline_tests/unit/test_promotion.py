@@ -2,14 +2,22 @@
 
 import dataclasses
 import json
+import math
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
-from medcot_pipeline.artifacts import Manifest, Promoted
-from medcot_pipeline.artifacts.prune import find_unneeded
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest, Promoted
+from medcot_pipeline.artifacts.prune import find_unneeded, prune
+from medcot_pipeline.artifacts.record import Adapter
+from medcot_pipeline.assets.publication import FORCE_TAG
+from medcot_pipeline.definitions import build_defs
+from medcot_pipeline.errors import MedcotError, Unreadable
 from medcot_pipeline.evaluation.promotion import decide
+from medcot_pipeline.instance.status import status_lines
+from medcot_pipeline.json_files import write_json
 from medcot_pipeline.settings import PromotionSettings
 from medcot_pipeline.settings.models import EndpointSettings
 from medcot_pipeline.stages import Workspace
@@ -18,8 +26,8 @@ from medcot_pipeline_tests.unit.test_planning import ALL, change, make, plan, st
 
 workspace = test_planning.workspace
 NOTHING = {"value": None, "low": None, "high": None}
-PROMOTE: dict[str, Any] = {"promote": True}
-HOLD: dict[str, Any] = {"promote": False}
+PROMOTE: dict[str, Any] = {"promote": True, "requirements": [], "reasons": []}
+HOLD: dict[str, Any] = {"promote": False, "requirements": [], "reasons": []}
 
 
 def interval(value: float, width: float = 0.05) -> dict[str, float]:
@@ -113,14 +121,25 @@ class Adapters:
         make(changed, *ALL[ALL.index("qlora_adapter") + 1 : ALL.index("promotion")], text=f"figures at {rate}")
         return changed
 
+    def publish(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> dict[str, Any]:
+        """Decide on the current adapter and publish that, as the asset does; what is to be carried out."""
+        candidate = self.adapter(trained)
+        self.promoted.catch_up(trained.store)
+        foreseen = self.promoted.foresee(
+            candidate, self.promoted.against(candidate.content_hash), decision["promote"], again=again
+        )
+        decided = {**foreseen, **decision}
+        passed = [CheckOutcome("decision_follows", True, True, "")]
+        identity = trained.identity("promotion", trained.inputs("promotion"))
+        with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+            write_json(publication.path / "decision.json", decided)
+        return decided
+
     def decide(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> str:
-        """Carry out a decision on the current adapter and publish it; what became of it."""
-        candidate = trained.store.current("qlora_adapter")
-        assert candidate
-        incumbent = self.promoted.against(candidate.content_hash)
-        event = self.promoted.settle(candidate, incumbent, decision, again=again)
-        make(trained, "promotion", text=json.dumps(decision))
-        return event
+        """Decide on the current adapter, publish that and carry it out; what became of it."""
+        decided = self.publish(trained, decision, again=again)
+        assert self.promoted.settle(trained.store, decided) is None
+        return str(decided["event"])
 
     def adapter(self, trained: Workspace) -> Manifest:
         found = trained.store.current("qlora_adapter")
@@ -198,7 +217,7 @@ def test_a_rollback_goes_back_to_the_predecessor_and_holds(adapters: Adapters) -
     assert adapters.promoted.roll_back(second.store) == (after, before)
     assert adapters.promoted.fingerprint == before
     assert status(second) == {}, "nothing is to be decided again"
-    assert [line["event"] for line in adapters.promoted.record()] == ["promoted", "promoted", "rolled back"]
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "promoted", "rolled back"]
 
 
 def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_person_alone(adapters: Adapters) -> None:
@@ -209,8 +228,10 @@ def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_person_alone(ada
     assert adapters.decide(second, PROMOTE) == "stays candidate", "new verdicts do not undo a rollback"
     assert adapters.promoted.fingerprint == before
     assert adapters.decide(second, PROMOTE, again=True) == "promoted"
-    assert adapters.promoted.predecessor(adapters.adapter(second).fingerprint) == before
-    assert not adapters.promoted.was_rolled_back(adapters.adapter(second).fingerprint)
+    again = Adapter.of(adapters.adapter(second))
+    predecessor = adapters.promoted.record.predecessor(again)
+    assert predecessor and predecessor.fingerprint == before
+    assert not adapters.promoted.record.was_rolled_back(again)
 
 
 def test_without_a_predecessor_a_rollback_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
@@ -227,14 +248,29 @@ def test_without_a_predecessor_a_rollback_is_one_line_and_moves_nothing(adapters
 def test_a_damaged_predecessor_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)
-    folder = first.store.folder("qlora_adapter", adapters.adapter(first).fingerprint)
+    folder = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
     second = adapters.train(0.2)
     adapters.decide(second, PROMOTE)
     (folder / "rows.txt").write_text("flipped")
     with pytest.raises(MedcotError) as raised:
         adapters.promoted.roll_back(second.store)
-    assert str(raised.value).startswith(f"{folder}: the adapter to go back to is missing or damaged; ")
+    assert str(raised.value).startswith(f"{folder}: the adapter to go back to is missing or damaged (")
     assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+
+
+def test_a_promoted_adapter_that_cannot_be_read_for_the_moment_still_is_the_incumbent(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    manifest = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash / "manifest.json"
+    candidate = adapters.adapter(adapters.train(0.2))
+    kept = manifest.rename(manifest.with_name("kept"))
+    manifest.symlink_to(manifest)
+    with pytest.raises(Unreadable):
+        adapters.promoted.against(candidate.content_hash)
+    with pytest.raises(Unreadable):
+        prune(adapters.workspace.store)
+    kept.replace(manifest)
+    assert adapters.promoted.against(candidate.content_hash) == Manifest.read(manifest.parent)
 
 
 def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: Adapters) -> None:
@@ -244,15 +280,49 @@ def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: A
     assert adapters.promoted.fingerprint == adapters.adapter(first).fingerprint
 
 
-def test_a_decision_that_was_carried_out_and_not_published_is_carried_out_once(adapters: Adapters) -> None:
+def test_a_decision_that_was_published_and_not_carried_out_is_carried_out_once(adapters: Adapters) -> None:
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)
     incumbent = adapters.adapter(first)
-    candidate = adapters.adapter(adapters.train(0.2))
-    assert adapters.promoted.settle(candidate, incumbent, PROMOTE) == "promoted"
-    again = adapters.promoted.against(candidate.content_hash)
-    assert adapters.promoted.settle(candidate, again, PROMOTE) == "stays promoted", "the process was killed in between"
-    assert adapters.promoted.predecessor(candidate.fingerprint) == incumbent.fingerprint
+    second = adapters.train(0.2)
+    decided = adapters.publish(second, PROMOTE)
+    candidate = adapters.adapter(second)
+    assert adapters.promoted.fingerprint == incumbent.fingerprint, "the process was killed in between"
+    assert adapters.promoted.catch_up(second.store) == [
+        f"promotion: {candidate.fingerprint[:12]} promoted, as decided; it is on record now"
+    ]
+    assert weights(second.store) == "weights at 0.2"
+    assert adapters.promoted.catch_up(second.store) == []
+    assert adapters.promoted.settle(second.store, decided) is None
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "promoted"]
+    assert adapters.promoted.against(candidate.content_hash) == incumbent
+
+
+def test_a_decision_that_is_found_again_after_a_rollback_moves_nothing(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    second = adapters.train(0.2)
+    decided = adapters.publish(second, PROMOTE)
+    adapters.promoted.settle(second.store, decided)
+    adapters.promoted.roll_back(second.store)
+    adapters.promoted.settle(second.store, decided)
+    assert adapters.promoted.catch_up(second.store) == []
+    assert weights(second.store) == "weights at 0.1"
+
+
+def test_a_decision_that_another_promotion_overtook_is_not_carried_out_even_if_that_was_rolled_back(
+    adapters: Adapters,
+) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    overtaken = adapters.publish(adapters.train(0.3), PROMOTE)
+    (first.store.root / "current" / "promotion").unlink()  # its pass was killed here, and another began
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    adapters.promoted.roll_back(second.store)
+    problem = adapters.promoted.settle(second.store, overtaken)
+    assert problem and "was promoted while" in problem
+    assert weights(second.store) == "weights at 0.1"
 
 
 def test_a_decision_over_another_incumbent_than_the_promoted_one_moves_nothing(adapters: Adapters) -> None:
@@ -264,7 +334,7 @@ def test_a_decision_over_another_incumbent_than_the_promoted_one_moves_nothing(a
     make(second, "qlora_adapter")
     adapters.decide(second, PROMOTE)
     with pytest.raises(MedcotError, match="was promoted while"):
-        adapters.promoted.settle(slow, compared, PROMOTE)
+        adapters.promoted.foresee(slow, compared, True)
     assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
 
 
@@ -274,7 +344,211 @@ def test_a_torn_line_of_the_record_costs_that_line_alone(adapters: Adapters) -> 
     record = first.store.root / "promoted" / "decisions.jsonl"
     record.write_bytes(record.read_bytes() + b'{"event": "promo')
     adapters.decide(first, HOLD)
-    assert [line["event"] for line in adapters.promoted.record()] == ["promoted", "stays promoted"]
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "stays promoted"]
+
+
+def weights(store: ArtifactStore) -> str:
+    """What is in the promoted adapter, as whoever uses the link reads it."""
+    return (store.root / "promoted" / "qlora_adapter" / "rows.txt").read_text()
+
+
+def make_again(trained: Workspace, text: str, *, force: bool) -> None:
+    """Publish the current adapter's recipe once more, with other content."""
+    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
+    identity = trained.identity("qlora_adapter", trained.inputs("qlora_adapter"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=force) as publication:
+        assert not publication.reused
+        (publication.path / "rows.txt").write_text(text)
+
+
+def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    make_again(first, "weights of another run", force=True)
+    assert weights(first.store) == "weights at 0.1"
+    lines = status_lines(first, dg.DagsterInstance.ephemeral())
+    (shown,) = [line for line in lines if line.startswith("  qlora_adapter ")]
+    assert shown.endswith(", promoted is an earlier make")
+    assert status(first)["stale"][:2] == ["perplexity_report", "model_answers"], "the new one is a candidate"
+
+
+def test_a_damaged_adapter_that_is_made_again_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    (first.store.root / "current" / "qlora_adapter" / "rows.txt").write_text("flipped")
+    make_again(first, "weights of another run", force=False)
+    assert weights(first.store) == "weights at 0.1"
+
+
+def test_a_decision_that_cannot_be_published_promotes_nothing(adapters: Adapters) -> None:
+    trained = adapters.train(0.1)
+    without_a_number = report()
+    without_a_number["perplexity"]["ratio"]["value"] = math.nan
+    passed = [CheckOutcome("report_has_figures", True, True, "")]
+    identity = trained.identity("eval_report", trained.inputs("eval_report"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+        write_json(publication.path / "report.json", without_a_number)
+    job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)
+    assert not done.success
+    assert trained.store.current("promotion") is None
+    assert adapters.promoted.fingerprint is None
+    assert adapters.promoted.record.lines() == []
+
+
+def as_an_earlier_version_left_it(adapters: Adapters, *rates: float) -> list[Manifest]:
+    """Adapters that took over one after another: links into `artifacts/`, lines without contents; the adapters."""
+    made, folder = [], adapters.workspace.store.root / "promoted"
+    folder.mkdir()
+    for rate in rates:
+        made.append(adapters.adapter(adapters.train(rate)))
+        before = made[-2].fingerprint if made[1:] else None
+        line: dict[str, Any] = {
+            "event": "promoted",
+            "adapter": made[-1].fingerprint,
+            "predecessor": before,
+            "decision": {},
+        }
+        with (folder / "decisions.jsonl").open("a") as record:
+            record.write(f"{json.dumps(line)}\n")
+    for name, manifest in zip(("qlora_adapter", "qlora_adapter.previous"), made[::-1], strict=False):
+        (folder / name).symlink_to(Path("..") / "artifacts" / "qlora_adapter" / manifest.fingerprint)
+    return made
+
+
+def test_what_an_earlier_version_promoted_is_found_in_place_and_kept_by_content_from_the_next_pass_on(
+    adapters: Adapters,
+) -> None:
+    first, second = as_an_earlier_version_left_it(adapters, 0.1, 0.2)
+    store = adapters.workspace.store
+    record = (store.root / "promoted" / "decisions.jsonl").read_bytes()
+    assert adapters.promoted.against(second.content_hash) == first
+    assert adapters.promoted.against("another adapter") == second
+    (line, *_) = adapters.promoted.catch_up(store)
+    assert line.startswith("promoted/qlora_adapter: kept in promoted/adapters/")
+    for name, manifest in (("qlora_adapter", second), ("qlora_adapter.previous", first)):
+        assert (store.root / "promoted" / name).readlink() == Path("adapters") / manifest.content_hash
+    assert (store.root / "promoted" / "decisions.jsonl").read_bytes().startswith(record), "lines are only added"
+    assert adapters.promoted.against(second.content_hash) == first
+    assert adapters.promoted.catch_up(store) == []
+    assert adapters.promoted.roll_back(store) == (second.fingerprint, first.fingerprint)
+    assert weights(store) == "weights at 0.1"
+
+
+def test_an_adapter_that_an_earlier_version_promoted_can_be_gone_back_from_however_long_the_row(
+    adapters: Adapters,
+) -> None:
+    first, second, third = as_an_earlier_version_left_it(adapters, 0.1, 0.2, 0.3)
+    store = adapters.workspace.store
+    assert adapters.promoted.roll_back(store) == (third.fingerprint, second.fingerprint)
+    assert adapters.promoted.record.was_rolled_back(Adapter.of(third))
+    assert adapters.promoted.roll_back(store) == (second.fingerprint, first.fingerprint)
+    assert weights(store) == "weights at 0.1"
+
+
+def test_a_pass_that_makes_the_promoted_adapter_of_an_earlier_version_again_keeps_it_first(adapters: Adapters) -> None:
+    (promoted,) = as_an_earlier_version_left_it(adapters, 0.1)
+    store = adapters.workspace.store
+    job = build_defs(workspace=adapters.workspace).resolve_implicit_global_asset_job_def()
+    job.execute_in_process(
+        asset_selection=[dg.AssetKey("qlora_adapter")], tags={FORCE_TAG: "qlora_adapter"}, raise_on_error=False
+    )
+    assert (store.root / "promoted" / "qlora_adapter").readlink() == Path("adapters") / promoted.content_hash
+    assert weights(store) == "weights at 0.1"
+
+
+def test_who_removes_the_link_begins_anew(adapters: Adapters) -> None:
+    adapters.decide(adapters.train(0.1), PROMOTE)
+    link = adapters.workspace.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    assert adapters.promoted.fingerprint is None
+    assert adapters.promoted.against("another adapter") is None
+    second = adapters.train(0.2)
+    assert adapters.decide(second, PROMOTE) == "promoted"
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "removed", "promoted"]
+    assert adapters.promoted.record.predecessor(Adapter.of(adapters.adapter(second))) is None
+
+
+def test_a_link_that_was_moved_by_hand_is_moved_back_to_what_the_record_names(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    before = adapters.adapter(first)
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    link = second.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    link.symlink_to(Path("adapters") / before.content_hash)
+    assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+    adapters.promoted.catch_up(second.store)
+    assert weights(second.store) == "weights at 0.2"
+
+
+def test_a_folder_in_the_place_of_the_link_is_set_aside(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    link = first.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    link.mkdir()
+    (link / "mine.txt").write_text("somebody's own file")
+    adapters.promoted.catch_up(first.store)
+    assert weights(first.store) == "weights at 0.1"
+    (kept,) = first.store.root.glob("damaged/*/*/mine.txt")
+    assert kept.read_text() == "somebody's own file"
+
+
+def test_a_damaged_promoted_adapter_is_named_with_the_ways_out_and_nothing_is_measured_against_another(
+    adapters: Adapters,
+) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    copy = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
+    fingerprint = adapters.adapter(first).fingerprint
+    second = adapters.train(0.2)
+    (copy / "rows.txt").write_text("flipped")
+    job = build_defs(workspace=second).resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)
+    (failure,) = [event for event in done.all_events if event.is_step_failure]
+    assert failure.step_failure_data.error and failure.step_failure_data.error.cause
+    message = failure.step_failure_data.error.cause.message
+    assert f"{copy}: adapter {fingerprint[:12]}, which is promoted or was before, is missing or damaged (" in message
+    assert "Restore it from a backup, go back with `medcot rollback`, or remove " in message
+    (said,) = adapters.promoted.problems(second.store)
+    assert said.startswith(f"{copy}: adapter {fingerprint[:12]}, ")
+    (copy / "manifest.json").unlink()
+    with pytest.raises(MedcotError, match="is missing or damaged"):
+        adapters.promoted.against("another adapter")
+
+
+def test_the_asset_publishes_the_decision_and_then_promotes(adapters: Adapters) -> None:
+    trained = adapters.train(0.1)
+    passed = [CheckOutcome("report_has_figures", True, True, "")]
+    identity = trained.identity("eval_report", trained.inputs("eval_report"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+        write_json(publication.path / "report.json", report())
+    job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
+    for _ in range(2):
+        assert job.execute_in_process(asset_selection=[dg.AssetKey("promotion")]).success
+    published = trained.store.current("promotion")
+    assert published
+    (line,) = adapters.promoted.record.lines()
+    assert line["adapter_content"] == adapters.adapter(trained).content_hash
+    assert [each["passed"] for each in line["decision"]["requirements"]] == [True, True, True]
+    assert weights(trained.store) == "weights at 0.1"
+    assert status(trained) == {}
+
+
+def test_pruning_lists_and_deletes_copies_that_are_neither_promoted_nor_gone_back_to(adapters: Adapters) -> None:
+    contents = []
+    for rate in (0.1, 0.2, 0.3):
+        trained = adapters.train(rate)
+        adapters.decide(trained, PROMOTE)
+        contents.append(adapters.adapter(trained).content_hash)
+    store = adapters.workspace.store
+    copies = [each.path for each in prune(store) if each.path.parts[0] == "promoted"]
+    assert copies == [Path("promoted") / "adapters" / contents[0]]
+    assert {path.name for path in (store.root / "promoted" / "adapters").iterdir()} == set(contents[1:])
+    adapters.promoted.roll_back(store)
+    assert weights(store) == "weights at 0.2"
 
 
 def test_pruning_keeps_the_promoted_adapter_and_its_predecessor(adapters: Adapters) -> None:

@@ -7,7 +7,7 @@ import pytest
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 
 PUBLISHING = """
 import sys
@@ -101,7 +101,7 @@ def test_while_a_pass_publishes_nothing_is_deleted(store: ArtifactStore) -> None
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "inside\n"
-        with pytest.raises(MedcotError, match="A pass is under way; nothing was deleted"):
+        with pytest.raises(MedcotError, match="A pass or a backup is under way; nothing was deleted"):
             prune(store)
         process.kill()
     assert before <= left(store)
@@ -115,9 +115,32 @@ def test_a_damaged_artifact_that_is_not_current_goes_and_one_that_is_current_sta
     assert [each.path.name for each in find_unneeded(store)] == [old.fingerprint]
 
 
-def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore, tmp_path: Path) -> None:
-    old = make(store, "rows", "old")
+@pytest.mark.parametrize("what", ["manifest", "artifact", "asset"])
+def test_while_an_artifact_cannot_be_read_nothing_is_deleted(store: ArtifactStore, what: str) -> None:
+    """What it was made from is not known then, and may be what stays."""
+    rows = make(store, "rows", "old")
+    model = make(store, "model", "of the old rows", {"rows": rows})
     make(store, "rows", "new")
+    folder = store.folder("model", model.fingerprint)
+    path = {"manifest": folder / "manifest.json", "artifact": folder, "asset": folder.parent}[what]
+    kept = path.rename(store.root / "kept")
+    path.symlink_to(path)
+    with pytest.raises(Unreadable, match=f"^{path}.*: cannot be read for the moment "):
+        prune(store)
+    assert store.folder("rows", rows.fingerprint).is_dir()
+    path.unlink()
+    kept.rename(path)
+    assert prune(store) == []
+
+
+@pytest.mark.parametrize("place", ["artifacts", "rejected", "damaged"])
+def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore, tmp_path: Path, place: str) -> None:
+    old = make(store, "rows", "old")
+    new = make(store, "rows", "new")
+    doomed = tmp_path / place / "rows" / old.fingerprint
+    if place != "artifacts":
+        doomed.parent.mkdir(parents=True)
+        store.folder("rows", old.fingerprint).rename(doomed)
     killed = (
         "import os, shutil, signal, sys\n"
         "from pathlib import Path\n"
@@ -127,7 +150,8 @@ def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore
         "prune(ArtifactStore(Path(sys.argv[1]), Path(sys.argv[1])))\n"
     )
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
-    assert old.fingerprint not in left(store), "it is not visible under its name any more"
+    assert not doomed.exists(), "it is not visible under its name any more"
     (line,) = clear_leftovers(store)
-    assert line.endswith("half made by a process that is gone, removed")
-    assert len(left(store)) == 1
+    assert line.endswith("half made or half deleted by a process that is gone, removed")
+    assert left(store) == {new.fingerprint}
+    assert list(tmp_path.glob("*/*/.staging-*")) == []

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from medcot_pipeline.evaluation.answer_figures import answer_figures
 from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.judge_gates import GATES, gates
-from medcot_pipeline.evaluation.records import Answer, Prompt, Verdict
+from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict
 from medcot_pipeline.evaluation.report import build_report
 from medcot_pipeline.evaluation.report_page import TEMPLATES, code, number, points, render_report
 from medcot_pipeline.settings.models import ReportSettings
@@ -23,7 +23,7 @@ JUDGED: dict[str, Any] = {
     "family": "qwen",
     "verdicts": [vars(verdict) for verdict in VERDICTS],
     "gates": gates(dict(zip(GATES, [(1, 10), (5, 10), (0, 10), (10, 10), (10, 10), (9, 10)], strict=True))),
-    "calls": {"answered": 12, "failed": 0, "not_asked": 0, "invalid": 0, "repaired": 0},
+    "calls": {"answered": 12, "failed": 0, "invalid": 0, "repaired": 0},
     "errors": {},
     "tokens": {"prompt": 900, "completion": 90},
 }
@@ -260,11 +260,20 @@ def test_a_judge_that_was_served_by_another_model_is_named() -> None:
     )
 
 
-def test_calls_that_were_not_answered_are_counted_with_what_asks_them_again() -> None:
-    calls = {**JUDGED["calls"], "failed": 3, "not_asked": 5}
-    made = report(judge={**JUDGED, "calls": calls, "errors": {"APITimeoutError": 3}})
-    assert "8 calls were not answered (3 APITimeoutError); `medcot sync --force judgements`" in made["not_measured"][1]
-    assert "APITimeoutError 3" in Page(render_report(made)).text
+def test_calls_that_were_refused_are_counted_with_what_asks_them_again() -> None:
+    made = report(judge={**JUDGED, "calls": {**JUDGED["calls"], "failed": 3}, "errors": {"HTTP 400": 3}})
+    assert "3 calls were refused (3 HTTP 400); `medcot sync --force judgements`" in made["not_measured"][1]
+    assert "HTTP 400 3" in Page(render_report(made)).text
+
+
+def test_answers_whose_tokens_an_older_version_published_as_null_are_reported() -> None:
+    prompts = [Prompt("p0", "zh", "consultation", "？")]
+    uncounted: Any = None
+    answers = [Answer("p0", arm, "想。", "建议就医。", True, True, uncounted) for arm in ARMS]
+    figures = answer_figures(prompts, answers, "endpoint")
+    made = report(prompts=prompts, answers=answers, answer_figures=figures)
+    assert [row["tokens"] for row in made["cost"]["stages"] if row["stage"].startswith("answers")] == [0, 0]
+    assert "建议就医。" in Page(render_report(made)).text
 
 
 def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:
@@ -414,5 +423,18 @@ def test_provenance_and_cost_reach_the_page() -> None:
     text = Page(render_report(report(judge=JUDGED))).text
     for said in ("f" * 64, "c" * 64, "e4b5a7b", "2.11.0", "24,981", "answered 12", "cached 4"):
         assert said in text
+    assert "not kept any more" not in text
+
+
+def test_an_artifact_that_is_not_kept_any_more_is_shown_with_what_is_known_of_it() -> None:
+    gone = {"asset": "corpus_splits", "fingerprint": "", "content_hash": "c" * 64, "code_version": "", "git_commit": ""}
+    provenance = {**report()["provenance"], "artifacts": [gone]}
+    shown = report(provenance=provenance)
+    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(shown)
+    assert f"corpus_splitsnot kept any more{'c' * 64}" in Page(render_report(shown)).text
+
+
+def test_what_the_verdicts_cost_reaches_the_page() -> None:
     stages = {row["stage"]: row for row in report()["cost"]["stages"]}
     assert stages["answers, base"]["tokens_per_second"] == pytest.approx(32.0)

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from medcot_pipeline.corpus.record_files import KNOWN_FORMATS
 from medcot_pipeline.corpus.sources import SourceRows, fetch_from_hub, locate, read_rows
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.records import write_jsonl
@@ -176,10 +177,9 @@ def test_a_table_s_row_that_cannot_be_used_is_rejected(
     assert [reject.reason for reject in rows.rejects] == [reason]
 
 
-def test_a_short_row_of_a_csv_lacks_its_last_field(tmp_path: Path) -> None:
+def test_a_short_row_of_a_csv_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("Question,Complex_CoT,Response\nq,c\n")
-    ((where, reason),) = reasons(read(tmp_path / "rows.csv"))
-    assert (where, reason.partition(" (")[0]) == ("line 2", 'no field "Response"')
+    assert reasons(read(tmp_path / "rows.csv")) == [("line 2", "2 cells under 3 columns")]
 
 
 def test_half_a_surrogate_pair_is_rejected(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_missing_file_is_named_with_the_variable(tmp_path: Path) -> None:
     with pytest.raises(MedcotError) as raised:
         locate(SourceSettings(kind="file", path=Path("rows/gone.json")), tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path}/rows/gone.json: no such file. Set MEDCOT_SOURCE__PATH to a .json, .jsonl, .csv or .parquet file."
+        f"{tmp_path}/rows/gone.json: no such file. Set MEDCOT_SOURCE__PATH to a file: {KNOWN_FORMATS}."
     )
 
 
@@ -233,7 +233,7 @@ def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path, name:
     (tmp_path / name).write_text("")
     with pytest.raises(MedcotError) as raised:
         locate(SourceSettings(kind="file", path=Path(name)), tmp_path)
-    assert str(raised.value) == f"{tmp_path / name}: unknown format {shown}. Known: .json, .jsonl, .csv, .parquet."
+    assert str(raised.value) == f"{tmp_path / name}: unknown format {shown}. Known: {KNOWN_FORMATS}."
 
 
 def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -313,7 +313,10 @@ try:
         print(fetch_from_hub(SourceSettings(**source, revision=sys.argv[1])))
 except MedcotError as error:
     print("refused:", error)
+    shown = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    print("behind it:", shown or "nothing", file=sys.stderr)
 """
+TOKEN = "hf_never_to_be_seen"
 
 
 @pytest.fixture
@@ -323,10 +326,10 @@ def hub() -> Iterator[Hub]:
 
 
 @contextlib.contextmanager
-def fetching(home: Path, endpoint: str, revision: str = REVISION) -> Iterator[subprocess.Popen[str]]:
+def fetching(home: Path, endpoint: str, revision: str = REVISION, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A process of its own that fetches: the hub's library reads its environment when it is imported."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
-    environment = {**kept, **hub_environment(home, endpoint)}
+    environment = {**kept, **hub_environment(home, endpoint), **variables}
     command = [sys.executable, "-c", FETCH, revision]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -359,7 +362,8 @@ def test_a_download_that_never_ends_well_is_one_line(tmp_path: Path, hub: Hub) -
     hub.cut = 1000
     output = fetch(tmp_path, hub)
     assert output.startswith(
-        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched (peer closed"
+        "refused: someone/medical-rows at 555555555555: medical_o1_sft_Chinese.json cannot be fetched "
+        "(the connection broke off)"
     )
     assert "\n" not in output
 
@@ -388,6 +392,35 @@ def test_a_hub_that_does_not_say_its_newest_revision_is_one_line(tmp_path: Path)
 def test_a_name_that_is_no_repository_is_one_line() -> None:
     with pytest.raises(MedcotError, match=r"^a/b/c at .* cannot be fetched \(Repo id must be"):
         fetch_from_hub(SourceSettings(kind="hub", repository="a/b/c"))
+
+
+@pytest.mark.parametrize("what", [REVISION, "newest"])
+def test_a_token_that_the_hub_repeats_is_not_in_the_line_or_behind_it(tmp_path: Path, hub: Hub, what: str) -> None:
+    hub.refuses = True
+    with fetching(tmp_path, hub.address, what, HF_TOKEN=TOKEN) as process:
+        output, errors = process.communicate(timeout=60)
+    assert "cannot be fetched (" in output and ", HTTP 401)" in output
+    assert TOKEN not in output + errors
+    assert errors.splitlines()[-1] == "behind it: nothing"
+
+
+@pytest.mark.parametrize("what", [REVISION, "newest"])
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HF_TOKEN", f"“{TOKEN}”", "HF_TOKEN cannot be sent: it holds a character outside of ASCII, such as a curly"),
+        ("ALL_PROXY", f"socks5://user:{TOKEN}@127.0.0.1:1", "a proxy that cannot be used (ALL_PROXY, NO_PROXY, no_pro"),
+        ("ALL_PROXY", f"socks://user:{TOKEN}@127.0.0.1:1", "a proxy that cannot be used (ALL_PROXY, NO_PROXY, no_prox"),
+    ],
+)
+def test_a_token_or_a_proxy_that_cannot_be_used_is_named(
+    tmp_path: Path, hub: Hub, what: str, variable: str, value: str, said: str
+) -> None:
+    with fetching(tmp_path, hub.address, what, **{variable: value}) as process:
+        output, errors = process.communicate(timeout=60)
+    assert said in output, output + errors
+    assert TOKEN not in output + errors
+    assert errors.splitlines()[-1] == "behind it: nothing"
 
 
 def test_no_network_is_one_line_with_the_way_out(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest, Publication, Table
 from medcot_pipeline.artifacts.store import RejectedArtifact
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 
 ASSET = "toy_rows"
 PASSED = CheckOutcome("rows_present", True, True, "2 rows.")
@@ -264,6 +264,56 @@ def test_a_damaged_artifact_is_made_again(store: ArtifactStore, damaged: str) ->
     assert (again.path / "rows.txt").read_text(encoding="utf-8") == TEXT
 
 
+@pytest.mark.parametrize("name", [MANIFEST, "rows.txt", "more/removed.txt"])
+def test_a_file_that_cannot_be_read_for_the_moment_is_one_line_and_nothing_is_moved(
+    store: ArtifactStore, name: str
+) -> None:
+    folder = publish(store).path
+    kept = (folder / name).rename(folder / "kept")
+    (folder / name).symlink_to(folder / name)
+    for use in (lambda: store.current(ASSET), lambda: publish(store)):
+        with pytest.raises(Unreadable) as raised:
+            use()
+        assert str(raised.value).startswith(f"{folder / name}: cannot be read for the moment (ELOOP: ")
+    assert why(store) == []
+    kept.replace(folder / name)
+    assert publish(store).reused
+
+
+UNREADABLE = """
+import os, resource, sys
+from pathlib import Path
+from medcot_pipeline.artifacts import ArtifactStore
+from medcot_pipeline.errors import MedcotError
+
+os.chdir(sys.argv[1])
+store = ArtifactStore(Path(), Path())
+if sys.argv[3] == "EMFILE":
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, 4096))
+elif os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+try:
+    print(store.find("toy_rows", sys.argv[2]))
+except MedcotError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("name", "error"), [(MANIFEST, "EMFILE"), (MANIFEST, "EACCES"), ("rows.txt", "EACCES")])
+def test_no_more_open_files_and_no_permission_are_no_damage(store: ArtifactStore, name: str, error: str) -> None:
+    folder = publish(store).path
+    store.root.chmod(0o755)
+    if error == "EACCES":
+        (folder / name).chmod(0)
+    command = [sys.executable, "-c", UNREADABLE, str(store.root), folder.name, error]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith(f"artifacts/{ASSET}/{folder.name}/{name}: cannot be read for the moment ({error}: ")
+    assert done.stdout.count("\n") == 1, done.stderr
+    assert listed(store) == [folder.name]
+    assert not (store.root / "damaged").exists()
+
+
 def test_an_exception_inside_leaves_nothing_behind(store: ArtifactStore) -> None:
     with pytest.raises(ZeroDivisionError), store.publish(identity(), {}, lambda folder: [PASSED]) as publication:
         (publication.path / "rows.txt").write_text(TEXT)
@@ -374,7 +424,7 @@ def test_no_space_for_a_file_is_one_clear_line_whoever_writes_it(
 
 
 FULL_DISK = """
-import contextlib, json, sys
+import contextlib, json, shutil, sys
 from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
@@ -402,7 +452,7 @@ try:
             (publication.path / "rows.txt").write_text("small")
 except MedcotError as error:
     message = str(error)
-(root / "cache" / "file-hashes.json").unlink(missing_ok=True)
+shutil.rmtree(root / "cache", ignore_errors=True)
 current = ArtifactStore(root, root).current("toy_rows")
 print(json.dumps({
     "message": message,
@@ -441,6 +491,51 @@ def test_a_full_disk_is_one_clear_line_and_what_was_published_stays(
         "current": identity(1).fingerprint,
         "half written": [],
     }
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> dict[Path, set[str]]:
+    """Every file and folder that was synced, a folder with the names that were in it then."""
+    seen: dict[Path, set[str]] = {}
+    really = os.fsync
+
+    def fsync(handle: int) -> None:
+        really(handle)
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        seen.setdefault(path, set()).update({each.name for each in path.iterdir()} if path.is_dir() else set())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return seen
+
+
+def test_what_is_published_is_on_disk_with_every_folder_and_link_on_the_way(
+    tmp_path: Path, synced: dict[Path, set[str]]
+) -> None:
+    store = ArtifactStore(tmp_path / "not" / "there yet", tmp_path)
+    folder = publish(store).path
+    by_name = {path.name: names for path, names in synced.items()}
+    written = {path.name for path in folder.rglob("*")}
+    assert written == {"rows.txt", "more", "removed.txt", "aside", "chart.png", MANIFEST}
+    assert written <= set(by_name)
+    assert (by_name["more"], by_name["aside"]) == ({"removed.txt"}, {"chart.png"})
+    for path in (folder, store.root / "current" / ASSET):
+        for each in (path, *path.parents):
+            if tmp_path in each.parents:
+                assert each.name in synced[each.parent], f"{each} may be gone after a power cut"
+
+
+def test_what_is_set_aside_or_refused_is_on_disk_where_it_was_moved_to(
+    store: ArtifactStore, synced: dict[Path, set[str]]
+) -> None:
+    flip(publish(store).path / "rows.txt")
+    synced.clear()
+    assert store.find(ASSET, identity().fingerprint) is None
+    (aside,) = (store.root / "damaged" / ASSET).iterdir()
+    assert {aside / "why.txt", aside, aside.parent, aside.parent.parent, store.root} <= set(synced)
+    assert synced[store.root / "artifacts" / ASSET] == set()
+    with pytest.raises(RejectedArtifact):
+        publish(store, check=BLOCKED)
+    assert synced[store.root / "rejected" / ASSET] == {identity().fingerprint}
 
 
 def test_an_artifact_of_a_rejected_manifest_is_refused(store: ArtifactStore) -> None:

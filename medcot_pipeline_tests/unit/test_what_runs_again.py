@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr
 
 from medcot_pipeline import planning
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, Unreadable
 from medcot_pipeline.planning import make_plan
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
@@ -318,6 +318,22 @@ def test_a_file_written_again_with_the_same_bytes_runs_nothing_again(published: 
 def test_a_new_file_runs_the_stage_again_that_reads_its_folder(published: Workspace, name: str) -> None:
     (published.root / name).write_text("new")
     assert run_again(published, None) == list(NEW_FILES[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["benchmarks", "benchmarks/cmb", "exams", "model", "data/reviews", "data/incoming/rows"]
+)
+def test_a_folder_that_cannot_be_read_for_the_moment_is_one_line_and_its_files_are_not_gone(
+    published: Workspace, name: str
+) -> None:
+    folder = published.root / name
+    folder.rename(published.root / "kept")
+    folder.symlink_to(folder)
+    with pytest.raises(Unreadable, match=f"^{folder}: cannot be read for the moment "):
+        make_plan(published)
+    folder.unlink()
+    (published.root / "kept").rename(folder)
+    assert {line.status for line in make_plan(published)} == {"fresh"}
 
 
 def flip(path: Path) -> None:

@@ -19,6 +19,8 @@ const TEXT = {
     foreign: "这不是本页的评审文件，没有导入。", imported: (count) => `已导入 ${count} 题；本页已有的评判保持不变。`,
     nameFirst: "填写评审人之后，评判才会存入评审文件夹。", written: (file) => `已存入 ${file}`,
     writing: "正在存入……", refused: (why) => `没有存入评审文件夹：${why}`, unreachable: "评审服务没有响应；评判仍存在本浏览器中，可导出。",
+    samePerson: (name, count) => `已有 ${count} 题以“${name}”的名义评过。\n\n确定：我是同一个人，只更正姓名，评判保留。\n取消：我是另一位评审人，从头开始；“${name}”的评判原样保留，再填该姓名即可继续。`,
+    welcome: (name) => `欢迎回来：已恢复“${name}”的评判。`,
   },
   en: {
     title: "Blind review", titleAgain: "Second look", export: "Export", import: "Import", other: "中文", about: "Instructions and reviewer",
@@ -42,6 +44,8 @@ const TEXT = {
     nameFirst: "Fill in the reviewer: only then verdicts go into the review folder.", written: (file) => `Saved in ${file}`,
     writing: "Saving…", refused: (why) => `Not saved in the review folder: ${why}`,
     unreachable: "The review server does not answer; verdicts are still kept in this browser, and can be exported.",
+    samePerson: (name, count) => `${count} items were judged as “${name}”.\n\nOK: I am the same person and correct the name; the verdicts stay.\nCancel: I am another reviewer and start anew; the verdicts of “${name}” are kept, and go on under that name.`,
+    welcome: (name) => `Welcome back: the verdicts of “${name}” are here again.`,
   },
 };
 const SIDES = ["left", "right"];
@@ -49,33 +53,51 @@ const at = (id) => document.getElementById(id);
 const pack = JSON.parse(at("pack").textContent);
 const slot = `medcot-review-${pack.pack}`;
 const token = document.querySelector("meta[name=review-token]")?.content;
-const state = load();
+let state = { ...fresh(), ...stored(slot) };
 let since = document.hidden ? null : performance.now();
 
-function load() {
+// What nobody has judged yet. The session tells this browser from others: the server keeps a file for each.
+function fresh() {
   const language = pack.items.some((item) => item.language === "zh") ? "zh" : "en";
-  const fresh = { reviewer: pack.reviewer, qualification: "", language, at: 0, marks: {} };
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  const session = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { session, reviewer: pack.reviewer, qualification: "", language, at: 0, marks: {} };
+}
+
+function stored(key) {
   try {
-    return { ...fresh, ...JSON.parse(localStorage.getItem(slot)) };
+    return JSON.parse(localStorage.getItem(key));
   } catch (error) {
     console.warn("nothing restored:", error);
-    return fresh;
+    return null;
+  }
+}
+
+// Whether it could be stored.
+function store(key, value) {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+    return true;
+  } catch (error) {
+    console.warn(error);
+    note(TEXT[state.language].unsaved, true);
+    return false;
   }
 }
 
 function save() {
-  try {
-    localStorage.setItem(slot, JSON.stringify(state));
-  } catch (error) {
-    console.warn(error);
-    note(TEXT[state.language].unsaved, true);
-  }
+  store(slot, state);
 }
 
-const blank = () => ({ choice: null, comment: "", unsafe: [], guess: null, ms: 0 });
+const blank = () => ({ choice: null, comment: "", unsafe: [], guess: null, ms: 0, changed: 0 });
 
 function mark() {
   return (state.marks[pack.items[state.at].item] ??= blank());
+}
+
+// Which of two states of a verdict is the newer one, whatever the clock did meanwhile.
+function change(values) {
+  Object.assign(mark(), values, { changed: Math.max(Date.now(), (mark().changed ?? 0) + 1) });
 }
 
 function judged() {
@@ -109,6 +131,7 @@ function show() {
     element.ariaLabel = element.title = words[element.dataset.label];
   }
   at("language").textContent = words.other;
+  at("who").textContent = state.reviewer && ` · ${state.reviewer}`;
   at("number").textContent = words.number(state.at + 1, pack.items.length);
   write(at("prompt"), item.prompt, item.language);
   for (const side of SIDES) {
@@ -144,7 +167,7 @@ function move(step) {
 
 // On to the next item once everything that this one asks is answered.
 function answer(changed) {
-  Object.assign(mark(), changed);
+  change(changed);
   if (judged().length === pack.items.length && !token) note(TEXT[state.language].allDone);
   save();
   send();
@@ -163,7 +186,7 @@ function guess(side) {
 
 function toggleUnsafe(side) {
   const { unsafe } = mark();
-  mark().unsafe = SIDES.filter((each) => (each === side) !== unsafe.includes(each));
+  change({ unsafe: SIDES.filter((each) => (each === side) !== unsafe.includes(each)) });
   save();
   send();
   show();
@@ -186,11 +209,13 @@ function review() {
   return { ...content, checksum: checksum(JSON.stringify(content)) };
 }
 
-// Verdicts made elsewhere on the same pack; what was judged here stays.
-function adopt({ verdicts }) {
+// Verdicts made elsewhere on the same pack; what was judged here stays, but for an older state of the same verdict.
+function adopt({ verdicts }, ownSession = false) {
   let count = 0;
   for (const { item, ...made } of verdicts) {
-    if (state.marks[item]?.choice || !pack.items.some((each) => each.item === item)) continue;
+    const here = state.marks[item];
+    const newer = ownSession && (made.changed ?? 0) > (here?.changed ?? 0);
+    if ((here?.choice && !newer) || !pack.items.some((each) => each.item === item)) continue;
     state.marks[item] = { ...blank(), ...made };
     count += 1;
   }
@@ -208,7 +233,7 @@ async function importReview(file) {
     if (reviewed !== pack.pack || given !== checksum(JSON.stringify(content))) return note(words.foreign, true);
     state.reviewer ||= reviewer;
     state.qualification ||= qualification;
-    for (const name of ["reviewer", "qualification"]) at(name).value = state[name];
+    fill();
     note(words.imported(adopt(rest)));
     send();
   } catch (error) {
@@ -218,38 +243,79 @@ async function importReview(file) {
 }
 
 // Where the page is served, every change goes to the server: one request at a time, the latest state last.
+const outbox = new Map();
 let sending = false;
-let waiting = false;
 
 async function send() {
   if (!token) return;
-  const words = TEXT[state.language];
-  if (!state.reviewer.trim()) return note(words.nameFirst, true);
-  if (sending) {
-    waiting = true;
-    return;
-  }
+  if (!state.reviewer.trim()) return note(TEXT[state.language].nameFirst, true);
+  outbox.set(state.session, review());
+  if (sending) return;
   sending = true;
-  note(words.writing);
+  while (outbox.size) {
+    const [[session, made]] = outbox;
+    outbox.delete(session);
+    await post(session, made);
+  }
+  sending = false;
+}
+
+async function post(session, made) {
+  note(TEXT[state.language].writing);
   try {
-    const headers = { "Content-Type": "application/json", "X-Review-Token": token };
-    const response = await fetch(location.pathname, { method: "POST", headers, body: JSON.stringify(review()) });
+    const headers = { "Content-Type": "application/json", "X-Review-Token": token, "X-Review-Session": session };
+    const response = await fetch(location.pathname, { method: "POST", headers, body: JSON.stringify(made) });
     const answer = await response.json();
+    const words = TEXT[state.language];
     if (response.ok) {
-      const count = adopt(answer.review);
-      if (!waiting) note(count ? words.imported(count) : words.written(answer.file));
+      const count = session === state.session ? adopt(answer.review, true) : 0;
+      const written = made.verdicts.length ? words.written(answer.file) : ""; // a name alone is no file
+      if (!outbox.size) note(count ? words.imported(count) : written);
     } else {
       note(words.refused(answer.problem), true);
     }
   } catch (error) {
     console.warn(error);
-    note(words.unreachable, true);
+    note(TEXT[state.language].unreachable, true);
   }
-  sending = false;
-  if (waiting) {
-    waiting = false;
-    send();
+}
+
+const fill = () => ["reviewer", "qualification"].forEach((name) => { at(name).value = state[name]; });
+
+// One browser may serve several people in turn: who gives way is kept under their name, and goes on under it.
+function rename(name) {
+  const words = TEXT[state.language];
+  const before = state.reviewer.trim();
+  const key = `${slot}-${name}`;
+  const returning = name !== before && stored(key);
+  const count = judged().length;
+  if (before && count && !name) return fill();
+  if (returning || (before && count && name !== before && !confirm(words.samePerson(before, count)))) {
+    spend();
+    if (before && count && !store(`${slot}-${before}`, state)) return fill();
+    const { language } = state;
+    state = { ...fresh(), ...returning, reviewer: name, language };
+    localStorage.removeItem(key);
+    if (returning) note(words.welcome(name));
   }
+  state.reviewer = name;
+  save();
+  fill();
+  show();
+  send();
+}
+
+// Another tab of this browser has changed something: the newer state of each verdict counts.
+function follow(other) {
+  const { language, at: position } = state;
+  if (other.session === state.session) {
+    for (const [item, made] of Object.entries(state.marks)) {
+      if ((made.changed ?? 0) >= (other.marks[item]?.changed ?? 0)) other.marks[item] = made;
+    }
+  }
+  state = { ...other, language, at: position };
+  fill();
+  show();
 }
 
 function exportReview() {
@@ -296,12 +362,10 @@ for (const button of document.querySelectorAll("[data-guess]")) {
 for (const side of SIDES) {
   at(side).querySelector("input").addEventListener("change", () => toggleUnsafe(side));
 }
-for (const name of ["reviewer", "qualification"]) {
-  at(name).value = state[name];
-  at(name).addEventListener("input", (event) => { state[name] = event.target.value; save(); });
-  at(name).addEventListener("change", send);
-}
-at("comment").addEventListener("input", (event) => { mark().comment = event.target.value; save(); });
+at("reviewer").addEventListener("change", (event) => rename(event.target.value.trim()));
+at("qualification").addEventListener("input", (event) => { state.qualification = event.target.value; save(); });
+at("qualification").addEventListener("change", send);
+at("comment").addEventListener("input", (event) => { change({ comment: event.target.value }); save(); });
 at("comment").addEventListener("change", send);
 at("language").addEventListener("click", () => {
   state.language = state.language === "zh" ? "en" : "zh";
@@ -319,7 +383,10 @@ at("file").addEventListener("change", (event) => {
 });
 document.addEventListener("visibilitychange", () => { spend(); save(); });
 window.addEventListener("pagehide", () => { spend(); save(); });
+window.addEventListener("storage", (event) => { if (event.key === slot && event.newValue) follow(JSON.parse(event.newValue)); });
 at("reviewer").readOnly = Boolean(pack.reviewer);
 at("about").open = !state.reviewer || pack.look === 2;
+fill();
+save();
 show();
 if (state.reviewer) send();

@@ -1,0 +1,147 @@
+"""Endpoints that refuse, over real passes: what reaches the terminal, Dagster's storage and the data folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.evaluation.records import Answer, Arm, Prompt, write_jsonl
+from medcot_pipeline.json_files import read_json, write_json
+from medcot_pipeline_tests.chat_endpoint import completion, endpoint, longer_wins
+from medcot_pipeline_tests.conftest import ROOT, Home
+
+SECRET = "sk-never-to-be-seen-5f1e7c9a"
+BOTH = ("r1", "r1-medcot")
+PROMPTS = [Prompt(f"q{number}", "zh", "用药", f"发热第{number}天怎么办？") for number in range(2)]
+
+
+def stage(home: Home, asset: str, write: Callable[[Path], object]) -> None:
+    """An artifact that a pass over other assets takes as it is."""
+    store, passed = ArtifactStore(home.data, ROOT), CheckOutcome("staged", True, True, "")
+    with store.publish(Identity(asset, "1", {}, {}, {}), {}, lambda folder: [passed]) as publication:
+        write(publication.path)
+
+
+@pytest.fixture
+def answered(fresh_home: Home) -> Home:
+    """A home where answers wait for a judge."""
+
+    def write(folder: Path) -> None:
+        write_jsonl(folder / "prompts.jsonl", PROMPTS)
+        texts: tuple[tuple[Arm, str], ...] = (
+            ("base", "按说明书服用。"),
+            ("tuned", "多喝水，体温超过38.5℃时按说明书服用退热药。"),
+        )
+        write_jsonl(
+            folder / "answers.jsonl",
+            [Answer(prompt.id, arm, "", text, True, True, 9) for prompt in PROMPTS for arm, text in texts],
+        )
+
+    stage(fresh_home, "model_answers", write)
+    return fresh_home
+
+
+@pytest.fixture
+def trained(fresh_home: Home) -> Home:
+    """A home where an adapter waits to be asked."""
+    rows = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": ["小儿腹泻怎样补液"], "question": ["小儿腹泻？"]})
+    stage(fresh_home, "corpus_splits", lambda folder: rows.write_parquet(folder / "rows.parquet"))
+    stage(fresh_home, "base_model", lambda folder: write_json(folder / "base_model.json", {"generation_prompt": "…"}))
+    stage(fresh_home, "qlora_adapter", lambda folder: write_json(folder / "adapter.json", {}))
+    write_jsonl(fresh_home.folder / "prompts.jsonl", PROMPTS)
+    return fresh_home
+
+
+def judged(url: str, key: str = SECRET) -> dict[str, str]:
+    return {
+        "MEDCOT_JUDGE__BASE_URL": url,
+        "MEDCOT_JUDGE__MODEL": "judge-1",
+        "MEDCOT_JUDGE__API_KEY": key,
+        "MEDCOT_JUDGE__MAX_RETRIES": "0",
+    }
+
+
+def asked(home: Home, url: str, key: str = SECRET) -> dict[str, str]:
+    return {
+        "MEDCOT_ANSWERS__BACKEND": "endpoint",
+        "MEDCOT_ANSWERS__PROMPTS": str(home.folder / "prompts.jsonl"),
+        "MEDCOT_ANSWERS__ENDPOINT__BASE_URL": url,
+        "MEDCOT_ANSWERS__ENDPOINT__BASE_MODEL": BOTH[0],
+        "MEDCOT_ANSWERS__ENDPOINT__TUNED_MODEL": BOTH[1],
+        "MEDCOT_ANSWERS__ENDPOINT__API_KEY": key,
+        "MEDCOT_ANSWERS__ENDPOINT__MAX_RETRIES": "0",
+    }
+
+
+def holds_no_secret(home: Home, *shown: str) -> None:
+    """Neither what was shown nor any file of the data folder and Dagster's home holds the key."""
+    assert not [text for text in shown if SECRET in text]
+    files = [path for path in home.folder.rglob("*") if path.is_file()]
+    assert [path for path in files if path.suffix == ".db"], "the storage was looked into"
+    assert [path.name for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("key", [SECRET, f"{SECRET}\n"], ids=["key", "key and line end"])
+def test_a_judge_that_repeats_the_key_leaves_it_nowhere(answered: Home, key: str) -> None:
+    with endpoint(lambda messages: 401) as (url, requests):
+        done = answered.run("medcot", "sync", "--only", "judgements", **judged(url, key))
+    assert requests, done.stderr
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"medcot: MEDCOT_JUDGE__BASE_URL={url}: the judge 'judge-1' answers")
+    shown = answered.run("medcot", "status")
+    assert "the key is not accepted, HTTP 401" in shown.stdout
+    holds_no_secret(answered, done.stdout, done.stderr, shown.stdout)
+
+
+@pytest.mark.parametrize("key", [SECRET, f"{SECRET}\n"], ids=["key", "key and line end"])
+@pytest.mark.parametrize("listed", [True, False], ids=["answers refused", "list refused"])
+def test_an_answering_endpoint_that_repeats_the_key_leaves_it_nowhere(trained: Home, key: str, listed: bool) -> None:
+    with endpoint(lambda messages: 401, BOTH if listed else 401) as (url, _):
+        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url, key))
+    assert done.returncode == 1
+    assert "the key is not accepted, HTTP 401" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith(f"medcot: MEDCOT_ANSWERS__ENDPOINT__BASE_URL={url}")
+    shown = trained.run("medcot", "status")
+    assert "the key is not accepted, HTTP 401" in shown.stdout
+    holds_no_secret(trained, done.stdout, done.stderr, shown.stdout)
+
+
+def test_a_pass_with_unanswered_calls_is_not_done_and_the_next_one_asks_them(answered: Home) -> None:
+    empty = True
+
+    def pays_for_three(messages: list[dict[str, str]]) -> str | int:
+        return 402 if empty and len(requests) > 3 else longer_wins(messages)
+
+    with endpoint(pays_for_three) as (url, requests):
+        done = answered.run("medcot", "sync", "--only", "judgements", **judged(url), MEDCOT_JUDGE__CONCURRENCY="1")
+        assert done.returncode == 1
+        assert "calls unanswered (1 the account has no credit left, HTTP 402; " in done.stderr.splitlines()[-1]
+        assert "judgements           missing" in answered.run("medcot", "plan", **judged(url)).stdout
+        empty, before = False, len(requests)
+        done = answered.run("medcot", "sync", "--only", "judgements", **judged(url))
+        assert done.returncode == 0, done.stderr
+    record = read_json(answered.current("judgements") / "judge.json")
+    assert (record["calls"]["failed"], len(record["verdicts"])) == (0, 2)
+    assert len(requests) - before == record["calls"]["answered"] - 3
+
+
+def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
+    not_taken = {"seed": "Unsupported parameter: 'seed' is not supported with this model."}
+    with endpoint(lambda messages: "想。\n</think>\n\n答。", 404, not_taken) as (url, _):
+        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))
+    assert done.returncode == 0, done.stderr
+    assert "does not take every option, and was asked without seed" in done.stderr
+    manifest = read_json(trained.current("model_answers") / "manifest.json")
+    assert manifest["metadata"]["asked_otherwise"] == "without seed"
+
+
+def test_answers_without_a_count_of_tokens_are_published_with_none(trained: Home) -> None:
+    uncounted = {**completion("想。\n</think>\n\n答。", "r1"), "usage": {"completion_tokens": None}}
+    with endpoint(lambda messages: json.dumps(uncounted).encode(), BOTH) as (url, _):
+        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))
+    assert done.returncode == 0, done.stderr
+    lines = (trained.current("model_answers") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["tokens"] for line in lines] == [0, 0, 0, 0]

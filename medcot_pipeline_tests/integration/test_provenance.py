@@ -1,0 +1,41 @@
+"""A report-only pass over figures whose corpus and settings have gone on since."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from medcot_pipeline.evaluation.report_page import TEMPLATES
+from medcot_pipeline_tests.conftest import Home
+
+OTHERS = {"MEDCOT_SPLITS__SALT": "another", "MEDCOT_TRAINING__LEARNING_RATE": "0.005", "MEDCOT_TRAINING__SEED": "7"}
+
+
+@pytest.fixture
+def gone_on(chain: Home) -> Iterator[Home]:
+    """The chain with another corpus; it is as it was afterwards."""
+    done = chain.run("medcot", "sync", "--only", "corpus_splits,sft_dataset", **OTHERS)
+    assert done.returncode == 0, done.stderr
+    yield chain
+    chain.run("medcot", "sync")
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_report_made_after_another_corpus_names_the_one_that_its_adapter_was_made_from(gone_on: Home) -> None:
+    done = gone_on.run("medcot", "sync", "--only", "eval_report", **OTHERS, MEDCOT_REPORT__TRANSCRIPTS="2")
+    assert done.returncode == 0, done.stderr
+    report = read(gone_on.current("eval_report") / "report.json")
+    jsonschema.validate(report, read(TEMPLATES / "report.schema.json"))
+    adapter = read(gone_on.current("qlora_adapter") / "manifest.json")
+    named = {artifact["asset"]: artifact["content_hash"] for artifact in report["provenance"]["artifacts"]}
+    current = read(gone_on.current("corpus_splits") / "manifest.json")["content_hash"]
+    assert named["corpus_splits"] == adapter["inputs"]["corpus_splits"] != current
+    settings, seeds = report["provenance"]["settings"], report["provenance"]["seeds"]
+    assert (settings["training"]["learning_rate"], seeds["training"]) == (0.02, 42)
+    assert (settings["splits"]["salt"], settings["report"]["transcripts"]) == ("medcot-1", 2)
