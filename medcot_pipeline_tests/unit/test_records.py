@@ -71,7 +71,7 @@ def test_an_identifier_that_stands_twice_is_named_with_its_line(tmp_path: Path) 
         ([], "not a prompt ("),
         (5, "not a prompt ("),
         ({"id": "zh-2"}, "not a prompt (Prompt.__init__() missing 3 required positional arguments: "),
-        ({**FIRST, "promt": ""}, "not a prompt (Prompt.__init__() got an unexpected keyword argument 'promt')"),
+        ({**FIRST, "promt": ""}, "not a prompt (Prompt.__init__() got an unexpected keyword argument 'promt'"),
         ({**FIRST, "constraints": None}, "not a prompt ("),
         (json.dumps({**FIRST, "prompt": "\ud83d"}), "not a prompt ('utf-8' codec can't encode character"),
         (json.dumps({**FIRST, "constraints": ["\ud83d"]}), "not a prompt ('utf-8' codec can't encode character"),
