@@ -1,17 +1,19 @@
-# Every common task. `make demo` and `make test` start from a clone on a machine with Python >= 3.11 and nothing else.
+# Every common task. `make demo` and `make test` start from a clone on a machine with Python 3.11 to 3.13 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHELL := bash
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint types unit integration browser faults long constraints clean
+VERSIONS := 3.11 3.12 3.13
+
+.PHONY: help demo test lint types unit integration browser faults long versions constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
@@ -44,6 +46,16 @@ browser: $(INSTALLED)  ## the pages in headless Chromium
 
 long: $(INSTALLED)  ## tests of several trainings one after another
 	@$(BIN)/pytest medcot_pipeline_tests -m long
+
+versions:  ## the unit tests on each Python that pyproject.toml promises and this machine has, a fresh install for each
+	@for version in $(VERSIONS); do \
+	  command -v python$$version >/dev/null || { echo "python$$version is not on PATH: not tried"; continue; }; \
+	  echo "python$$version: installing into build/python$$version" && rm -rf build/python$$version && \
+	  python$$version -m venv build/python$$version && \
+	  build/python$$version/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	    --editable '.[dev]' && \
+	  build/python$$version/bin/python -m pytest medcot_pipeline_tests/unit -q && rm -rf build/python$$version || exit 1; \
+	done
 
 faults: $(INSTALLED)  ## the full schedule of kills, log in build/faults.log; FAULTS_SEED=... repeats one
 	@mkdir -p build

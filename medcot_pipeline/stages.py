@@ -12,8 +12,9 @@ from typing import Any
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
 from medcot_pipeline.artifacts.promoted import ADAPTER
-from medcot_pipeline.corpus.benchmark_files import SUFFIXES, benchmark_files
+from medcot_pipeline.corpus.benchmark_files import benchmark_files
 from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
+from medcot_pipeline.corpus.record_files import file_format
 from medcot_pipeline.corpus.sources import local_file
 from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
 from medcot_pipeline.folders import files_in
@@ -159,7 +160,7 @@ def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Pa
 def exam_files(settings: Settings, root: Path) -> list[Path]:
     """The exams that are set, sorted by name; none without a folder."""
     folder = settings.exams.folder
-    return [path for path in files_in(root / folder) if path.suffix.lower() in SUFFIXES] if folder else []
+    return [path for path in files_in(root / folder) if file_format(path)] if folder else []
 
 
 def _answers(settings: Settings) -> dict[str, Any]:

@@ -1,24 +1,18 @@
 """Reading evaluation benchmarks and exams: JSON, JSONL, CSV and Parquet files that others made.
 
-Belongs here: finding the files, taking each apart into items, what makes an item unreadable, fields by name.
-Does not: comparing (overlap.py), options and answers of an exam (evaluation/exam_files.py), the source's rows.
+Belongs here: finding the files, their items, fields by name.
+Does not: formats and what makes a record unreadable (record_files.py), comparing (overlap.py), options and answers of
+an exam (evaluation/exam_files.py).
 """
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
+from medcot_pipeline.corpus.record_files import FORMATS, Unreadable, file_format, read_records
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.folders import files_in
-from medcot_pipeline.table_files import read_parquet
-
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Benchmark:
 
 def benchmark_files(folder: Path) -> dict[str, Path]:
     """Every benchmark file below a folder, by its path within it, sorted; files of other formats are passed over."""
-    paths = (path for path in files_in(folder, deep=True) if path.suffix.lower() in SUFFIXES)
+    paths = (path for path in files_in(folder, deep=True) if file_format(path))
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
@@ -81,7 +75,7 @@ def read_benchmarks(folder: Path, field: str, fields: Mapping[str, str]) -> list
         raise MedcotError(f"{folder}: no such folder.", "Set MEDCOT_SPLITS__BENCHMARK_DIR to the folder of benchmarks.")
     files = benchmark_files(folder)
     if not files:
-        raise MedcotError(f"{folder}: no {', '.join(SUFFIXES)} file in it.", "Put the benchmarks there, one per file.")
+        raise MedcotError(f"{folder}: no {', '.join(FORMATS)} file in it.", "Put the benchmarks there, one per file.")
     for given in fields:
         meant = [name for name, path in files.items() if given in (name, path.name)]
         if len(meant) != 1 and given not in files:
@@ -133,84 +127,10 @@ def read_items(path: Path) -> Iterator[Item]:
     Raises:
         MedcotError: the file is no UTF-8, or not what its name says as a whole.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _parquet_items(path)
-    text = _text(path)
-    if suffix == ".csv":
-        return _csv_items(path, text)
-    return _array_items(path, text) if suffix == ".json" else _line_items(text)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
-
-
-def _line_items(text: str) -> Iterator[Item]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield _item(f"line {number:,}", json.loads(line, object_pairs_hook=_each_once))
-            except (ValueError, RecursionError) as error:
-                yield Item(f"line {number:,}", {}, _problem(error))
-
-
-def _array_items(path: Path, text: str) -> Iterator[Item]:
-    try:
-        records = json.loads(text, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError) as error:
-        raise MedcotError(
-            f"{path}: {_problem(error)}.", "A .json file is one array; name a file with an object per line .jsonl."
-        ) from error
-    if not isinstance(records, list):
-        raise MedcotError(f"{path}: not a list of objects.", "A benchmark has one object per question.")
-    for number, record in enumerate(records, start=1):
-        yield _item(f"row {number:,}", record)
-
-
-def _csv_items(path: Path, text: str) -> Iterator[Item]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        if len(set(header)) < len(header):
-            raise MedcotError(f"{path}: a column's name stands twice ({', '.join(header)}).", "Give each its own.")
-        for cells in reader:
-            where = f"line {reader.line_num:,}"
-            if len(cells) > len(header):
-                yield Item(where, {}, f"{len(cells)} cells under {len(header)} columns")
-            elif cells:
-                yield Item(where, dict(zip(header, cells, strict=False)))
-    except csv.Error as error:
-        raise MedcotError(f"{path}, line {reader.line_num:,}: not CSV ({error}).") from error
-
-
-def _parquet_items(path: Path) -> Iterator[Item]:
-    try:
-        frame = read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise MedcotError(f"{path}: not a Parquet file ({str(error).splitlines()[0][:120]}).") from error
-    for number, record in enumerate(frame.iter_rows(named=True), start=1):
-        yield Item(f"row {number:,}", record)
-
-
-def _item(where: str, record: Any) -> Item:
-    if isinstance(record, dict):
-        return Item(where, record)
-    return Item(where, {}, f"not an object but {type(record).__name__}")
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f'field "{next(name for name in names if names.count(name) > 1)}" stands twice')
-    return record
-
-
-def _problem(error: ValueError | RecursionError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON ({error.msg})"
-    return str(error).partition(";")[0]
+    for where, record in read_records(path):
+        if isinstance(record, Unreadable):
+            yield Item(where, {}, record.problem)
+        elif isinstance(record, dict):
+            yield Item(where, record)
+        else:
+            yield Item(where, {}, f"not an object but {type(record).__name__}")

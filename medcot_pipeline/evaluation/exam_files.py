@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medcot_pipeline.corpus.benchmark_files import SUFFIXES, Item, read_items
+from medcot_pipeline.corpus.benchmark_files import Item, read_items
 from medcot_pipeline.corpus.options import split_options
+from medcot_pipeline.corpus.record_files import FORMATS
 from medcot_pipeline.errors import MedcotError
 
 LETTERS = "ABCDEFGH"
@@ -51,7 +52,7 @@ def require_exams(folder: Path, files: Sequence[Path]) -> None:
     """Raises MedcotError where the folder that is set has no exam in it, or lm-eval is not installed."""
     if not files:
         raise MedcotError(
-            f"MEDCOT_EXAMS__FOLDER={folder}: no {', '.join(SUFFIXES)} file in it.",
+            f"MEDCOT_EXAMS__FOLDER={folder}: no {', '.join(FORMATS)} file in it.",
             f"Put the exams there, with {FORMS}, or unset MEDCOT_EXAMS__FOLDER.",
         )
     if importlib.util.find_spec("lm_eval") is None:

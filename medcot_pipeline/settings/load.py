@@ -131,7 +131,7 @@ def _profile_loader(profile: str) -> type[yaml.SafeLoader]:
     """YAML's safe loader, but for a key that stands twice in a mapping: it would take the last one without a word."""
 
     class Loader(yaml.SafeLoader):
-        def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
             node = super().compose_mapping_node(anchor)
             lines: dict[tuple[str, str], int] = {}
             for key, _ in node.value:

@@ -135,7 +135,7 @@ def test_a_record_that_would_lose_a_value_is_refused(tmp_path: Path) -> None:
     """Staged after field reports: the second `answer` of an object, and cells behind the last column."""
     path = tmp_path / "exam.jsonl"
     path.write_text('{"question": "x", "answer": "A", "answer": "B"}\n', encoding="utf-8")
-    with pytest.raises(MedcotError, match=r'line 1: field "answer" stands twice'):
+    with pytest.raises(MedcotError, match=r'line 1: the field "answer" stands in it more than once'):
         read_exam(path, 1)
     table = tmp_path / "exam.csv"
     table.write_text(f"question,A,B,answer\n{STEM},one,two,A,surplus\n", encoding="utf-8")
@@ -170,7 +170,7 @@ def test_benchmark_items_are_counted_by_the_true_reason(tmp_path: Path) -> None:
     assert summary["confirmed"] == 1
     assert summary["note"] == (
         '2 with no field "question" (fields: id, question, stem), first line 3; '
-        "2 not read, first line 5: not JSON (Expecting value)"
+        "2 not read, first line 5: not JSON (Expecting value): no json"
     )
 
 

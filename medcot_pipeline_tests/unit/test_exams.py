@@ -97,5 +97,5 @@ def test_a_folder_without_an_exam_is_named_and_not_passed_over() -> None:
 
 def test_an_exam_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "gbk.jsonl").write_bytes("题目".encode("gbk"))
-    with pytest.raises(MedcotError, match=r"gbk\.jsonl: not UTF-8"):
+    with pytest.raises(MedcotError, match=r"gbk\.jsonl, line 1: not UTF-8"):
         read_exam(tmp_path / "gbk.jsonl", 1)
