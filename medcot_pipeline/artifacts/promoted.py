@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.disk import sync
+from medcot_pipeline.artifacts.disk import make_link, sync
 from medcot_pipeline.artifacts.fingerprints import canonical_json, sha256_text
 from medcot_pipeline.artifacts.locks import hold, share
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
@@ -307,7 +307,7 @@ class Promoted:
         beside = _beside(link)
         if not (beside.is_symlink() and beside.readlink() == _target(copy)):
             beside.unlink(missing_ok=True)
-            beside.symlink_to(_target(copy))
+            make_link(beside, _target(copy))
         sync(self._folder)
 
     def _under_way(self, recorded: Adapter | None) -> bool:
