@@ -65,9 +65,13 @@ class Promoted:
         return adapter.fingerprint if adapter else None
 
     def folder(self, adapter: Adapter) -> Path:
-        """Where an adapter lies: its copy, or its artifact as long as there is none."""
-        copy = self._copies / adapter.content if adapter.content else None
-        return copy if copy and copy.is_dir() else self._root / "artifacts" / ADAPTER / adapter.fingerprint
+        """Where an adapter lies: its copy, or its artifact as long as there is none, where that has its content."""
+        artifact = self._root / "artifacts" / ADAPTER / adapter.fingerprint
+        if adapter.content is None:
+            return artifact
+        copy = self._copies / adapter.content
+        made = None if copy.is_dir() else _read(artifact)
+        return artifact if made and made.content_hash == adapter.content else copy
 
     def kept(self) -> list[Path]:
         """Folders of the promoted adapter and of the one to go back to."""
