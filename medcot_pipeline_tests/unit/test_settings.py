@@ -255,6 +255,10 @@ KEYS = ("MEDCOT_JUDGE__API_KEY", "MEDCOT_ANSWERS__ENDPOINT__API_KEY")
 def test_a_key_is_read_without_the_line_end_that_a_file_leaves(monkeypatch: pytest.MonkeyPatch, around: str) -> None:
     for variable in KEYS:
         monkeypatch.setenv(variable, around.format(SECRET))
+        monkeypatch.setenv(variable.replace("API_KEY", "BASE_URL"), "http://127.0.0.1:1/v1")
+    for name in ("JUDGE__MODEL", "ANSWERS__ENDPOINT__BASE_MODEL", "ANSWERS__ENDPOINT__TUNED_MODEL"):
+        monkeypatch.setenv(f"MEDCOT_{name}", name)
+    monkeypatch.setenv("MEDCOT_ANSWERS__BACKEND", "endpoint")
     monkeypatch.setenv("MEDCOT_AUTOMATION__WEBHOOK_URL", around.format(f"https://hook.example.org/{SECRET}"))
     settings = load_settings("demo")
     read = (settings.judge.api_key, settings.answers.endpoint.api_key)
