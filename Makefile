@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: help demo test lint types unit integration browser faults long versions constraints clean
+.PHONY: help demo test lint types unit field integration browser faults long versions constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ types: $(INSTALLED)  ## mypy
 
 unit: $(INSTALLED)  ## the fast tests alone
 	@$(BIN)/pytest medcot_pipeline_tests/unit
+
+field: $(INSTALLED)  ## what people met elsewhere, staged after public reports
+	@$(BIN)/pytest medcot_pipeline_tests/field
 
 integration: $(INSTALLED)  ## the chain in the profile tiny
 	@$(BIN)/pytest medcot_pipeline_tests/integration

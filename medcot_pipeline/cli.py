@@ -5,7 +5,9 @@ Does not: anything that a function elsewhere could do.
 """
 
 import contextlib
+import errno
 import gc
+import resource
 import shlex
 import sys
 import time
@@ -16,7 +18,7 @@ from pathlib import Path
 import click
 
 from medcot_pipeline.corpus.incoming import passed_over
-from medcot_pipeline.errors import MedcotError, printable
+from medcot_pipeline.errors import MedcotError, comes_of, printable
 from medcot_pipeline.planning import PlanLine, make_plan, training_lines
 from medcot_pipeline.progress import duration, size_text
 from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
@@ -221,17 +223,30 @@ def main() -> None:
     gc.set_threshold(100_000)  # what importing Dagster makes stays, and is looked through all the while otherwise
     try:
         cli.main(standalone_mode=False)
-    except MedcotError as error:
-        _fail(str(error), "--debug" in sys.argv)
     except click.exceptions.Abort:
         _fail("Interrupted.", debug=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), "--debug" in sys.argv)
+    except Exception as error:
+        message = _line(error)
+        if message is None:
+            raise
+        _fail(message, "--debug" in sys.argv)
     finally:
         gc.freeze()  # or the interpreter goes through it once more before it ends, for a second
+
+
+def _line(error: Exception) -> str | None:
+    """What a person must know of an error, in one line; None of a defect of this project."""
+    if comes_of(error, errno.EMFILE):
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return f"Too many open files: here a process may open {most:,}. Raise that, `ulimit -n 1024`, and try again."
+    if isinstance(error, MedcotError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
+    return None
 
 
 def _fail(message: str, debug: bool) -> None:

@@ -8,6 +8,7 @@ Does not: errors that mean a defect of this project (those keep their traceback)
 import contextlib
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
+
+
+def comes_of(error: BaseException | None, *numbers: int) -> bool:
+    """Whether one of some errors of the system is behind an error; libraries in Rust say so by their text alone.
+
+    Args:
+        error: the error.
+        numbers: as in `errno`.
+    """
+    texts = [os.strerror(number) for number in numbers]
+    return any(
+        (isinstance(each, OSError) and each.errno in numbers) or any(text in str(each) for text in texts)
+        for each in causes(error)
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

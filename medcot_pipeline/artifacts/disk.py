@@ -7,9 +7,15 @@ Belongs here: syncing files and folders, and making, moving and linking with it.
 Does not: what is written.
 """
 
+import errno
 import os
 import uuid
 from pathlib import Path
+
+from medcot_pipeline.errors import MedcotError
+
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems without symbolic links answer: FAT and exFAT the first, some on networks the others."""
 
 
 def sync(path: Path) -> None:
@@ -51,9 +57,30 @@ def move(source: Path, target: Path) -> Path:
 
 
 def point(link: Path, target: Path) -> None:
-    """Let a symbolic link lead to a target, in one step: it is never absent meanwhile."""
+    """Let a symbolic link lead to a target, in one step: it is never absent meanwhile.
+
+    Raises:
+        MedcotError: the file system keeps no links.
+    """
     make_folder(link.parent)
     temporary = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
-    temporary.symlink_to(target)
+    make_link(temporary, target)
     temporary.replace(link)
     sync(link.parent)
+
+
+def make_link(link: Path, target: Path) -> None:
+    """Make a symbolic link.
+
+    Raises:
+        MedcotError: the file system keeps none.
+    """
+    try:
+        link.symlink_to(target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        raise MedcotError(
+            f"{link.parent}: no symbolic link can be made there ({error.strerror}); FAT and exFAT keep none.",
+            "Set MEDCOT_DATA_DIR to a folder on another file system, such as ext4, XFS or APFS.",
+        ) from error

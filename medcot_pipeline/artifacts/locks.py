@@ -25,6 +25,8 @@ LOOK_AGAIN_SECONDS = 0.2
 SAY_AGAIN_SECONDS = 60.0
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 KERNEL_LOCKS = Path("/proc/locks")
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that keep no locks, as some on networks do."""
 
 
 @contextlib.contextmanager
@@ -40,12 +42,12 @@ def hold(path: Path, what: str, holder: str, say: Say) -> Iterator[None]:
         say: where waiting is said.
 
     Raises:
-        MedcotError: something else than a file lies there.
+        MedcotError: something else than a file lies there, or its file system keeps no locks.
     """
     with _opened(path) as descriptor:
         with contextlib.suppress(PermissionError):  # another user's file: it can be locked all the same
             os.fchmod(descriptor, 0o666)
-        _wait(descriptor, what, say)
+        _wait(descriptor, path, what, say)
         _write(descriptor, f"{holder}, process {os.getpid()}")
         try:
             yield
@@ -57,7 +59,7 @@ def hold(path: Path, what: str, holder: str, say: Say) -> Iterator[None]:
 def hold_device(path: Path, what: str, say: Say) -> Iterator[None]:
     """Hold the lock of a device's own file, which is only opened for reading; otherwise as `hold`."""
     with _opened_to_read(path) as descriptor:
-        _wait(descriptor, what, say)
+        _wait(descriptor, path, what, say)
         yield
 
 
@@ -65,7 +67,7 @@ def hold_device(path: Path, what: str, say: Say) -> Iterator[None]:
 def share(path: Path) -> Iterator[None]:
     """Hold a lock together with others that share it; wait while one process has it alone."""
     with _opened(path) as descriptor:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        flock(descriptor, path, fcntl.LOCK_SH)
         yield
 
 
@@ -73,7 +75,7 @@ def share(path: Path) -> Iterator[None]:
 def alone(path: Path) -> Iterator[bool]:
     """Try to hold a lock alone, without waiting; yields whether it is held."""
     with _opened(path) as descriptor:
-        yield _try(descriptor)
+        yield _try(descriptor, path)
 
 
 def holder_of(path: Path) -> str | None:
@@ -81,7 +83,25 @@ def holder_of(path: Path) -> str | None:
     if not path.exists():
         return None
     with _opened_to_read(path) as descriptor:
-        return None if _try(descriptor) else _holder(descriptor)
+        return None if _try(descriptor, path) else _holder(descriptor)
+
+
+def flock(descriptor: int, path: Path, operation: int) -> None:
+    """Lock an open file.
+
+    Raises:
+        BlockingIOError: another process holds it, and the operation does not wait.
+        MedcotError: its file system keeps no locks.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise MedcotError(
+            f"{path}: its file system keeps no locks ({error.strerror}), and two passes would not know of each other.",
+            "Set MEDCOT_DATA_DIR and DAGSTER_HOME to folders on a local disk.",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -127,9 +147,9 @@ def _not_a_lock(path: Path) -> MedcotError:
     return MedcotError(f"{path}: a link, a folder or a pipe lies where a lock's file belongs.", "Remove it.")
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(descriptor, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -188,10 +208,10 @@ def _printable(data: bytes) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in data.decode("utf-8", "replace")).split())
 
 
-def _wait(descriptor: int, what: str, say: Say) -> None:
+def _wait(descriptor: int, path: Path, what: str, say: Say) -> None:
     started = said = time.monotonic()
     first = True
-    while not _try(descriptor):
+    while not _try(descriptor, path):
         now = time.monotonic()
         if first or now - said >= SAY_AGAIN_SECONDS:
             waited = "" if first else f", for {duration(now - started)} now"

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.disk import sync
+from medcot_pipeline.artifacts.disk import make_link, sync
 from medcot_pipeline.artifacts.fingerprints import canonical_json, sha256_text
 from medcot_pipeline.artifacts.locks import hold, share
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
@@ -65,9 +65,13 @@ class Promoted:
         return adapter.fingerprint if adapter else None
 
     def folder(self, adapter: Adapter) -> Path:
-        """Where an adapter lies: its copy, or its artifact as long as there is none."""
-        copy = self._copies / adapter.content if adapter.content else None
-        return copy if copy and copy.is_dir() else self._root / "artifacts" / ADAPTER / adapter.fingerprint
+        """Where an adapter lies: its copy, or its artifact as long as there is none, where that has its content."""
+        artifact = self._root / "artifacts" / ADAPTER / adapter.fingerprint
+        if adapter.content is None:
+            return artifact
+        copy = self._copies / adapter.content
+        made = None if copy.is_dir() else _read(artifact)
+        return artifact if made and made.content_hash == adapter.content else copy
 
     def kept(self) -> list[Path]:
         """Folders of the promoted adapter and of the one to go back to."""
@@ -307,7 +311,7 @@ class Promoted:
         beside = _beside(link)
         if not (beside.is_symlink() and beside.readlink() == _target(copy)):
             beside.unlink(missing_ok=True)
-            beside.symlink_to(_target(copy))
+            make_link(beside, _target(copy))
         sync(self._folder)
 
     def _under_way(self, recorded: Adapter | None) -> bool:

@@ -13,7 +13,6 @@ import datetime
 import errno
 import fcntl
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from medcot_pipeline.artifacts.manifest import (
     package_versions,
 )
 from medcot_pipeline.artifacts.metadata import Value, to_json
-from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
+from medcot_pipeline.errors import NOT_THERE, MedcotError, comes_of, reading
 from medcot_pipeline.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
@@ -357,14 +356,8 @@ def sweep(home: Path) -> list[Path]:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, says that there is no space; libraries in Rust say so by their text alone."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if os.strerror(errno.ENOSPC) in str(error) or os.strerror(errno.EDQUOT) in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    """Whether an error, or one behind it, says that there is no space."""
+    return comes_of(error, errno.ENOSPC, errno.EDQUOT)
 
 
 def _inode(folder: Path) -> int | None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import yaml
 
+from medcot_pipeline.artifacts.locks import flock
 from medcot_pipeline.assets.publication import GPU_POOL
 from medcot_pipeline.errors import MedcotError, causes
 from medcot_pipeline.settings import folder_of, project_root
@@ -49,14 +50,14 @@ def open_instance() -> Iterator["dg.DagsterInstance"]:
     Safe when two start together. Afterwards `DAGSTER_HOME` is set for this process.
 
     Raises:
-        MedcotError: the home cannot be written, or its storage cannot be used, now or later.
+        MedcotError: the home cannot be written or locked, or its storage cannot be used, now or later.
     """
     home = dagster_home()
     with contextlib.ExitStack() as stack:
         try:
             home.mkdir(parents=True, exist_ok=True)
             with (home / ".init.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                flock(lock.fileno(), home, fcntl.LOCK_EX)
                 _write_once(home / "dagster.yaml")
                 os.environ["DAGSTER_HOME"] = str(home)
                 instance = stack.enter_context(_instance(home))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -261,3 +262,41 @@ def test_a_destroyed_postgresql_instance_comes_back_fresh_with_its_history(
     again = restore(Home(tmp_path / "third"), backup, **postgres.environment("restored"))
     assert again.returncode == 1
     assert "database restored has" in again.stderr
+
+
+KILLED_BEFORE = """set -T
+seen=0
+trap 'seen=$((seen + 1)); [ "$seen" -ne "$KILL_BEFORE" ] || kill -KILL 0' DEBUG
+"""
+"""Read by bash before the script: kills it, with all that it started, before one of its commands."""
+
+
+def test_a_backup_killed_before_any_of_its_commands_leaves_the_earlier_ones_whole_and_the_next_one_works(
+    small: Home, tmp_path: Path
+) -> None:
+    folder, killer = tmp_path / "backups", tmp_path / "killer.sh"
+    killer.write_text(KILLED_BEFORE)
+    earlier = back_up(small, folder)
+    kept = {path: path.read_bytes() for path in earlier.rglob("*") if path.is_file()}
+    kills = 0
+    while True:
+        environment = small.environment(BASH_ENV=str(killer), KILL_BEFORE=str(kills + 1))
+        done = subprocess.run(
+            ["bash", str(DEPLOY / "backup.sh"), str(folder)],
+            env=environment,
+            capture_output=True,
+            start_new_session=True,
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kills += 1
+        assert {path: path.read_bytes() for path in kept} == kept
+        whole = [path for path in folder.glob("[0-9]*") if path != earlier]
+        assert len(whole) <= 1  # killed after the last rename
+        for path in whole:
+            assert small.run("python", str(DEPLOY / "verify.py"), str(path / "data")).returncode == 0
+            shutil.rmtree(path)
+    assert kills > 30
+    assert [path.name for path in folder.glob(".part-*")] == []
+    print(f"{kills} kills of a backup")

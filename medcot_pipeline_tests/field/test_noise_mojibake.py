@@ -68,7 +68,7 @@ def test_characters_that_lost_a_byte_are_marked_and_the_row_is_flagged() -> None
     ],
 )
 def test_text_that_is_right_is_neither_changed_nor_called_noise(text: str) -> None:
-    """Staged after field reports: a repair of encodings turned `×²` into a Hebrew letter."""
+    """A repair of encodings by ftfy alone turns `×²` into a Hebrew letter."""
     assert undo(text) == text
     assert what_is_left(text) is None
 
@@ -80,5 +80,5 @@ def test_text_that_is_right_is_neither_changed_nor_called_noise(text: str) -> No
 )
 @settings(max_examples=500, deadline=None)
 def test_no_medical_text_changes(text: str) -> None:
-    """Staged after field reports: a repair of encodings turned `×²` into a Hebrew letter."""
+    """A repair of encodings by ftfy alone turns `×²` into a Hebrew letter."""
     assert undo(text) == text

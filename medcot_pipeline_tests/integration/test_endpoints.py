@@ -110,6 +110,7 @@ def test_an_answering_endpoint_that_repeats_the_key_leaves_it_nowhere(trained: H
 
 
 def test_a_pass_with_unanswered_calls_is_not_done_and_the_next_one_asks_them(answered: Home) -> None:
+    """Staged after tatsu-lab/alpaca_eval#419 and stanford-crfm/helm#88: failed calls stay failed in the cache."""
     empty = True
 
     def pays_for_three(messages: list[dict[str, str]]) -> str | int:
@@ -129,6 +130,7 @@ def test_a_pass_with_unanswered_calls_is_not_done_and_the_next_one_asks_them(ans
 
 
 def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
+    """Staged after langchain-ai/langchain-azure#82: a model that does not take a seed."""
     not_taken = {"seed": "Unsupported parameter: 'seed' is not supported with this model."}
     with endpoint(lambda messages: "想。\n</think>\n\n答。", 404, not_taken) as (url, _):
         done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))
@@ -139,6 +141,7 @@ def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
 
 
 def test_answers_without_a_count_of_tokens_are_published_with_none(trained: Home) -> None:
+    """Staged after openai/openai-agents-python#1181: counts of tokens that are null."""
     uncounted = {**completion("想。\n</think>\n\n答。", "r1"), "usage": {"completion_tokens": None}}
     with endpoint(lambda messages: json.dumps(uncounted).encode(), BOTH) as (url, _):
         done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))

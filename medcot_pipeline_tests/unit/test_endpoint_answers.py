@@ -173,6 +173,7 @@ def test_a_count_of_tokens_that_an_older_version_kept_as_null_fails_nothing(tmp_
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
 def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Path, status: int) -> None:
+    """Staged after yihong0618/bilingual_book_maker#527: a server without /models."""
     said: list[str] = []
     with endpoint(thoughtful, status) as (url, _):
         generated = ask_for_answers(PROMPTS[:1], settings(url), tmp_path, said.append, generation_prompt=TEMPLATE)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -515,6 +516,23 @@ def test_a_damaged_promoted_adapter_is_named_with_the_ways_out_and_nothing_is_me
     (said,) = adapters.promoted.problems(second.store)
     assert said.startswith(f"{copy}: adapter {fingerprint[:12]}, ")
     (copy / "manifest.json").unlink()
+    with pytest.raises(MedcotError, match="is missing or damaged"):
+        adapters.promoted.against("another adapter")
+
+
+def test_a_copy_that_is_gone_is_made_again_of_the_same_content_alone(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    copy = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
+    shutil.rmtree(copy)
+    adapters.promoted.catch_up(first.store)
+    assert weights(first.store) == "weights at 0.1"
+    shutil.rmtree(copy)
+    make_again(first, "weights of another run", force=True)
+    adapters.promoted.catch_up(first.store)
+    assert not copy.exists()
+    (said,) = adapters.promoted.problems(first.store)
+    assert said.startswith(f"{copy}: adapter ")
     with pytest.raises(MedcotError, match="is missing or damaged"):
         adapters.promoted.against("another adapter")
 

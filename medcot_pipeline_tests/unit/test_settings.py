@@ -346,6 +346,7 @@ def test_every_path_among_the_settings_is_tried_here() -> None:
 @pytest.mark.parametrize("name", PATHS)
 @pytest.mark.usefixtures("kinds_of_paths")
 def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Staged after dagster-io/dagster#1631: a folder that is named ~."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(variable_of(name), "~/mine")
     assert value_of(load_settings(), name) == tmp_path / "mine"
@@ -383,6 +384,7 @@ def test_the_profile_may_lie_in_the_users_folder(tmp_path: Path, monkeypatch: py
 
 
 def test_an_empty_folder_of_a_library_puts_its_files_not_into_the_working_folder(tmp_path: Path) -> None:
+    """Staged after pypa/pipx#1876: an empty path becomes the working folder."""
     script = (
         "from medcot_pipeline.settings import load_settings; load_settings(); "
         "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"
@@ -399,6 +401,7 @@ def test_an_empty_folder_of_a_library_puts_its_files_not_into_the_working_folder
 
 
 def test_a_key_that_stands_twice_in_a_profile_is_refused_with_both_lines(tmp_path: Path) -> None:
+    """Staged after yaml/pyyaml#165: the last of two blocks counts, and the first is lost."""
     own = profile(tmp_path, "training:\n  lora_rank: 3\nsource: {kind: sample}\ntraining:\n  epochs: 2\n")
     assert complaint(own) == f"Profile {own}: training stands twice, in line 1 and in line 4. Put both into one."
 

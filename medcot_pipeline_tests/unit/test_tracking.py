@@ -159,6 +159,7 @@ def start_alone(folder: Path, mode: str, **variables: str) -> list[str]:
 def test_an_address_that_is_none_ends_the_tracking_and_not_the_training(
     tmp_path: Path, mode: str, address: str
 ) -> None:
+    """Staged after wandb/wandb#4643: an address without scheme is a traceback."""
     said = start_alone(tmp_path, mode, WANDB_BASE_URL=address)
     assert said == [
         "Weights & Biases cannot start (its setting base_url cannot be used): this run is not tracked",
@@ -167,6 +168,7 @@ def test_an_address_that_is_none_ends_the_tracking_and_not_the_training(
 
 
 def test_a_key_that_is_none_ends_no_training_and_is_not_shown(tmp_path: Path) -> None:
+    """Staged after crewAIInc/crewAI#755: a curly quote in a key."""
     said = start_alone(tmp_path, "online", WANDB_API_KEY="“geheim-4711”", WANDB_BASE_URL="http://127.0.0.1:9")
     assert said[-1].startswith("trained on")
     assert "geheim" not in "".join(said)

@@ -1,4 +1,8 @@
-"""A base model's folder that is not whole: refused by name, before anything is published or trained."""
+"""A base model's folder that is not whole: refused by name, before anything is published or trained.
+
+Staged after sgl-project/sglang#32279 (a missing shard is passed over), microsoft/OmniParser#34 (pointers of git-lfs),
+PersuGPT/PersuGPT.github.io#2 (a cut shard) and OpenRLHF/OpenRLHF#613 (no chat template).
+"""
 
 import json
 import shutil

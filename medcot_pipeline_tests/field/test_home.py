@@ -20,6 +20,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_home_whose_databases_would_lie_elsewhere_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """Staged after sqlalchemy/sqlalchemy#11234 (a question mark) and cachix/devenv#2492 (%2F): another database."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
     with pytest.raises(MedcotError) as raised, open_instance():
         pass
@@ -32,6 +33,7 @@ def test_a_home_whose_databases_would_lie_elsewhere_is_refused_before_anything_i
 def test_a_home_with_other_unusual_characters_holds_its_databases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """Staged after symfony/symfony#45295: a # in the path of a SQLite database."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
     with open_instance() as instance:
         assert instance.get_runs() == []
@@ -40,6 +42,7 @@ def test_a_home_with_other_unusual_characters_holds_its_databases(
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staged after pypa/pipx#1876: an empty path becomes the working folder, and files land in a checkout."""
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("MEDCOT_DATA_DIR", "")
     assert dagster_home() == project_root() / ".dagster"
@@ -47,6 +50,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_users_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staged after dagster-io/dagster#1631: a folder that is named ~."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "~/home")
     monkeypatch.setenv("MEDCOT_DATA_DIR", "~/data")

@@ -42,6 +42,7 @@ def only_line(error: MedcotError) -> str:
     ],
 )
 def test_a_name_that_is_not_utf_8_is_shown_in_one_line(workspace: Workspace, folder: str, asset: str) -> None:
+    """Staged after run-llama/llama_index#10369 and arsenetar/dupeguru#335: surrogates not allowed."""
     asking = change(workspace, "exams", folder=Path("exams"))
     for name in (GBK, GBK.removesuffix(b"l")):
         put(workspace.root / folder, name)
@@ -67,6 +68,7 @@ def test_a_setting_that_is_not_utf_8_is_one_line(fresh_home: Home, tmp_path: Pat
 
 
 def test_what_macos_and_editors_leave_beside_a_file_is_passed_over(workspace: Workspace) -> None:
+    """Staged after unslothai/unsloth#8919 and letta-ai/letta-code#3506: ._ files taken for data."""
     data = workspace.store.root
     for folder in (data / "reviews", data / "incoming" / "rows", workspace.root / "exams" / "__MACOSX"):
         put(folder, b"._x.json")

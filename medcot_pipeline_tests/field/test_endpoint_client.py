@@ -83,6 +83,7 @@ def ask(url: str, calls: int = 1, options: dict[str, Any] | None = None, **chang
 def test_a_server_is_asked_in_the_form_that_it_takes_and_that_is_kept_in_mind(
     not_taken: dict[str, str], sent: dict[str, Any], changed: tuple[str, ...]
 ) -> None:
+    """Staged after griptape-ai/ComfyUI-Griptape#312 (max_tokens) and langchain-ai/langchain-azure#82 (seed)."""
     with endpoint(lambda messages: "好", not_taken=not_taken) as (url, requests):
         reply = ask(url, calls=2)
     assert reply.changed == changed
@@ -182,6 +183,7 @@ def test_a_key_is_sent_and_an_empty_one_is_not() -> None:
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1", "socks://127.0.0.1:1"])
 def test_this_machine_is_asked_past_every_proxy(monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str) -> None:
+    """Staged after heshengtao/comfyui_LLM_party#160 and run-llama/llama_index#14880: a local model behind a proxy."""
     monkeypatch.setenv(variable, proxy)
     with endpoint(lambda messages: "好") as (url, _):
         assert ask(url).text == "好"
@@ -207,6 +209,7 @@ def test_a_proxy_that_is_not_there_is_named_by_its_variable(monkeypatch: pytest.
 def test_an_environment_that_no_client_can_use_is_one_line(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, way_out: str
 ) -> None:
+    """Staged after MoonshotAI/kimi-cli#404 and gradio-app/gradio#4007: socks:// ends the program."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(MedcotError) as raised:
         ask("http://judge.invalid/v1")

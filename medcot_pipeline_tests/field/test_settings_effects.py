@@ -1,4 +1,7 @@
-"""A setting that does nothing is refused, with the one that it waits for."""
+"""A setting that does nothing is refused, with the one that it waits for.
+
+Staged after lidge-jun/opencodex#464: a saved address is passed over without a word, and another server is asked.
+"""
 
 import os
 from pathlib import Path
