@@ -28,7 +28,7 @@ def read(path: Path) -> Any:
 
 
 def test_a_report_made_after_another_corpus_names_the_one_that_its_adapter_was_made_from(gone_on: Home) -> None:
-    done = gone_on.run("medcot", "sync", "--only", "eval_report", **OTHERS, MEDCOT_REPORT__TRANSCRIPTS="2")
+    done = gone_on.run("medcot", "sync", "--only", "eval_report", **OTHERS, MEDCOT_REPORT__TRANSCRIPTS="4")
     assert done.returncode == 0, done.stderr
     report = read(gone_on.current("eval_report") / "report.json")
     jsonschema.validate(report, read(TEMPLATES / "report.schema.json"))
@@ -38,4 +38,4 @@ def test_a_report_made_after_another_corpus_names_the_one_that_its_adapter_was_m
     assert named["corpus_splits"] == adapter["inputs"]["corpus_splits"] != current
     settings, seeds = report["provenance"]["settings"], report["provenance"]["seeds"]
     assert (settings["training"]["learning_rate"], seeds["training"]) == (0.02, 42)
-    assert (settings["splits"]["salt"], settings["report"]["transcripts"]) == ("medcot-1", 2)
+    assert (settings["splits"]["salt"], settings["report"]["transcripts"]) == ("medcot-1", 4)
