@@ -9,8 +9,9 @@ import dataclasses
 import dagster as dg
 
 from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
-from medcot_pipeline.artifacts.promoted import ADAPTER, DECISION
+from medcot_pipeline.artifacts.promoted import ADAPTER, DECISION, PROMOTION
 from medcot_pipeline.artifacts.record import Adapter
+from medcot_pipeline.assets.provenance import inputs_of, lineage
 from medcot_pipeline.assets.publication import FORCE_TAG, AssetRun, asset_options, publish
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.evaluation.promotion import decide
@@ -26,6 +27,7 @@ def promotion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wor
     promoted = Promoted(workspace.store.root)
     with publish(context, workspace) as run:
         if not run.reused:
+            lineage(workspace, PROMOTION, inputs_of(run))  # refuses the report of another adapter
             candidate, incumbent = Manifest.read(run.input(ADAPTER)), find_incumbent(run)
             report = read_json(run.input("eval_report") / "report.json")
             decision = decide(report, incumbent is not None, workspace.settings.promotion)

@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
-from medcot_pipeline.artifacts import CheckOutcome
+from medcot_pipeline.artifacts import CheckOutcome, Promoted
+from medcot_pipeline.assets.promotion import promotion
 from medcot_pipeline.assets.provenance import lineage, provenance, recorded_settings
 from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.json_files import write_json
@@ -125,6 +127,15 @@ def test_figures_of_two_adapters_make_no_report(evaluated: Workspace) -> None:
     make(changed, "qlora_adapter", text="another adapter")
     with pytest.raises(MedcotError, match=r"rest on different artifacts of qlora_adapter.*Run `medcot sync`"):
         reported(changed)
+
+
+def test_an_adapter_is_not_promoted_on_the_figures_of_another(evaluated: Workspace) -> None:
+    make(evaluated, "eval_report")
+    changed = change(evaluated, "training", learning_rate=0.5)
+    make(changed, "qlora_adapter", text="another adapter")
+    with pytest.raises(MedcotError, match=r"promotion: .* rest on different artifacts of qlora_adapter"):
+        dg.materialize([promotion], resources={"workspace": changed})
+    assert Promoted(changed.store.root).adapter is None
 
 
 def test_the_data_cards_settings_are_those_of_the_corpus_that_it_describes(evaluated: Workspace) -> None:
