@@ -83,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = TrainingRun(
-            base=open_base_model((current / "base_model").resolve(), FileHashes(folder / "hashes.json")),
+            base=open_base_model((current / "base_model").resolve(), FileHashes(folder / "hashes.sqlite")),
             sft=current / "sft_dataset" / "rows.parquet",
             splits=current / "corpus_splits" / "rows.parquet",
             out=folder,

@@ -21,7 +21,7 @@ def start_worker(
 ) -> "subprocess.Popen[str]":
     """Start a task that writes into `folder`, with the lock of the home's data folder."""
     folder.mkdir(exist_ok=True)
-    arguments = {"out": str(folder), "hashes": str(folder / "hashes.json"), **arguments}
+    arguments = {"out": str(folder), "hashes": str(folder / "hashes" / "hashes.sqlite"), **arguments}
     lock = {"paths": [str(home.data / "cache" / "gpu.lock")], "holder": task}
     extras = {"task": task, "place": f"{task}:", "lock": lock, "parent": os.getpid(), "arguments": arguments}
     unused = ("asset_keys", "code_version_by_asset_key", "provenance_by_asset_key", "partition_key", "job_name")

@@ -29,7 +29,7 @@ UNTRACKED = TrackingSettings(wandb_mode="disabled")
 def run(chain: Home, tmp_path: Path) -> TrainingRun:
     """A run over the chain's artifacts with folders of its own."""
     return TrainingRun(
-        base=open_base_model(chain.current("base_model"), FileHashes(tmp_path / "hashes.json")),
+        base=open_base_model(chain.current("base_model"), FileHashes(tmp_path / "hashes.sqlite")),
         sft=chain.current("sft_dataset") / "rows.parquet",
         splits=chain.current("corpus_splits") / "rows.parquet",
         out=tmp_path / "out",

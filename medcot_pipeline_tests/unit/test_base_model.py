@@ -90,7 +90,7 @@ def test_every_file_of_the_weights_has_its_sha256(tiny: Path) -> None:
 
 
 def test_a_whole_model_is_opened(copied: Path, tmp_path: Path) -> None:
-    model = open_base_model(copied, FileHashes(tmp_path / "hashes.json"))
+    model = open_base_model(copied, FileHashes(tmp_path / "hashes.sqlite"))
     assert (model.folder, model.kind) == (copied / "weights", "tiny_random")
 
 
@@ -101,19 +101,19 @@ def test_a_file_that_was_tampered_with_is_named(copied: Path, tmp_path: Path, na
     data[-3] ^= 1
     path.write_bytes(data)
     with pytest.raises(MedcotError) as raised:
-        open_base_model(copied, FileHashes(tmp_path / "hashes.json"))
+        open_base_model(copied, FileHashes(tmp_path / "hashes.sqlite"))
     assert str(raised.value).startswith(f"{path}: has changed since the base model was recorded.")
 
 
 def test_a_file_that_is_gone_is_named(copied: Path, tmp_path: Path) -> None:
     (copied / "weights" / "model.safetensors").unlink()
     with pytest.raises(MedcotError, match=r"model\.safetensors: is missing since the base model was recorded"):
-        open_base_model(copied, FileHashes(tmp_path / "hashes.json"))
+        open_base_model(copied, FileHashes(tmp_path / "hashes.sqlite"))
 
 
 def test_a_model_of_ones_own_is_used_where_it_lies(tiny: Path, tmp_path: Path) -> None:
     prepare(tmp_path, kind="path", path=tiny / "weights")
-    model = open_base_model(tmp_path / "artifact", FileHashes(tmp_path / "hashes.json"))
+    model = open_base_model(tmp_path / "artifact", FileHashes(tmp_path / "hashes.sqlite"))
     assert (model.folder, model.name) == (tiny / "weights", "weights")
     assert not (tmp_path / "artifact" / "weights").exists()
 
