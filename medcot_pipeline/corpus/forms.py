@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from medcot_pipeline.corpus.record_files import shown
+from medcot_pipeline.errors import printable
 from medcot_pipeline.settings.models import FieldNames
 
 THREE_FIELDS = "fields"
@@ -57,7 +57,7 @@ def texts_of(record: Any, fields: FieldNames, *, further: bool = False) -> Texts
                 return _checked(read(form, record))
     for setting, name in fields:
         if name not in record:
-            known = shown(", ".join(map(str, record)))
+            known = printable(", ".join(map(str, record)))
             way_out = f"rename it to {name}" if further else f"map it with MEDCOT_SOURCE__FIELDS__{setting.upper()}=..."
             raise Unusable(f'no field "{name}" (fields: {known}); {way_out}')
     return _checked(Texts(THREE_FIELDS, *(_text(f'field "{name}"', record[name]) for name in _names(fields))))
@@ -186,7 +186,7 @@ def _message(form: str, turn: Any) -> _Message:
     if said.lower() in _TOOL_SPEAKERS or _has_any(turn, _TOOLS):
         raise Unusable(f"{form}: a call of a tool")
     if said.lower() not in _SPEAKERS:
-        raise Unusable(f'{form}: a message of "{shown(said[:40])}"; known are {", ".join(_SPEAKERS)}')
+        raise Unusable(f'{form}: a message of "{printable(said[:40])}"; known are {", ".join(_SPEAKERS)}')
     content = turn.get("content") if turn.get("content") is not None else turn.get("value")
     if isinstance(content, list):
         content = _only_part(form, content)
@@ -198,7 +198,9 @@ def _only_part(form: str, parts: list[Any]) -> Any:
     """The text of a message that is a list with one part of text."""
     kinds = [str(part.get("type")) if isinstance(part, Mapping) else "text" for part in parts]
     if kinds != ["text"]:
-        raise Unusable(f"{form}: a message of {len(parts)} parts ({shown(', '.join(kinds)[:60])}); one text is read")
+        raise Unusable(
+            f"{form}: a message of {len(parts)} parts ({printable(', '.join(kinds)[:60])}); one text is read"
+        )
     return parts[0]["text"] if isinstance(parts[0], Mapping) and "text" in parts[0] else parts[0]
 
 
@@ -240,5 +242,5 @@ def _split_thought(form: str, output: str) -> tuple[str, str]:
 
 def _refuse_system_prompt(form: str, prompt: str) -> None:
     if not _WHO_ANSWERS.fullmatch(prompt) or _DEMAND.search(prompt):
-        begins = shown(" ".join(prompt.split())[:60])
+        begins = printable(" ".join(prompt.split())[:60])
         raise Unusable(f'{form}: a system prompt that says more than who answers, and would be lost: "{begins}"')

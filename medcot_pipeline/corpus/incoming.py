@@ -56,8 +56,7 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
 
 def row_files(settings: SourceSettings, data: Path) -> list[Path]:
     """Files with further rows, sorted by name."""
-    files = files_in(data / settings.incoming)
-    return [path for path in files if file_format(path) and not path.name.startswith(".")]
+    return [path for path in files_in(data / settings.incoming) if file_format(path)]
 
 
 def passed_over(settings: SourceSettings, data: Path) -> list[str]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.errors import MedcotError, printable
 from medcot_pipeline.table_files import read_parquet
 
 FORMATS = (".json", ".jsonl", ".ndjson", ".csv", ".parquet")
@@ -62,11 +62,6 @@ def read_records(path: Path) -> Iterator[tuple[str, Any]]:
     else:
         for number, record in enumerate(_json_array(path, _read_text(path)), start=1):
             yield f"row {number:,}", record
-
-
-def shown(name: str) -> str:
-    """A name from a file so that it can be printed and written."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -204,7 +199,7 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        return Unreadable(f'the field "{shown(twice)}" stands in it more than once', json.dumps(pairs, default=str))
+        return Unreadable(f'the field "{printable(twice)}" stands in it more than once', json.dumps(pairs, default=str))
     return next(filter(None, map(_unreadable_in, found.values())), found)
 
 
