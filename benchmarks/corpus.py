@@ -32,17 +32,17 @@ import polars as pl
 from rapidfuzz.distance import Levenshtein
 
 from benchmarks.planted import SAME, Planted, held_out_swaps, plant
-from medcot_pipeline.corpus.candidates import BANDS, ROWS_PER_BAND, candidate_pairs
-from medcot_pipeline.corpus.contexts import Contexts
-from medcot_pipeline.corpus.dedup import find_near_duplicates
-from medcot_pipeline.corpus.edits import changes, longest_span
-from medcot_pipeline.corpus.guards import lexicon, refusal
-from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
-from medcot_pipeline.corpus.paraphrases import paraphrase_pairs
-from medcot_pipeline.corpus.shingles import SHINGLE, jaccard
-from medcot_pipeline.corpus.splits import assign_splits
+from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
+from medcot_pipeline.corpus.dedup.rules.contexts import Contexts
+from medcot_pipeline.corpus.dedup.rules.guards import lexicon, refusal
+from medcot_pipeline.corpus.dedup.similar.candidates import BANDS, ROWS_PER_BAND, candidate_pairs
+from medcot_pipeline.corpus.dedup.similar.edits import changes, longest_span
+from medcot_pipeline.corpus.dedup.similar.paraphrases import paraphrase_pairs
+from medcot_pipeline.corpus.dedup.similar.shingles import SHINGLE, jaccard
+from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
+from medcot_pipeline.corpus.splits.assign import assign_splits
 from medcot_pipeline.settings.models import DedupSettings, SplitSettings
-from medcot_pipeline.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_parquet
 
 HIDDEN = tuple(pair for pairs in held_out_swaps().values() for pair in pairs)
 Times = dict[str, float]

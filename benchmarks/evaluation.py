@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.chat import encode_row
-from medcot_pipeline.evaluation.generation import generate_answers
-from medcot_pipeline.evaluation.perplexity import Text, measure_texts, token_nll
-from medcot_pipeline.evaluation.records import ARMS, read_prompts
+from medcot_pipeline.evaluation.answers.generation import generate_answers
+from medcot_pipeline.evaluation.perplexity.measure import Text, measure_texts, token_nll
 from medcot_pipeline.models.base import make_tiny_model
 from medcot_pipeline.models.load import load_arms, load_base, load_tokenizer, quiet
-from medcot_pipeline.progress import duration
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import load_settings, project_root
+from medcot_pipeline.support.progress import duration
 
 FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")
 SAMPLE = project_root() / "data" / "sample" / "medical_o1_sample.json"

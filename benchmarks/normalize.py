@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
+from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
 from medcot_pipeline.settings import project_root
 
 REPEATS = 5

@@ -1,7 +1,8 @@
 """Recall of the overlap screen on planted copies of genuine exam questions: `python -m benchmarks.overlap`.
 
 Belongs here: planting copies by kind and by length, and what share of them the screen finds.
-Does not: the screen (corpus/overlap.py), whether a flagged row is contaminated (nobody knows without reading it).
+Does not: the screen (corpus/overlap/screen.py), whether a flagged row is contaminated (nobody knows without reading
+it).
 """
 
 import json
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import polars as pl
 
-from medcot_pipeline.corpus.benchmark_files import Benchmark, read_items
-from medcot_pipeline.corpus.normalize import comparison_key, normalize_text
-from medcot_pipeline.corpus.options import split_options
-from medcot_pipeline.corpus.overlap import screen_benchmark
+from medcot_pipeline.corpus.normalize.options import split_options
+from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
+from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark, read_items
+from medcot_pipeline.corpus.overlap.screen import screen_benchmark
 from medcot_pipeline.settings import project_root
 
 FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from medcot_pipeline.corpus.swaps import SWAPS, Swaps
+from medcot_pipeline.corpus.dedup.rules.swaps import SWAPS, Swaps
 
 SAME = ("copy", "punctuation", "edit", "reorder")
 SHARES = {"copy": 0.04, "punctuation": 0.04, "edit": 0.04, "reorder": 0.04} | dict.fromkeys(SWAPS, 0.02)

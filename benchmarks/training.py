@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.chat import encode_row
-from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer, quiet
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import Row, length
-from medcot_pipeline.training.memory import ModelShape, operations_per_token
-from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.training.plan.memory import ModelShape, operations_per_token
+from medcot_pipeline.training.plan.planner import TrainingPlan, describe, plan_training, this_device
+from medcot_pipeline.training.steps.batches import Row, length
 
 SHAPE = {
     "vocab_size": 152064,
@@ -204,7 +204,7 @@ def train_as_planned(
     """Train as this project does; what it went through, and one more optimiser step to be called."""
     from medcot_pipeline.training.engines import trainable_model
     from medcot_pipeline.training.qlora import TrainingRun, make_trainer
-    from medcot_pipeline.training.trainer import as_step
+    from medcot_pipeline.training.steps.trainer import as_step
 
     print(*plan.lines(), sep="\n", flush=True)
     trainable = trainable_model(model, settings, plan)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts import ArtifactStore, FileHashes
-from medcot_pipeline.errors import Unreadable
+from medcot_pipeline.support.errors import Unreadable
 
 
 def main(data: Path) -> None:

@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything, or Dagster (the specs are made from this table in assets/publication.py).
+Does not: repairing anything, or Dagster (the specs are made from this table in orchestration/publication.py).
 """
 
 import dataclasses
@@ -14,18 +14,21 @@ from pathlib import Path
 import polars as pl
 
 from medcot_pipeline.artifacts import CheckOutcome
-from medcot_pipeline.corpus.card import SUMMARY
-from medcot_pipeline.corpus.forms import WHAT_IS_READ
-from medcot_pipeline.corpus.normalize import normalize_text
-from medcot_pipeline.corpus.sft import DATASET_NAME, format_problems
-from medcot_pipeline.corpus.sources import Reject
-from medcot_pipeline.corpus.splits import ENOUGH_GROUPS, SPLITS, leaks
-from medcot_pipeline.evaluation.prompts import prompts_in_training
-from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, read_jsonl
-from medcot_pipeline.json_files import read_json
+from medcot_pipeline.corpus.normalize.text import normalize_text
+from medcot_pipeline.corpus.sources.forms import WHAT_IS_READ
+from medcot_pipeline.corpus.sources.source import Reject
+from medcot_pipeline.corpus.splits.assign import ENOUGH_GROUPS, SPLITS, leaks
+from medcot_pipeline.datasets.data_card import SUMMARY
+from medcot_pipeline.datasets.sft import DATASET_NAME, format_problems
+from medcot_pipeline.evaluation.answers.prompts import prompts_in_training
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import DedupSettings
 from medcot_pipeline.settings.models import NoiseActions
-from medcot_pipeline.table_files import read_parquet
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_parquet
 
 BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
 """What an item of a review page may hold."""

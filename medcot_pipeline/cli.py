@@ -17,11 +17,11 @@ from pathlib import Path
 
 import click
 
-from medcot_pipeline.corpus.incoming import passed_over
-from medcot_pipeline.errors import MedcotError, comes_of, printable
-from medcot_pipeline.planning import PlanLine, make_plan, training_lines
-from medcot_pipeline.progress import duration, size_text
+from medcot_pipeline.corpus.sources.incoming import passed_over
+from medcot_pipeline.pipeline.plan import PlanLine, make_plan, training_lines
 from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
+from medcot_pipeline.support.errors import MedcotError, comes_of, printable
+from medcot_pipeline.support.progress import duration, size_text
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 
@@ -40,8 +40,8 @@ def cli(debug: bool) -> None:
 @cli.command()
 def init() -> None:
     """Create DAGSTER_HOME, its storage and the pool `gpu`, once; mend what a crash left."""
-    from medcot_pipeline.instance.doctor import mend
-    from medcot_pipeline.instance.home import dagster_home, open_instance
+    from medcot_pipeline.orchestration.instance.doctor import mend
+    from medcot_pipeline.orchestration.instance.home import dagster_home, open_instance
 
     workspace = open_workspace()
     with open_instance() as instance:
@@ -53,7 +53,7 @@ def init() -> None:
 @cli.command()
 def env() -> None:
     """Print the exports under which the plain Dagster commands work: eval "$(medcot env)"."""
-    from medcot_pipeline.instance.home import MODULE, dagster_home, open_instance
+    from medcot_pipeline.orchestration.instance.home import MODULE, dagster_home, open_instance
 
     workspace = open_workspace()
     with open_instance():
@@ -95,9 +95,9 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     forced = {stage_of(force).asset} if force else set()
     wanted |= forced
     from medcot_pipeline.definitions import build_defs
-    from medcot_pipeline.instance.doctor import mend
-    from medcot_pipeline.instance.home import open_instance
-    from medcot_pipeline.instance.passes import run_assets, stale_for_dagster
+    from medcot_pipeline.orchestration.instance.doctor import mend
+    from medcot_pipeline.orchestration.instance.home import open_instance
+    from medcot_pipeline.orchestration.instance.passes import run_assets, stale_for_dagster
 
     started = time.monotonic()
     workspace = open_workspace()
@@ -128,8 +128,8 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
 @cli.command()
 def status() -> None:
     """Show what is current and promoted, what runs, who holds the GPU, what failed last, and the disk used."""
-    from medcot_pipeline.instance.home import open_instance
-    from medcot_pipeline.instance.status import status_lines
+    from medcot_pipeline.orchestration.instance.home import open_instance
+    from medcot_pipeline.orchestration.instance.status import status_lines
 
     workspace = open_workspace()
     with open_instance() as instance:
@@ -139,9 +139,9 @@ def status() -> None:
 @cli.command()
 def doctor() -> None:
     """Mend what a crash left: runs and slots of dead processes, half-made files; name a damaged promoted adapter."""
-    from medcot_pipeline.artifacts import Promoted
-    from medcot_pipeline.instance.doctor import mend, unproven_runs
-    from medcot_pipeline.instance.home import open_instance
+    from medcot_pipeline.orchestration.instance.doctor import mend, unproven_runs
+    from medcot_pipeline.orchestration.instance.home import open_instance
+    from medcot_pipeline.release.promoted import Promoted
 
     workspace = open_workspace()
     with open_instance() as instance:
@@ -155,7 +155,7 @@ def doctor() -> None:
 def prune(yes: bool) -> None:
     """Delete artifacts that are not current, not promoted, not reviewed, and no part of what the first two need."""
     from medcot_pipeline.artifacts import prune as pruning
-    from medcot_pipeline.reviewing import remember_packs, reviewed_artifacts
+    from medcot_pipeline.evaluation.people.shown_packs import remember_packs, reviewed_artifacts
 
     workspace = open_workspace()
     store, reviewed = workspace.store, reviewed_artifacts(workspace)
@@ -174,7 +174,7 @@ def prune(yes: bool) -> None:
 @cli.command()
 def rollback() -> None:
     """Promote the adapter again that the promoted one took over from."""
-    from medcot_pipeline.artifacts import Promoted
+    from medcot_pipeline.release.promoted import Promoted
 
     store = open_workspace().store
     before, now = Promoted(store.root).roll_back(store)
@@ -185,8 +185,8 @@ def rollback() -> None:
 @click.option("--port", default=8417, show_default=True, help="Port on 127.0.0.1; 0 takes any.")
 def review(port: int) -> None:
     """Serve the blind review page on loopback and save every verdict as it is made."""
-    from medcot_pipeline.evaluation.review_server import ReviewServer
-    from medcot_pipeline.reviewing import open_packs
+    from medcot_pipeline.evaluation.people.server import ReviewServer
+    from medcot_pipeline.evaluation.people.shown_packs import open_packs
 
     workspace = open_workspace()
     packs, folder = open_packs(workspace), workspace.store.root / workspace.settings.review.folder

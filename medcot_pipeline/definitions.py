@@ -13,11 +13,11 @@ import dagster as dg
 
 from medcot_pipeline.artifacts import canonical_json
 from medcot_pipeline.assets import corpus, evaluation, promotion, sft, training
-from medcot_pipeline.automation.alerts import alert_sensor
-from medcot_pipeline.automation.job import JOB
-from medcot_pipeline.automation.triggers import schedules, sensors
-from medcot_pipeline.console import console_logger
-from medcot_pipeline.instance.executor import run_executor
+from medcot_pipeline.orchestration.automation.alerts import alert_sensor
+from medcot_pipeline.orchestration.automation.job import JOB
+from medcot_pipeline.orchestration.automation.triggers import schedules, sensors
+from medcot_pipeline.orchestration.console import console_logger
+from medcot_pipeline.orchestration.instance.executor import run_executor
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import Workspace, open_workspace, stage_of
 

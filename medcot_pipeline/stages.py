@@ -10,15 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest, Promoted
-from medcot_pipeline.artifacts.promoted import ADAPTER
-from medcot_pipeline.corpus.benchmark_files import benchmark_files
-from medcot_pipeline.corpus.incoming import REVISION_FILE, row_files
-from medcot_pipeline.corpus.record_files import file_format
-from medcot_pipeline.corpus.sources import local_file
-from medcot_pipeline.errors import NOT_THERE, MedcotError, nearest
-from medcot_pipeline.folders import files_in
+from medcot_pipeline.artifacts import ArtifactStore, FileHashes, Identity, Manifest
+from medcot_pipeline.corpus.overlap.benchmark_files import benchmark_files
+from medcot_pipeline.corpus.sources.incoming import REVISION_FILE, row_files
+from medcot_pipeline.corpus.sources.source import local_file
 from medcot_pipeline.models.folder import model_files
+from medcot_pipeline.release.promoted import ADAPTER, Promoted
 from medcot_pipeline.settings import (
     Settings,
     data_dir,
@@ -28,6 +25,9 @@ from medcot_pipeline.settings import (
     project_root,
     require_utf8,
 )
+from medcot_pipeline.support.errors import NOT_THERE, MedcotError, nearest
+from medcot_pipeline.support.folders import files_in
+from medcot_pipeline.support.record_files import file_format
 
 Reads = Callable[[Settings], dict[str, Any]]
 Files = Callable[[Settings, Path, Path], dict[str, Path]]

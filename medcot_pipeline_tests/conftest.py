@@ -1,56 +1,18 @@
 """Fixtures that several kinds of tests share.
 
-Belongs here: a whole chain in the profile `tiny`, made once for a test run, and running commands as a person would.
+Belongs here: a whole chain in the profile `tiny`, made once for a test run.
 Does not: anything that replaces a real part.
 """
 
-import dataclasses
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from medcot_pipeline_tests.support.home import Home
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: tests share two cores with servers
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and a user's PATH does not lead
-
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sys.executable).parent
-
-
-@dataclasses.dataclass(frozen=True)
-class Home:
-    """A data folder and a Dagster home of their own, and the environment that names them."""
-
-    folder: Path
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    def environment(self, **overrides: str) -> dict[str, str]:
-        """The environment of a command; nothing of the caller's settings is left in it."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MEDCOT_", "DAGSTER_", "WANDB_"))
-        }
-        own = {
-            "MEDCOT_PROFILE": "tiny",
-            "MEDCOT_DATA_DIR": str(self.data),
-            "DAGSTER_HOME": str(self.folder / "dagster"),
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-        }
-        return kept | own | overrides
-
-    def run(self, *command: str, **overrides: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder and wait for it."""
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment(**overrides), capture_output=True, text=True, timeout=900
-        )
-
-    def current(self, asset: str) -> Path:
-        """Folder of an asset's current artifact."""
-        return (self.data / "current" / asset).resolve()
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,9 @@ Belongs here: everything that decides whether a published folder can be used aga
 Does not: what the assets compute, or Dagster.
 """
 
-from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, canonical_json, sha256_file, sha256_text
+from medcot_pipeline.artifacts.identity import FileHashes, Identity, canonical_json, sha256_file, sha256_text
 from medcot_pipeline.artifacts.manifest import CheckOutcome, Manifest
-from medcot_pipeline.artifacts.metadata import FileLink, Markdown, Picture, Table
-from medcot_pipeline.artifacts.promoted import Promoted
+from medcot_pipeline.artifacts.shown import FileLink, Markdown, Picture, Table
 from medcot_pipeline.artifacts.store import ArtifactStore, Publication
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "Manifest",
     "Markdown",
     "Picture",
-    "Promoted",
     "Publication",
     "Table",
     "canonical_json",

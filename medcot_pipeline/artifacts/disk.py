@@ -12,7 +12,7 @@ import os
 import uuid
 from pathlib import Path
 
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.support.errors import MedcotError
 
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems without symbolic links answer: FAT and exFAT the first, some on networks the others."""

@@ -4,7 +4,7 @@ It is a convenience and can be deleted at any time. A damaged one is thrown away
 (a full or read-only disk, somebody who holds it for long) is done without. Both cost only time.
 
 Belongs here: keeping hashes and finding them again.
-Does not: reading files (fingerprints.py).
+Does not: reading files (identity.py).
 """
 
 import contextlib

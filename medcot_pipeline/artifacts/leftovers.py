@@ -1,7 +1,7 @@
 """What killed processes leave in the data folder.
 
 Belongs here: finding and removing it; what a live process works on is locked, and stays.
-Does not: runs (instance/doctor.py), or artifacts that nobody needs any more (prune.py).
+Does not: runs (orchestration/instance/doctor.py), or artifacts that nobody needs any more (prune.py).
 """
 
 import shutil
@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from medcot_pipeline.artifacts.locks import alone
 from medcot_pipeline.artifacts.store import SWEPT, ArtifactStore, sweep
+from medcot_pipeline.support.locks import alone
 
 TEMPORARY_SECONDS = 60.0
 """A temporary link or file is replaced within milliseconds; one of this age was left."""

@@ -13,8 +13,8 @@ from importlib import metadata as package_metadata
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.fingerprints import Identity, canonical_json, sha256_text
-from medcot_pipeline.errors import NOT_THERE, reading
+from medcot_pipeline.artifacts.identity import Identity, canonical_json, sha256_text
+from medcot_pipeline.support.errors import NOT_THERE, reading
 
 NAME = "manifest.json"
 ASIDE = "aside"

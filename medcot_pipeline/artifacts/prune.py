@@ -16,11 +16,11 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from medcot_pipeline.artifacts.locks import alone
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
-from medcot_pipeline.artifacts.promoted import Promoted
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
-from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
+from medcot_pipeline.release.promoted import Promoted
+from medcot_pipeline.support.errors import NOT_THERE, MedcotError, reading
+from medcot_pipeline.support.locks import alone
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 """Or a content hash."""

@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medcot_pipeline.artifacts.disk import make_folder, move, point, sync, sync_tree
-from medcot_pipeline.artifacts.fingerprints import FileHashes, Identity, sha256_file
 from medcot_pipeline.artifacts.hash_memory import MEMORY
-from medcot_pipeline.artifacts.locks import hold, share
+from medcot_pipeline.artifacts.identity import FileHashes, Identity, sha256_file
 from medcot_pipeline.artifacts.manifest import (
     ASIDE,
     NAME,
@@ -32,9 +31,10 @@ from medcot_pipeline.artifacts.manifest import (
     git_commit,
     package_versions,
 )
-from medcot_pipeline.artifacts.metadata import Value, to_json
-from medcot_pipeline.errors import NOT_THERE, MedcotError, comes_of, reading
-from medcot_pipeline.progress import Say
+from medcot_pipeline.artifacts.shown import Value, to_json
+from medcot_pipeline.support.errors import NOT_THERE, MedcotError, comes_of, reading
+from medcot_pipeline.support.locks import hold, share
+from medcot_pipeline.support.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
 STAGING = ".staging-"

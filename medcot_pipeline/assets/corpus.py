@@ -9,21 +9,21 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Table, sha256_file
-from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
-from medcot_pipeline.corpus.card import SUMMARY
-from medcot_pipeline.corpus.dedup import find_near_duplicates
-from medcot_pipeline.corpus.incoming import followed, passed_over, row_files
-from medcot_pipeline.corpus.leaks import nearest_across_splits
-from medcot_pipeline.corpus.overlap import screen_overlap
-from medcot_pipeline.corpus.rows import normalize_rows
-from medcot_pipeline.corpus.sources import locate, read_source
-from medcot_pipeline.corpus.splits import assign_splits, moved_rows
-from medcot_pipeline.evaluation.records import write_jsonl
-from medcot_pipeline.json_files import read_json, write_json
+from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
+from medcot_pipeline.corpus.normalize.table import normalize_rows
+from medcot_pipeline.corpus.overlap.screen import screen_overlap
+from medcot_pipeline.corpus.sources.incoming import followed, passed_over, row_files
+from medcot_pipeline.corpus.sources.source import locate, read_source
+from medcot_pipeline.corpus.splits.assign import assign_splits, moved_rows
+from medcot_pipeline.corpus.splits.leaks import nearest_across_splits
+from medcot_pipeline.datasets.data_card import SUMMARY
+from medcot_pipeline.orchestration.publication import AssetRun, asset_options, publish
 from medcot_pipeline.stages import Workspace
-from medcot_pipeline.table_files import read_parquet
+from medcot_pipeline.support import charts
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline.support.table_files import read_parquet
 
 
 @dg.asset(**asset_options("raw_medical_o1"))

@@ -10,31 +10,36 @@ from typing import Any
 
 import dagster as dg
 
-from medcot_pipeline import charts
-from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
-from medcot_pipeline.artifacts.record import Adapter
+from medcot_pipeline.artifacts import FileLink, Manifest, Table
 from medcot_pipeline.assets.promotion import find_incumbent
-from medcot_pipeline.assets.provenance import inputs_of, provenance, training_summary
-from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
-from medcot_pipeline.evaluation.answer_figures import answer_figures
-from medcot_pipeline.evaluation.endpoint_answers import ask_for_answers
-from medcot_pipeline.evaluation.exam_files import require_exams
-from medcot_pipeline.evaluation.human import join_reviews
-from medcot_pipeline.evaluation.incumbent import in_place_of_base, incumbent_section
-from medcot_pipeline.evaluation.judge import judge_answers
-from medcot_pipeline.evaluation.perplexity_figures import definition_rows, incumbent_figures, perplexity_figures
-from medcot_pipeline.evaluation.prompts import refuse_trained_prompts
-from medcot_pipeline.evaluation.records import ARMS, Answer, Prompt, Verdict, read_jsonl, read_prompts, write_jsonl
-from medcot_pipeline.evaluation.report import build_report
-from medcot_pipeline.evaluation.report_page import render_report
-from medcot_pipeline.evaluation.report_tables import report_tables
-from medcot_pipeline.evaluation.review import build_pack, render_page
-from medcot_pipeline.evaluation.rules import rule_table
-from medcot_pipeline.json_files import read_json, write_json
-from medcot_pipeline.reviewing import packs_shown
+from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
+from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.prompts import refuse_trained_prompts
+from medcot_pipeline.evaluation.answers.rules import rule_table
+from medcot_pipeline.evaluation.exams.files import require_exams
+from medcot_pipeline.evaluation.judging.judge import judge_answers
+from medcot_pipeline.evaluation.people.joined import join_reviews
+from medcot_pipeline.evaluation.people.pack import build_pack, render_page
+from medcot_pipeline.evaluation.people.shown_packs import packs_shown
+from medcot_pipeline.evaluation.perplexity.figures import definition_rows, incumbent_figures, perplexity_figures
+from medcot_pipeline.evaluation.report.build import build_report
+from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
+from medcot_pipeline.evaluation.report.page import render_report
+from medcot_pipeline.evaluation.report.tables import report_tables
+from medcot_pipeline.orchestration.publication import AssetRun, asset_options, publish
+from medcot_pipeline.pipeline.provenance import inputs_of, provenance, training_summary
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.prompts import Prompt, read_prompts
+from medcot_pipeline.records.verdicts import Verdict
+from medcot_pipeline.release.promoted import Promoted
+from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.stages import Workspace, exam_files, review_files
-from medcot_pipeline.table_files import read_parquet
+from medcot_pipeline.support import charts
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
+from medcot_pipeline.support.table_files import read_parquet
 
 
 @dg.asset(**asset_options("perplexity_report"))
@@ -252,7 +257,7 @@ def eval_report(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[W
 
 
 def _draw(run: AssetRun, report: dict[str, Any]) -> None:
-    """The report's charts as pictures beside it; their labels are English (see charts.py)."""
+    """The report's charts as pictures beside it; their labels are English (see support/charts.py)."""
     figures, preference = report["perplexity"], report["instruction_following"]["preference"]
     charts.bars(
         run.picture("perplexity_chart"),

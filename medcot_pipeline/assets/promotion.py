@@ -1,22 +1,22 @@
 """The promotion of an adapter, and the incumbent that it is held against.
 
 Belongs here: the asset of the decision, which is carried out once it is published, and finding the incumbent whole.
-Does not: the requirements (evaluation/promotion.py), links and records (artifacts/promoted.py).
+Does not: the requirements (release/decision.py), links and records (release/promoted.py).
 """
 
 import dataclasses
 
 import dagster as dg
 
-from medcot_pipeline.artifacts import FileLink, Manifest, Promoted, Table
-from medcot_pipeline.artifacts.promoted import ADAPTER, DECISION, PROMOTION
-from medcot_pipeline.artifacts.record import Adapter
-from medcot_pipeline.assets.provenance import inputs_of, lineage
-from medcot_pipeline.assets.publication import FORCE_TAG, AssetRun, asset_options, publish
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.evaluation.promotion import decide
-from medcot_pipeline.json_files import read_json, write_json
+from medcot_pipeline.artifacts import FileLink, Manifest, Table
+from medcot_pipeline.orchestration.publication import FORCE_TAG, AssetRun, asset_options, publish
+from medcot_pipeline.pipeline.provenance import inputs_of, lineage
+from medcot_pipeline.release.decision import decide
+from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
+from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.stages import INCUMBENT, Workspace
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.json_files import read_json, write_json
 
 ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
 

@@ -1,21 +1,21 @@
 """Splits to training rows.
 
 Belongs here: the one asset of the SFT data set.
-Does not: its formats (corpus/sft.py).
+Does not: its formats (datasets/sft.py).
 """
 
 import dagster as dg
 import polars as pl
 
-from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown, Table
-from medcot_pipeline.assets.provenance import inputs_of, lineage, recorded_settings, recorded_versions
-from medcot_pipeline.assets.publication import asset_options, publish
-from medcot_pipeline.corpus.card import SUMMARY, data_card
-from medcot_pipeline.corpus.sft import DATASET_NAME, build_sft_dataset
-from medcot_pipeline.json_files import read_json
+from medcot_pipeline.datasets.data_card import SUMMARY, data_card
+from medcot_pipeline.datasets.sft import DATASET_NAME, build_sft_dataset
+from medcot_pipeline.orchestration.publication import asset_options, publish
+from medcot_pipeline.pipeline.provenance import inputs_of, lineage, recorded_settings, recorded_versions
 from medcot_pipeline.stages import Workspace
-from medcot_pipeline.table_files import read_parquet
+from medcot_pipeline.support import charts
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.support.table_files import read_parquet
 
 
 @dg.asset(**asset_options("sft_dataset"))

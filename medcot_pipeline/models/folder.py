@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.folders import files_in
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.folders import files_in
 
 WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")

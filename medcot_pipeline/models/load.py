@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.evaluation.records import Arm
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.support.errors import MedcotError
 
 
 def device() -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings.models import Settings, setting_fields, variable_of
+from medcot_pipeline.support.errors import MedcotError
 
 
 @dataclass(frozen=True)

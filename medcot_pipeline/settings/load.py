@@ -14,10 +14,10 @@ import yaml
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from medcot_pipeline.errors import MedcotError, nearest
 from medcot_pipeline.settings.effects import refuse_without_effect
 from medcot_pipeline.settings.models import PREFIX, Settings, setting_fields, variable_of
 from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_of, refuse_other_than_utf8
+from medcot_pipeline.support.errors import MedcotError, nearest
 
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}
 DEFAULT_PROFILE = "demo"

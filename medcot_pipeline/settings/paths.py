@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.support.errors import MedcotError
 
 FOLDERS_OF_LIBRARIES = ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME")
 """An empty one would put their files into the working folder."""

@@ -13,9 +13,9 @@ from typing import Any
 
 from medcot_pipeline.artifacts import sha256_file
 from medcot_pipeline.artifacts.disk import sync
-from medcot_pipeline.errors import NOT_THERE, MedcotError, reading
-from medcot_pipeline.json_files import read_json, write_json
-from medcot_pipeline.progress import Say
+from medcot_pipeline.support.errors import NOT_THERE, MedcotError, reading
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.progress import Say
 
 MARK = "whole.json"
 STATE = "trainer_state.json"

@@ -1,20 +1,20 @@
 """Two ways to a trainable NF4 model with LoRA on all linear layers: plain transformers with PEFT, or Unsloth.
 
 Belongs here: choosing an engine, making its model and its trainer.
-Does not: the training loop (trainer.py).
+Does not: the training loop (training/steps/trainer.py).
 """
 
 import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
-from medcot_pipeline.artifacts.fingerprints import sha256_text
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.artifacts.identity import sha256_text
 from medcot_pipeline.models.load import device, load_base
-from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import TrainingSettings
-from medcot_pipeline.training.attention import use_in_transformers, use_in_unsloth
-from medcot_pipeline.training.planner import TrainingPlan
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.progress import Say
+from medcot_pipeline.training.plan.planner import TrainingPlan
+from medcot_pipeline.training.steps.attention import use_in_transformers, use_in_unsloth
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -121,7 +121,7 @@ def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **par
         arguments: of transformers' `TrainingArguments`.
         parts: `train_dataset`, `processing_class`, `callbacks`, `data_collator`.
     """
-    from medcot_pipeline.training.trainer import MicroBatchSteps
+    from medcot_pipeline.training.steps.trainer import MicroBatchSteps
 
     if plan.engine == "unsloth":
         from transformers import Trainer, TrainingArguments

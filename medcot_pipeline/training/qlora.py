@@ -1,7 +1,8 @@
 """The QLoRA run: rows, plan, model, training with checkpoints, and the files of the adapter.
 
 Belongs here: the order of a run, the trainer's arguments, resuming, what is saved.
-Does not: rows (rows.py), the plan (planner.py), the model (engines.py), a step (trainer.py).
+Does not: rows (rows.py), the plan (training/plan/planner.py), the model (engines.py), a step
+(training/steps/trainer.py).
 """
 
 import dataclasses
@@ -14,21 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts.manifest import package_versions
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import device, fix_threads, limit_gpu_memory, load_tokenizer, quiet
-from medcot_pipeline.progress import Progress, Say
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import Row, length
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.progress import Progress, Say
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.energy import EnergyMeter
 from medcot_pipeline.training.engines import choose_engine, start_adapter, trainable_model, trainer_for
-from medcot_pipeline.training.frozen_plan import FrozenPlan
-from medcot_pipeline.training.memory import ModelShape
 from medcot_pipeline.training.model_card import model_card
-from medcot_pipeline.training.planner import TrainingPlan, describe, plan_training, this_device
+from medcot_pipeline.training.plan.frozen import FrozenPlan
+from medcot_pipeline.training.plan.memory import ModelShape
+from medcot_pipeline.training.plan.planner import TrainingPlan, describe, plan_training, this_device
 from medcot_pipeline.training.rows import TrainingRows, choose_rows
+from medcot_pipeline.training.steps.batches import Row, length
 from medcot_pipeline.training.tracking import start_tracking
 
 CURVES = "curves.json"
@@ -154,7 +155,7 @@ def _rows(
 ) -> tuple[TrainingRows, TrainingRows]:
     import polars as pl
 
-    from medcot_pipeline.table_files import read_parquet
+    from medcot_pipeline.support.table_files import read_parquet
 
     limit = min(max_row_tokens, settings.max_row_tokens or max_row_tokens)
     rows = choose_rows(
@@ -196,7 +197,7 @@ def make_trainer(
     from transformers import EarlyStoppingCallback
     from transformers.trainer_callback import PrinterCallback
 
-    from medcot_pipeline.training.trainer import MarkCheckpoints, ReportProgress, TrackRun, as_step
+    from medcot_pipeline.training.steps.trainer import MarkCheckpoints, ReportProgress, TrackRun, as_step
 
     tracking_run = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
     gpu = device() == "cuda"

@@ -1,7 +1,7 @@
 """Weights & Biases: a run is tracked where that works, and trained in any case.
 
 Belongs here: starting and ending a tracked run, and what happens when the server does not answer.
-Does not: when something is logged (trainer.py).
+Does not: when something is logged (training/steps/trainer.py).
 """
 
 import os
@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medcot_pipeline.progress import Say
 from medcot_pipeline.settings import TrackingSettings
+from medcot_pipeline.support.progress import Say
 
 INIT_SECONDS = 30
 FINISH_SECONDS = 60

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
-from medcot_pipeline_tests.conftest import ROOT, Home
-from medcot_pipeline_tests.servers import wait_until_served
-from medcot_pipeline_tests.sockets import free_ports, listening
+from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
+from medcot_pipeline_tests.support.home import ROOT, Home
+from medcot_pipeline_tests.support.servers import wait_until_served
+from medcot_pipeline_tests.support.sockets import free_ports, listening
 
 pytestmark = needs_chromium
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from medcot_pipeline.evaluation.report_page import render_report
-from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
-from medcot_pipeline_tests.unit.test_report import ATTACK, JUDGED, REVIEWED, report
+from medcot_pipeline.evaluation.report.page import render_report
+from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
+from medcot_pipeline_tests.unit.evaluation.report.test_report import ATTACK, JUDGED, REVIEWED, report
 
 pytestmark = needs_chromium
 

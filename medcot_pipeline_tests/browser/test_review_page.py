@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
-from medcot_pipeline.evaluation.records import Answer, Arm, Prompt
-from medcot_pipeline.evaluation.review import build_pack, build_second_look, render_page
-from medcot_pipeline.evaluation.review_join import HumanReview, join_review, load_review
-from medcot_pipeline.evaluation.review_server import ReviewServer
-from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
+from medcot_pipeline.evaluation.people.pack import build_pack, build_second_look, render_page
+from medcot_pipeline.evaluation.people.review_file import HumanReview, join_review, load_review
+from medcot_pipeline.evaluation.people.server import ReviewServer
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
 
 pytestmark = needs_chromium
 MARKUP = "<script>document.title='hit'</script><img src=x onerror=\"document.title='hit'\"><think>"

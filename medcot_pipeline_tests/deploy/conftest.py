@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from medcot_pipeline_tests.chat_endpoint import endpoint, longer_wins
-from medcot_pipeline_tests.conftest import Home
 from medcot_pipeline_tests.deploy.served import Served
 from medcot_pipeline_tests.deploy.shipped import serve
-from medcot_pipeline_tests.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
+from medcot_pipeline_tests.support.chat_endpoint import endpoint, longer_wins
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.postgres import INSTALLED, MISSING, PostgresServer, postgres_server
 
 JUDGE_KEY = "sk-judge-5f1e7c9a"
 WEBHOOK_TOKEN = "hook-token-8c2d41b7"

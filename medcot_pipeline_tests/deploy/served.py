@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 DEPLOY = ROOT / "deploy"
 NAME = "medcot.example.org"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import httpx
 
-from medcot_pipeline_tests.conftest import BIN, ROOT, Home
 from medcot_pipeline_tests.deploy.served import DEPLOY, NAME, PASSWORDS, Served
-from medcot_pipeline_tests.servers import stop_server
-from medcot_pipeline_tests.sockets import free_ports
+from medcot_pipeline_tests.support.home import BIN, ROOT, Home
+from medcot_pipeline_tests.support.servers import stop_server
+from medcot_pipeline_tests.support.sockets import free_ports
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Promoted
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline_tests.deploy.served import DEPLOY, Served
 from medcot_pipeline_tests.faults.scenes import FIRST, promote_all, roll_back, weights
-from medcot_pipeline_tests.postgres import PostgresServer
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.postgres import PostgresServer
 
 
 def history(home: Home) -> dict[str, tuple[str, int]]:

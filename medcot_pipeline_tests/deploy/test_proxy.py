@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from medcot_pipeline_tests.deploy.served import LAUNCH, NAME, PASSWORDS, Served
-from medcot_pipeline_tests.sockets import listening
+from medcot_pipeline_tests.support.sockets import listening
 
 VARIABLES = {"assets": [{"path": ["raw_medical_o1"]}]}
 MUTATION = {"query": LAUNCH, "variables": VARIABLES}

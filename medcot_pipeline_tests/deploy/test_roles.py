@@ -12,7 +12,7 @@ import pytest
 
 from medcot_pipeline_tests.deploy.served import NAME
 from medcot_pipeline_tests.deploy.shipped import configure_nginx, started, wait_for_server
-from medcot_pipeline_tests.sockets import free_ports
+from medcot_pipeline_tests.support.sockets import free_ports
 
 PASSWORD = "of everybody here"
 USERS = ("alice", "Alice", "ALICE", "Bob", "bob", "王医生", "0", "1", "a  a")

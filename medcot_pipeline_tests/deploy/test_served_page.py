@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from medcot_pipeline.stages import STAGES
-from medcot_pipeline_tests.browser.chromium import chromium, needs_chromium
 from medcot_pipeline_tests.deploy.served import NAME, PASSWORDS, Served
+from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
 
 pytestmark = needs_chromium
 

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 from medcot_pipeline.stages import STAGES
-from medcot_pipeline_tests.conftest import ROOT
 from medcot_pipeline_tests.deploy.conftest import JUDGE_KEY, WEBHOOK_TOKEN
 from medcot_pipeline_tests.deploy.served import Served
-from medcot_pipeline_tests.postgres import INSTALLED, PostgresServer
+from medcot_pipeline_tests.support.home import ROOT
+from medcot_pipeline_tests.support.postgres import INSTALLED, PostgresServer
 
 MADE = {"normalized_corpus", "sft_dataset", "judgements", "human_review", "eval_report", "promotion"}
 """What the run made; the models' artifacts were there."""

@@ -18,7 +18,7 @@ def leaves(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def test_a_team_has_every_setting_of_the_one_person_instance() -> None:
-    personal = (resources.files("medcot_pipeline.instance") / "dagster.yaml").read_text(encoding="utf-8")
+    personal = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(encoding="utf-8")
     team = leaves(yaml.safe_load((DEPLOY / "dagster.yaml").read_text()))
     assert {name: team.get(name) for name in leaves(yaml.safe_load(personal))} == leaves(yaml.safe_load(personal))
 

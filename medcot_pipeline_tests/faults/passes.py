@@ -22,9 +22,9 @@ from typing import Any
 
 import dagster as dg
 
-from medcot_pipeline.instance.processes import PROCESS_TAG, Process
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline_tests.faults.watcher import PUBLISHED, processes, workers
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 CORPUS = ("raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits", "sft_dataset")
 PATIENCE = 900.0

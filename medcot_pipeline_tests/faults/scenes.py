@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest, Promoted
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
-from medcot_pipeline.artifacts.promoted import ADAPTER, DECISION, PROMOTION
 from medcot_pipeline.artifacts.prune import prune
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
+from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.faults.kills import Signalled, run_until
 from medcot_pipeline_tests.faults.watcher import damage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline_tests.support.home import Home
 
 FIRST = ("medcot", "sync", "--only", "raw_medical_o1")
 

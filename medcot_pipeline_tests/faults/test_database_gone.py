@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline_tests.conftest import ROOT, Home
 from medcot_pipeline_tests.deploy.served import DEPLOY
-from medcot_pipeline_tests.postgres import INSTALLED, MISSING, postgres_server
-from medcot_pipeline_tests.sockets import free_ports
+from medcot_pipeline_tests.support.home import ROOT, Home
+from medcot_pipeline_tests.support.postgres import INSTALLED, MISSING, postgres_server
+from medcot_pipeline_tests.support.sockets import free_ports
 
 CORPUS = "raw_medical_o1,normalized_corpus,deduplicated_corpus,corpus_splits"
 pytestmark = pytest.mark.skipif(not INSTALLED, reason=MISSING)

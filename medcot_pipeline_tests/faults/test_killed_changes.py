@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline_tests.conftest import ROOT
 from medcot_pipeline_tests.faults.scenes import SCENES
+from medcot_pipeline_tests.support.home import ROOT
 
 MEMORY = Path("/dev/shm")
 """A kill loses nothing that was written, so a sweep needs no disk; where there is one in memory it is faster."""

@@ -5,11 +5,12 @@ import subprocess
 import time
 from pathlib import Path
 
-from medcot_pipeline.evaluation.records import read_prompts, write_jsonl
+from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.settings.load import project_root
-from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.worker_process import finish, said, start_worker
+from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
 
 SETTINGS = AnswerSettings(max_prompts=6, max_new_tokens=16, batch_size=2, seed=5)
 BATCHES = 6

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.instance.processes import exists
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.orchestration.instance.processes import exists
 from medcot_pipeline_tests.faults.passes import (
     CORPUS,
     POINTS,
@@ -29,7 +28,8 @@ from medcot_pipeline_tests.faults.passes import (
     watched,
 )
 from medcot_pipeline_tests.faults.watcher import workers
-from medcot_pipeline_tests.servers import launch, start_daemon, stop_server, webserver
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.servers import launch, start_daemon, stop_server, webserver
 
 SYNC = ("medcot", "sync", "--only")
 PLAIN = 'eval "$(medcot env)" && exec dagster asset materialize --select '

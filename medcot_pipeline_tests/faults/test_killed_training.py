@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.json_files import read_json
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
+from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training.checkpoints import MARK
-from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.worker_process import finish, said, start_worker
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
 
 FINGERPRINT = "f" * 64
 STEPS = 6

@@ -13,8 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from medcot_pipeline.instance.processes import PROCESS_TAG
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG
 from medcot_pipeline_tests.faults.passes import (
     CORPUS,
     PATIENCE,
@@ -25,7 +24,8 @@ from medcot_pipeline_tests.faults.passes import (
     taken_slots,
     watched,
 )
-from medcot_pipeline_tests.unit.test_processes import SAY_WHO
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.unit.orchestration.test_processes import SAY_WHO
 
 PUBLISHED = re.compile(r"\) (\w+): published in")
 WAITING = re.compile(r"waiting for (the pool gpu|\w+ [0-9a-f]{12}), which is held by")

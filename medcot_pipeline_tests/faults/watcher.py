@@ -92,7 +92,7 @@ def workers(data: Path) -> Iterator[int]:
 
     A program that one of them starts bears its command line until it is executed; such a child is not counted.
     """
-    found = {pid for pid, command in processes(data) if "medcot_pipeline.worker" in command}
+    found = {pid for pid, command in processes(data) if "medcot_pipeline.compute.child" in command}
     return (pid for pid in found if parent(pid) not in found)
 
 

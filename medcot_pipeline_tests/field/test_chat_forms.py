@@ -6,10 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.corpus.sources import SourceRows, read_rows
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.corpus.sources.source import SourceRows, read_rows
 from medcot_pipeline.settings import SourceSettings
-from medcot_pipeline_tests.field.chain import lines, make_raw, record, texts, workspace_over
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.corpus_chain import lines, make_raw, record, texts, workspace_over
 
 QUESTION, REASONING, ANSWER = texts(1)
 THOUGHT = f"<think>\n{REASONING}\n</think>\n\n{ANSWER}"

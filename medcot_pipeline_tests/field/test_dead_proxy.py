@@ -2,9 +2,9 @@
 
 import time
 
-from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.servers import MODULE, graphql, launch, start_server, stop_server, wait_until_served
-from medcot_pipeline_tests.sockets import free_ports
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.support.servers import MODULE, graphql, launch, start_server, stop_server, wait_until_served
+from medcot_pipeline_tests.support.sockets import free_ports
 
 DEAD = "http://127.0.0.1:9"
 PROXIES = {name: DEAD for each in ("http_proxy", "https_proxy", "all_proxy") for name in (each, each.upper())}

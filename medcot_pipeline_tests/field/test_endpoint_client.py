@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.inference import endpoint as client
 from medcot_pipeline.inference.endpoint import CallFailed, NotConnected, asked_to_wait, open_endpoint
 from medcot_pipeline.inference.replies import Completion
 from medcot_pipeline.settings.models import ServerSettings
-from medcot_pipeline.web import is_loopback
-from medcot_pipeline_tests.chat_endpoint import completion, endpoint
-from medcot_pipeline_tests.sockets import free_ports
-from medcot_pipeline_tests.wire import says, wire
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.web import is_loopback
+from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint
+from medcot_pipeline_tests.support.sockets import free_ports
+from medcot_pipeline_tests.support.wire import says, wire
 
 SECRET = "sk-never-to-be-seen"
 OPTIONS = {"max_tokens": 99, "temperature": 0, "seed": 7}

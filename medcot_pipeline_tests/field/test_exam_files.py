@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.corpus.normalize import comparison_key
-from medcot_pipeline.corpus.overlap import screen_overlap
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.evaluation.exam_files import Question, read_exam
-from medcot_pipeline.evaluation.exams import ExamAnswer, exam_scores, put
-from medcot_pipeline.evaluation.records import ARMS
-from medcot_pipeline_tests.genuine import FOLDER, genuine_rows_only
-from medcot_pipeline_tests.unit.test_report import EXAMINED, report
+from medcot_pipeline.corpus.normalize.text import comparison_key
+from medcot_pipeline.corpus.overlap.screen import screen_overlap
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, exam_scores, put
+from medcot_pipeline.evaluation.exams.files import Question, read_exam
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
+from medcot_pipeline_tests.unit.evaluation.report.test_report import EXAMINED, report
 
 STEM = "干热灭菌法所依据的灭菌因素是哪一项"
 WARM = {"A": "Warm water", "B": "Steam", "C": "Dry Heat"}

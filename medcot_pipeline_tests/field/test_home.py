@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.instance.home import dagster_home, open_instance
+from medcot_pipeline.orchestration.instance.home import dagster_home, open_instance
 from medcot_pipeline.settings import data_dir, project_root
+from medcot_pipeline.support.errors import MedcotError
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.base import make_tiny_model, prepare_base_model
 from medcot_pipeline.settings import BaseModelSettings
+from medcot_pipeline.support.errors import MedcotError
 
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from medcot_pipeline.corpus.overlap import screen_overlap
-from medcot_pipeline_tests.field.chain import make_corpus, make_raw, record, rows_of, texts, workspace_over
-from medcot_pipeline_tests.unit.test_dedup import rows
+from medcot_pipeline.corpus.overlap.screen import screen_overlap
+from medcot_pipeline_tests.support.corpus_chain import make_corpus, make_raw, record, rows_of, texts, workspace_over
+from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import rows
 
 
 @pytest.mark.parametrize("name", ["rows[1].parquet", "rows?.parquet", "row*.parquet"])

@@ -5,12 +5,12 @@ import json
 import polars as pl
 import pytest
 
-from medcot_pipeline.corpus.mojibake import undo, what_is_left
-from medcot_pipeline.corpus.rows import normalize_rows
-from medcot_pipeline.corpus.text_rules import RULES
+from medcot_pipeline.corpus.normalize.mojibake import undo, what_is_left
+from medcot_pipeline.corpus.normalize.table import normalize_rows
+from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.settings import NormalizeSettings
 from medcot_pipeline_tests.field.test_noise_kinds import RESIDUE
-from medcot_pipeline_tests.genuine import FOLDER, genuine_rows_only
+from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 
 pytestmark = genuine_rows_only
 

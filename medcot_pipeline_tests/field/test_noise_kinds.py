@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcot_pipeline.corpus import residue
-from medcot_pipeline.corpus.rows import NormalizedCorpus, normalize_rows
+from medcot_pipeline.corpus.normalize import residue
+from medcot_pipeline.corpus.normalize.table import NormalizedCorpus, normalize_rows
 from medcot_pipeline.settings import NormalizeSettings
 from medcot_pipeline.settings.models import NoiseActions
 

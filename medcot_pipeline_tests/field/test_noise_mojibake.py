@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcot_pipeline.corpus.mojibake import undo, what_is_left
-from medcot_pipeline.corpus.normalize import normalize_text
-from medcot_pipeline.corpus.rows import normalize_rows
+from medcot_pipeline.corpus.normalize.mojibake import undo, what_is_left
+from medcot_pipeline.corpus.normalize.table import normalize_rows
+from medcot_pipeline.corpus.normalize.text import normalize_text
 from medcot_pipeline.settings import NormalizeSettings
 
 TEXTS = [

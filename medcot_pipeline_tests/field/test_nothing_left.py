@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.settings.models import NormalizeSettings
-from medcot_pipeline_tests.field.chain import lines, make_corpus, make_raw, record, rows_of, texts, workspace_over
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.corpus_chain import (
+    lines,
+    make_corpus,
+    make_raw,
+    record,
+    rows_of,
+    texts,
+    workspace_over,
+)
 
 
 def complaint(folder: Path, content: str, settings: Settings | None = None, **source: float) -> str:

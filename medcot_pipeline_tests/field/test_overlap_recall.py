@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from benchmarks.overlap import KINDS, key
-from medcot_pipeline.corpus.benchmark_files import Benchmark
-from medcot_pipeline.corpus.overlap import overlapping_items, screen_benchmark
+from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
+from medcot_pipeline.corpus.overlap.screen import overlapping_items, screen_benchmark
 
 SHORT = [
     "急性阑尾炎的首选治疗",

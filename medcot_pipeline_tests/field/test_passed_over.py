@@ -7,15 +7,23 @@ from pathlib import Path
 import pytest
 from dagster._core.test_utils import instance_for_test
 
-from medcot_pipeline.automation.triggers import FILE_SENSOR
-from medcot_pipeline.corpus.incoming import passed_over, row_files
-from medcot_pipeline.corpus.sources import locate, read_rows
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.corpus.sources.incoming import passed_over, row_files
+from medcot_pipeline.corpus.sources.source import locate, read_rows
+from medcot_pipeline.orchestration.automation.triggers import FILE_SENSOR
 from medcot_pipeline.settings import SourceSettings
-from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.field.chain import lines, make_raw, record, rejects_of, rows_of, texts, workspace_over
-from medcot_pipeline_tests.unit.test_sources import write
-from medcot_pipeline_tests.unit.test_ticks import skipped, tick
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.corpus_chain import (
+    lines,
+    make_raw,
+    record,
+    rejects_of,
+    rows_of,
+    texts,
+    workspace_over,
+)
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.unit.corpus.sources.test_sources import write
+from medcot_pipeline_tests.unit.orchestration.test_ticks import skipped, tick
 
 UNKNOWN = "unknown format; known: .json, .jsonl, .ndjson, .csv or .parquet, each also with .gz behind it"
 

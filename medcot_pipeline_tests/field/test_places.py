@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.evaluation.review_server import ReviewServer
-from medcot_pipeline_tests.conftest import Home
-from medcot_pipeline_tests.unit.test_review import KEY, PACK, review
+from medcot_pipeline.evaluation.people.server import ReviewServer
+from medcot_pipeline_tests.support.home import Home
+from medcot_pipeline_tests.unit.evaluation.people.test_pack import KEY, PACK, review
 
 FIRST = ("medcot", "sync", "--only", "raw_medical_o1")
 CALLS = {

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.settings import Settings, load_settings, profile_names
 from medcot_pipeline.settings.effects import SWITCHES
 from medcot_pipeline.settings.models import setting_fields, variable_of
+from medcot_pipeline.support.errors import MedcotError
 
 FIELDS = dict(setting_fields(Settings))
 

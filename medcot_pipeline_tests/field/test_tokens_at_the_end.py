@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.chat import IGNORED_LABEL, encode_row
-from medcot_pipeline.evaluation.generation import generate_answers
-from medcot_pipeline.evaluation.records import Prompt
+from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.models.base import prepare_base_model
+from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, BaseModelSettings
-from medcot_pipeline.training.batches import MicroBatch, tensors
-from medcot_pipeline_tests.unit.byte_tokenizer import byte_tokenizer
+from medcot_pipeline.training.steps.batches import MicroBatch, tensors
+from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
 RESERVED = ("<|reserved_0|>", "<|reserved_1|>")
 

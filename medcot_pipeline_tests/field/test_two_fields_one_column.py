@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.corpus.sources import read_rows
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.corpus.sources.source import read_rows
 from medcot_pipeline.settings import SourceSettings, load_settings
-from medcot_pipeline_tests.field.chain import lines, record
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.corpus_chain import lines, record
 
 
 @pytest.mark.parametrize(

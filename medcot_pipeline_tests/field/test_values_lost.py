@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.corpus.sources import SourceRows, read_rows
-from medcot_pipeline.errors import MedcotError
+from medcot_pipeline.corpus.sources.source import SourceRows, read_rows
 from medcot_pipeline.settings import SourceSettings
-from medcot_pipeline_tests.field.chain import lines, record, texts
-from medcot_pipeline_tests.genuine import FOLDER, genuine_rows_only
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.corpus_chain import lines, record, texts
+from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 
 HEADER = "Question,Complex_CoT,Response\n"
 

@@ -13,14 +13,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.json_files import read_json
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import length
+from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
-from medcot_pipeline.training.memory import ModelShape
-from medcot_pipeline.training.planner import plan_training, this_device
+from medcot_pipeline.training.plan.memory import ModelShape
+from medcot_pipeline.training.plan.planner import plan_training, this_device
+from medcot_pipeline.training.steps.batches import length
 from medcot_pipeline_tests.gpu.small_run import rows
 
 ROWS = 48
@@ -40,7 +40,7 @@ def main() -> None:
     from safetensors.torch import save_file
 
     from medcot_pipeline.training.qlora import TrainingRun, make_trainer
-    from medcot_pipeline.training.trainer import as_step
+    from medcot_pipeline.training.steps.trainer import as_step
 
     quiet()
     training = rows(ROWS, 1)

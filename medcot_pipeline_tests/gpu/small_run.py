@@ -6,14 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.json_files import read_json, write_json
 from medcot_pipeline.models.base import BaseModel, make_tiny_model
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer
 from medcot_pipeline.settings.models import BaseModelSettings, TrackingSettings, TrainingSettings
-from medcot_pipeline.training.batches import Row, length
+from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
-from medcot_pipeline.training.memory import ModelShape
-from medcot_pipeline.training.planner import plan_training, this_device
+from medcot_pipeline.training.plan.memory import ModelShape
+from medcot_pipeline.training.plan.planner import plan_training, this_device
+from medcot_pipeline.training.steps.batches import Row, length
 
 SETTINGS: dict[str, Any] = {
     "learning_rate": 2e-2,

@@ -11,7 +11,7 @@ import polars as pl
 
 from medcot_pipeline.stages import STAGES
 from medcot_pipeline.training.checkpoints import MARK
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 ASSETS = [stage.asset for stage in STAGES]
 
@@ -101,7 +101,7 @@ def trainer_of(parent: int) -> int | None:
                 status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue  # it ended while we looked
-            if b"medcot_pipeline.worker" in command and int(status[1]) == parent:
+            if b"medcot_pipeline.compute.child" in command and int(status[1]) == parent:
                 return int(entry.name)
     return None
 

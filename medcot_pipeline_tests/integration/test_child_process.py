@@ -10,11 +10,11 @@ import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.definitions import build_defs
-from medcot_pipeline.errors import MedcotError
-from medcot_pipeline.instance.passes import find_problem
+from medcot_pipeline.orchestration.instance.passes import find_problem
 from medcot_pipeline.settings import load_settings
 from medcot_pipeline.stages import Workspace
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 OPEN = "import os, signal, sys; from dagster_pipes import open_dagster_pipes\n"
 RESULT = "with open_dagster_pipes() as pipes: pipes.report_custom_message({'result': {'name': 'a model'}})\n"
@@ -75,6 +75,8 @@ def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh
 
 
 def test_a_question_that_a_library_asks_in_the_child_is_not_answered_by_what_stands_at_standard_input() -> None:
-    script = "from medcot_pipeline.worker import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
+    script = (
+        "from medcot_pipeline.compute.child import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
+    )
     done = subprocess.run([sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=120)
     assert done.stderr.strip().endswith("EOFError: EOF when reading a line")

@@ -20,13 +20,13 @@ import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus
 
-from medcot_pipeline.automation.triggers import FILE_SENSOR, HUB_SENSOR, RETRAINING
-from medcot_pipeline.json_files import read_json
-from medcot_pipeline_tests import postgres
-from medcot_pipeline_tests.conftest import ROOT, Home
-from medcot_pipeline_tests.hub_server import Hub, hub_environment, serving
-from medcot_pipeline_tests.unit.test_alerts import webhook
-from medcot_pipeline_tests.unit.test_review import whole
+from medcot_pipeline.orchestration.automation.triggers import FILE_SENSOR, HUB_SENSOR, RETRAINING
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline_tests.support import postgres
+from medcot_pipeline_tests.support.home import ROOT, Home
+from medcot_pipeline_tests.support.hub_server import Hub, hub_environment, serving
+from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
+from medcot_pipeline_tests.unit.orchestration.test_alerts import webhook
 
 pytestmark = pytest.mark.skipif(not postgres.INSTALLED, reason=postgres.MISSING)
 
@@ -126,7 +126,9 @@ def served(
             home = Home(tmp_path_factory.mktemp(storage))
             shutil.copytree(chain.data, home.data, symlinks=True)
             (home.folder / "dagster").mkdir()
-            settings = (resources.files("medcot_pipeline.instance") / "dagster.yaml").read_text(encoding="utf-8")
+            settings = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(
+                encoding="utf-8"
+            )
             if storage == "postgres":
                 found = server.create("runs")
                 url = "postgresql+psycopg2://{PGUSER}:{PGPASSWORD}@{PGHOST}:{PGPORT}/{PGDATABASE}".format(**found)

@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
-from medcot_pipeline.evaluation.records import Answer, Arm, Prompt, write_jsonl
-from medcot_pipeline.json_files import read_json, write_json
-from medcot_pipeline_tests.chat_endpoint import completion, endpoint, longer_wins
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint, longer_wins
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 SECRET = "sk-never-to-be-seen-5f1e7c9a"
 BOTH = ("r1", "r1-medcot")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.evaluation.records import ARMS
-from medcot_pipeline.json_files import read_json
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline_tests.support.home import Home
 
 QUESTIONS = [
     {

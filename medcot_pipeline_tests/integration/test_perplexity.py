@@ -7,12 +7,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.evaluation.perplexity import encode_split, measure_texts
-from medcot_pipeline.evaluation.perplexity_figures import by_row
-from medcot_pipeline.evaluation.records import ARMS, Arm
-from medcot_pipeline.json_files import read_json
+from medcot_pipeline.evaluation.perplexity.figures import by_row
+from medcot_pipeline.evaluation.perplexity.measure import encode_split, measure_texts
 from medcot_pipeline.models.load import load_arms, load_tokenizer
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline_tests.support.home import Home
 
 ROWS = 16
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.json_files import read_json
-from medcot_pipeline_tests.chat_endpoint import endpoint
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline_tests.support.chat_endpoint import endpoint
+from medcot_pipeline_tests.support.home import Home
 
 pytestmark = pytest.mark.long
 

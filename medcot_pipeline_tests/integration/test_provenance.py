@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from medcot_pipeline.evaluation.report_page import TEMPLATES
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.evaluation.report.page import TEMPLATES
+from medcot_pipeline_tests.support.home import Home
 
 OTHERS = {"MEDCOT_SPLITS__SALT": "another", "MEDCOT_TRAINING__LEARNING_RATE": "0.005", "MEDCOT_TRAINING__SEED": "7"}
 

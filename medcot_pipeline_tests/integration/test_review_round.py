@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline_tests.conftest import ROOT, Home
-from medcot_pipeline_tests.unit.test_review import whole
+from medcot_pipeline_tests.support.home import ROOT, Home
+from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
 
 
 @pytest.fixture

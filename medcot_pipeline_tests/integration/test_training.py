@@ -7,19 +7,19 @@ import pytest
 import torch
 
 from medcot_pipeline.artifacts import FileHashes
-from medcot_pipeline.errors import MedcotError
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
-from medcot_pipeline.training.batches import Row, length
+from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.engines import trainable_model
-from medcot_pipeline.training.forecast import base_shape
-from medcot_pipeline.training.planner import Device, plan_training
+from medcot_pipeline.training.plan.forecast import base_shape
+from medcot_pipeline.training.plan.planner import Device, plan_training
 from medcot_pipeline.training.qlora import TrainingRun, make_trainer, train
-from medcot_pipeline.training.trainer import as_step
-from medcot_pipeline_tests.conftest import Home
+from medcot_pipeline.training.steps.batches import Row, length
+from medcot_pipeline.training.steps.trainer import as_step
 from medcot_pipeline_tests.gpu.small_run import rows
+from medcot_pipeline_tests.support.home import Home
 
 TINY = load_settings("tiny").training
 UNTRACKED = TrackingSettings(wandb_mode="disabled")

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from medcot_pipeline.stages import STAGES
-from medcot_pipeline_tests.conftest import BIN, Home
-from medcot_pipeline_tests.servers import graphql, webserver
+from medcot_pipeline_tests.support.home import BIN, Home
+from medcot_pipeline_tests.support.servers import graphql, webserver
 
 CORPUS = "raw_medical_o1,normalized_corpus,deduplicated_corpus,corpus_splits"
 RELOAD = """

@@ -1,13 +1,13 @@
-"""What real passes make anew; the whole table of changes is in unit/test_what_runs_again.py."""
+"""What real passes make anew; the whole table of changes is in unit/pipeline/test_what_runs_again.py."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.corpus.sources import SAMPLE
+from medcot_pipeline.corpus.sources.source import SAMPLE
 from medcot_pipeline.stages import STAGES
-from medcot_pipeline_tests.conftest import ROOT, Home
+from medcot_pipeline_tests.support.home import ROOT, Home
 
 CORPUS = ["raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits"]
 

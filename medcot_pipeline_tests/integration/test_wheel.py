@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.corpus.sources import SAMPLE
+from medcot_pipeline.corpus.sources.source import SAMPLE
 from medcot_pipeline.settings.load import PROJECT_FILES
-from medcot_pipeline_tests.conftest import ROOT
+from medcot_pipeline_tests.support.home import ROOT
 
 MEDCOT = ("-m", "medcot_pipeline.cli")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline_tests.conftest import BIN, ROOT, Home
+from medcot_pipeline_tests.support.home import BIN, ROOT, Home
 
 GOOD = {"Question": "咳嗽三天，怎么办？", "Complex_CoT": "先想想有没有发热。", "Response": "多休息，多饮水。"}
 
@@ -137,7 +137,7 @@ def test_two_inits_at_once_both_succeed(fresh_home: Home) -> None:
     outcomes = [(*process.communicate(timeout=120), process.returncode) for process in both]
     home = fresh_home.folder / "dagster"
     assert outcomes == [(f"Dagster home: {home}\n", "", 0)] * 2
-    packaged = (resources.files("medcot_pipeline.instance") / "dagster.yaml").read_text(encoding="utf-8")
+    packaged = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(encoding="utf-8")
     assert (home / "dagster.yaml").read_text(encoding="utf-8") == packaged
 
 

@@ -16,10 +16,10 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.artifacts import canonical_json, sha256_text
-from medcot_pipeline.corpus.dedup import find_near_duplicates
-from medcot_pipeline.corpus.rows import normalize_rows
-from medcot_pipeline.corpus.sft import build_sft_dataset
-from medcot_pipeline.corpus.splits import assign_splits
+from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
+from medcot_pipeline.corpus.normalize.table import normalize_rows
+from medcot_pipeline.corpus.splits.assign import assign_splits
+from medcot_pipeline.datasets.sft import build_sft_dataset
 from medcot_pipeline.settings import DedupSettings, NormalizeSettings, SftSettings, SplitSettings
 from medcot_pipeline.stages import stage_of
 

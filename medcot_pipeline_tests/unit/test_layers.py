@@ -14,9 +14,9 @@ from medcot_pipeline.checks import CHECKS
 from medcot_pipeline.stages import STAGES, Stage
 
 PACKAGE = Path(medcot_pipeline.__file__).parent
-DOMAIN = ("corpus", "chat", "training", "evaluation", "inference", "models")
+DOMAIN = ("corpus", "datasets", "chat", "training", "evaluation", "inference", "models", "records")
 LEAVES = ("artifacts", "settings")
-ORCHESTRATION = ("assets", "automation", "cli", "console", "definitions", "instance")
+ORCHESTRATION = ("assets", "orchestration", "cli", "definitions")
 HEAVY = (
     "datasets",
     "matplotlib",

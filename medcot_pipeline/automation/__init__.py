@@ -1,5 +1,0 @@
-"""What starts a pass over the graph without a person, and who is told when it fails.
-
-Belongs here: the job, the schedule, the sensors, the alert.
-Does not: what is stale (planning.py), or what an asset does.
-"""

@@ -1,0 +1,134 @@
+"""Both arms' answers from an OpenAI-compatible endpoint that serves base and tuned under two names.
+
+Belongs here: which calls are made, and reading a completion as an answer.
+Does not: the client (inference/), the plan and its records (batches.py), the judge's calls
+(evaluation/judging/calls.py).
+
+Both arms come from the one endpoint: precision and sampling are its own, and answers of two backends are never mixed.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from medcot_pipeline.chat import PLACEHOLDER, THINK_OPEN, split_written
+from medcot_pipeline.evaluation.answers.batches import Batch, BatchRecords, Generated, plan_batches
+from medcot_pipeline.inference.calls import Unanswered, ask_each
+from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
+from medcot_pipeline.inference.replies import Completion
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.settings import AnswerSettings
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.progress import Progress, Say
+
+
+def ask_for_answers(
+    prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say, *, generation_prompt: str
+) -> Generated:
+    """Answers of both arms, one call per prompt and arm, with the seed of its place in the plan.
+
+    Every answer that came is in `work` before its place is given to the next: a run that fails or is killed goes on
+    behind them.
+
+    Args:
+        prompts: prompts to answer.
+        settings: sampling, lengths, and the endpoint.
+        work: folder for the finished answers of this fingerprint alone.
+        say: where progress goes.
+        generation_prompt: what the model's chat template makes of a question, `PLACEHOLDER` in the question's place.
+
+    Raises:
+        MedcotError: the endpoint is not there or lacks a model, or answers did not come.
+    """
+    endpoint = settings.endpoint
+    made_with = endpoint.model_dump(mode="json", include={"base_model", "tuned_model"})
+    records = BatchRecords(work, plan_batches(prompts, 1), made_with, say)
+    if records.open:
+        asyncio.run(_ask_all(records, settings, say, generation_prompt))
+    return records.collect()
+
+
+async def _ask_all(records: BatchRecords, settings: AnswerSettings, say: Say, generation_prompt: str) -> None:
+    there, progress = settings.endpoint, Progress("answers", say)
+    async with open_endpoint(there) as endpoint:
+        await _find_models(endpoint, settings, say)
+
+        async def ask(batch: Batch) -> None:
+            started = time.monotonic()
+            completion = await _ask(endpoint, settings, batch)
+            answer = _answer(batch, completion, generation_prompt)
+            records.finish(batch, [answer], time.monotonic() - started, completion.changed)
+
+        total = len(records.open)
+        left = await ask_each(
+            records.open, ask, there.concurrency, lambda done: progress(done, total, "answers, both arms")
+        )
+    if left:
+        raise _did_not_come(left, total, settings)
+
+
+def _did_not_come(left: Unanswered[Batch], total: int, settings: AnswerSettings) -> MedcotError:
+    first, error = left.failed[0]
+    return MedcotError(
+        f"MEDCOT_ANSWERS__ENDPOINT__BASE_URL={settings.endpoint.base_url}: {len(left):,} of {total:,} answers did not "
+        f"come ({left.counts()}). The first is {first.prompts[0].id} ({first.arm}): {error}.",
+        "Run `medcot sync` again: the answers that came are kept and not asked for again.",
+    )
+
+
+async def _find_models(endpoint: Endpoint, settings: AnswerSettings, say: Say) -> None:
+    """Both names are held against the endpoint's list: some servers answer to any name with the one model they have."""
+    there = settings.endpoint
+    try:
+        served = await endpoint.models()
+    except CallFailed as error:
+        raise MedcotError(
+            f"MEDCOT_ANSWERS__ENDPOINT__BASE_URL={there.base_url} does not list its models ({error}).",
+            "Start the endpoint, or correct the address or MEDCOT_ANSWERS__ENDPOINT__API_KEY.",
+        ) from None
+    if served is None:
+        say("the endpoint has no list of models: whether it serves both names shows in what it answers")
+        return
+    for setting in ("base_model", "tuned_model"):
+        name = getattr(there, setting)
+        if name not in served:
+            raise MedcotError(
+                f"{there.base_url} serves no model {name!r} (it serves {', '.join(served[:20]) or 'none'}).",
+                f"Serve it there, or correct MEDCOT_ANSWERS__ENDPOINT__{setting.upper()}.",
+            )
+
+
+async def _ask(endpoint: Endpoint, settings: AnswerSettings, batch: Batch) -> Completion:
+    (prompt,) = batch.prompts
+    return await endpoint.complete(
+        settings.endpoint.base_model if batch.arm == "base" else settings.endpoint.tuned_model,
+        [{"role": "user", "content": prompt.prompt}],
+        max_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=batch.seed(settings.seed),
+    )
+
+
+def _answer(batch: Batch, completion: Completion, generation_prompt: str) -> Answer:
+    """A server that parses reasoning gives it apart (`reasoning_content`); elsewhere it stands in the text.
+
+    Where reasoning was cut, some servers give the prompt as content: that is no answer.
+    """
+    (prompt,) = batch.prompts
+    asked = generation_prompt.removesuffix(THINK_OPEN).replace(PLACEHOLDER, prompt.prompt)
+    content, apart = completion.text.removeprefix(asked), completion.reasoning
+    if apart:
+        content = f"{apart}\n</think>\n\n{content}" if content.strip() else apart
+    written = split_written(content, opened_by_prompt=generation_prompt.endswith(THINK_OPEN) or bool(apart))
+    return Answer(
+        prompt_id=prompt.id,
+        arm=batch.arm,
+        reasoning=written.reasoning,
+        answer=written.answer,
+        closed=written.closed,
+        finished=completion.finish == "stop",
+        tokens=completion.completion_tokens,
+    )

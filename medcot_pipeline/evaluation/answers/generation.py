@@ -1,0 +1,144 @@
+"""Both arms' answers to the frozen prompts, from one loaded model.
+
+Belongs here: generation, batch by batch.
+Does not: the plan and its records (batches.py), answers from an endpoint (endpoint.py), judging an answer.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
+from medcot_pipeline.evaluation.answers.batches import Batch, BatchRecords, Generated, plan_batches
+from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.settings import AnswerSettings
+from medcot_pipeline.support.progress import Progress, Say
+
+
+def generate_answers(
+    base: Path,
+    adapter: Path,
+    prompts: Sequence[Prompt],
+    settings: AnswerSettings,
+    work: Path,
+    say: Say,
+    incumbent: Path | None = None,
+) -> Generated:
+    """Answers of both arms; batches that a killed run finished are read from `work`, not generated again.
+
+    The incumbent answers the same prompts in the same batches with the same seeds, after both arms and from the same
+    loaded model; its answers stand behind theirs.
+
+    Args:
+        base: folder of the base model.
+        adapter: folder of the adapter.
+        prompts: prompts to answer.
+        settings: sampling, lengths and batch size.
+        work: folder for the finished batches of this fingerprint alone.
+        say: where progress goes.
+        incumbent: folder of the incumbent's adapter.
+    """
+    quiet()
+    plan = plan_batches(prompts, settings.batch_size)
+    if incumbent:
+        plan += plan_batches(prompts, settings.batch_size, ("incumbent",))
+    records = BatchRecords(work, plan, _made_with(), say)
+    if records.open:
+        tokenizer = load_tokenizer(base)
+        model = load_arms(base, adapter, incumbent)
+        ends = end_tokens(tokenizer, model.generation_config)
+        if len(ends) > 1:
+            say(f"an answer ends at any of {', '.join(tokenizer.convert_ids_to_tokens(ends))}: the first is learned")
+        progress = Progress("answers", say)
+        total = len(records.open) * settings.max_new_tokens
+        for done, batch in enumerate(records.open):
+            tick = _ticker(progress, done * settings.max_new_tokens, total, batch)
+            started = time.monotonic()
+            answers = _generate(model, tokenizer, ends, batch, settings, tick)
+            records.finish(batch, answers, time.monotonic() - started)
+    return records.collect()
+
+
+def _made_with() -> dict[str, str]:
+    """What a sampled token depends on beside model, prompt, settings and seed."""
+    import torch
+    import transformers
+
+    where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "device": where}
+
+
+def end_tokens(tokenizer: Any, generation: Any) -> list[int]:
+    """The tokenizer's end token, which training teaches, and behind it the others that the model was made to end with.
+
+    Without those the base would run on where it ends by a token of its own. Args: generation: the `GenerationConfig`.
+    """
+    others = generation.eos_token_id
+    others = others if isinstance(others, list) else [others]
+    return list(dict.fromkeys([tokenizer.eos_token_id, *(token for token in others if token is not None)]))
+
+
+def _generate(
+    model: Any, tokenizer: Any, ends: list[int], batch: Batch, settings: AnswerSettings, tick: Any
+) -> list[Answer]:
+    import torch
+    from transformers import StoppingCriteriaList
+
+    encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in batch.prompts]
+    width = max(len(ids) for ids in encoded)
+    pad = tokenizer.pad_token_id
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in encoded], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in encoded], device=model.device)
+    sampling: dict[str, Any] = {"do_sample": False}
+    if settings.temperature > 0:
+        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
+    torch.manual_seed(batch.seed(settings.seed))
+    with torch.no_grad(), as_arm(model, batch.arm) as arm_model:
+        output = arm_model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=settings.max_new_tokens,
+            eos_token_id=ends,
+            pad_token_id=pad,
+            stopping_criteria=StoppingCriteriaList([tick]),
+            **sampling,
+        )
+    return [
+        _answer(tokenizer, ends, prompt, batch.arm, row[width:].tolist())
+        for prompt, row in zip(batch.prompts, output, strict=True)
+    ]
+
+
+def _answer(tokenizer: Any, ends: list[int], prompt: Prompt, arm: Arm, ids: list[int]) -> Answer:
+    end = next((place for place, token in enumerate(ids) if token in ends), None)
+    finished, written = end is not None, ids[:end]
+    opened = render_prompt(tokenizer, prompt.prompt).endswith(THINK_OPEN)
+    text = split_written(tokenizer.decode(written, skip_special_tokens=False), opened_by_prompt=opened)
+    return Answer(
+        prompt_id=prompt.id,
+        arm=arm,
+        reasoning=text.reasoning,
+        answer=text.answer,
+        closed=text.closed,
+        finished=finished,
+        tokens=len(written) + finished,
+    )
+
+
+def _ticker(progress: Progress, before: int, total: int, batch: Batch) -> Any:
+    """A stopping criterion that never stops: it is the one place that sees every generated token go by."""
+    import torch
+
+    written = 0
+
+    def tick(ids: Any, scores: Any, **_: Any) -> Any:
+        nonlocal written
+        written += 1
+        progress(before + written, total, f"tokens of batch {batch.name}")
+        return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+
+    return tick

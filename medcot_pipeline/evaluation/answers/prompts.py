@@ -1,0 +1,77 @@
+"""What is known of the frozen prompts: their hash, their strata, and whether training saw them.
+
+Belongs here: figures over prompts.
+Does not: reading them (records/), answering them.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from medcot_pipeline.corpus.normalize.text import comparison_key
+from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
+from medcot_pipeline.corpus.overlap.screen import overlapping_items
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.support.errors import MedcotError
+
+
+def prompts_sha256(prompts: Sequence[Prompt]) -> str:
+    """SHA-256 of the prompts that were asked, in their order."""
+    lines = [json.dumps(dataclasses.asdict(prompt), ensure_ascii=False, sort_keys=True) for prompt in prompts]
+    return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
+
+
+def strata(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """Prompts by category: in each language, with constraints, and emergencies."""
+    counts = Counter((prompt.category, column) for prompt in prompts for column in _columns(prompt))
+    columns = ("zh", "en", "with_constraints", "emergencies")
+    categories = sorted({prompt.category for prompt in prompts})
+    return [
+        {"category": category, **{column: counts[category, column] for column in columns}} for category in categories
+    ]
+
+
+def _columns(prompt: Prompt) -> list[str]:
+    return [
+        prompt.language,
+        *(["with_constraints"] if prompt.constraints else []),
+        *(["emergencies"] if prompt.emergency else []),
+    ]
+
+
+def refuse_trained_prompts(prompts: Sequence[Prompt], rows: pl.DataFrame) -> None:
+    """Refuse prompts that training saw, before anything is paid for their answers.
+
+    Raises:
+        MedcotError: a prompt stands in a training row; names every such prompt.
+    """
+    confirmed = prompts_in_training(prompts, rows)["confirmed"]
+    if confirmed:
+        raise MedcotError(
+            f"{len(confirmed):,} of {len(prompts):,} prompts also stand in the training rows: {', '.join(confirmed)}.",
+            "Take them out of the file of MEDCOT_ANSWERS__PROMPTS, or give its folder as "
+            "MEDCOT_SPLITS__BENCHMARK_DIR, so that such rows leave training.",
+        )
+
+
+def prompts_in_training(prompts: Sequence[Prompt], rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Prompts that stand in training rows: `confirmed` the same question, `flagged` only much text in common.
+
+    The screen is that of the benchmarks (corpus/overlap/screen.py), and equal comparison keys whatever their length.
+
+    Args:
+        prompts: the frozen prompts.
+        rows: `row_id`, `split`, `key`: str; rows of other splits than train are passed over.
+    """
+    train = rows.filter(split="train")
+    keys = set(train["key"])
+    confirmed = {prompt.id for prompt in prompts if comparison_key(prompt.prompt) in keys}
+    items = Benchmark("prompts", [prompt.id for prompt in prompts], [prompt.prompt for prompt in prompts])
+    verdicts = overlapping_items(train, items)
+    confirmed |= {prompt for prompt, verdict in verdicts.items() if verdict == "confirmed"}
+    return {"confirmed": sorted(confirmed), "flagged": sorted(set(verdicts) - confirmed)}

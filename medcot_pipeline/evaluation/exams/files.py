@@ -1,0 +1,148 @@
+"""Exam files: multiple-choice questions with their options and their key.
+
+Belongs here: the forms of CMExam, CMB, MedQA and CMMLU, told by the names of their fields, and what makes an item one
+that cannot be scored.
+Does not: taking a file apart (corpus/overlap/benchmark_files.py), asking and scoring (asking.py).
+
+A key is letters, never letters fished out of a text: `Dry Heat` would be D and H.
+"""
+
+import dataclasses
+import importlib.util
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medcot_pipeline.corpus.normalize.options import split_options
+from medcot_pipeline.corpus.overlap.benchmark_files import Item, read_items
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.record_files import FORMATS
+
+LETTERS = "ABCDEFGH"
+"""Of the options that can be told in what a model writes: I is an English word."""
+FORMS = (
+    "question, options (text, an object or a list; CMB: option; CMMLU: a field for each letter) and answer, letters "
+    "such as C or A,D (MedQA: answer_idx)"
+)
+_KEY = re.compile(r"[\s(（\[]*([A-Z](?:[\s、,，;；/|+&和]*[A-Z])*)[\s)）\].。、,，]*")
+_OPTION_LINE = re.compile(r"^\s*[(（]?([A-Z])(?:[)）.．、:：\s]|(?=[^\x00-\x7f]))", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """One item of an exam; `options` is the text shown, `answer` its letters, sorted."""
+
+    exam: str
+    id: str
+    question: str
+    options: str
+    answer: str
+
+
+class Exam(NamedTuple):
+    """The questions of a file, and in a sentence how many items are left out and why; empty where none is."""
+
+    questions: list[Question]
+    left_out: str
+
+
+def require_exams(folder: Path, files: Sequence[Path]) -> None:
+    """Raises MedcotError where the folder that is set has no exam in it, or lm-eval is not installed."""
+    if not files:
+        raise MedcotError(
+            f"MEDCOT_EXAMS__FOLDER={folder}: no {', '.join(FORMATS)} file in it.",
+            f"Put the exams there, with {FORMS}, or unset MEDCOT_EXAMS__FOLDER.",
+        )
+    if importlib.util.find_spec("lm_eval") is None:
+        raise MedcotError(
+            "MEDCOT_EXAMS__FOLDER is set, but lm-eval is not installed.",
+            "Install the extra: pip install 'medcot-pipeline[bench]', or unset MEDCOT_EXAMS__FOLDER.",
+        )
+
+
+def read_exam(path: Path, limit: int) -> Exam:
+    """The questions among the first `limit` items of a file, in any of the forms.
+
+    Raises:
+        MedcotError: the file cannot be read, or none of its items is a question with options and a key.
+    """
+    questions, left_out = [], []
+    for number, item in enumerate(itertools.islice(read_items(path), limit), start=1):
+        try:
+            questions.append(_question(path.name, number, item))
+        except _Unusable as problem:
+            left_out.append(f"{item.where}: {problem}")
+    if not questions:
+        raise MedcotError(
+            f"{path}{f', {left_out[0]}' if left_out else ': no question in it.'}", f"An item has {FORMS}."
+        )
+    note = f"{path.name}: {len(left_out):,} of its items left out, first {left_out[0]}" if left_out else ""
+    return Exam(questions, note)
+
+
+class _Unusable(Exception):
+    """Why an item cannot be asked or scored, as a sentence."""
+
+
+def _question(exam: str, number: int, item: Item) -> Question:
+    if item.problem:
+        raise _Unusable(f"{item.problem}.")
+    question = _given(item, "question")
+    if not isinstance(question, str) or not question.strip():
+        raise _Unusable(f"no text in a field question (fields: {', '.join(item.fields)}).")
+    shown, letters = _options(item, question)
+    if len(letters) < 2 or not set(letters) <= set(LETTERS):
+        found = ", ".join(letters) or f"none, fields: {', '.join(item.fields)}"
+        raise _Unusable(f"not two options or more, A to H ({found}).")
+    return Question(exam, f"#{number}", question, shown, _key(item, letters))
+
+
+def _given(item: Item, name: str) -> Any:
+    """The value of a field, None where it is absent."""
+    try:
+        return item.field(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def _options(item: Item, question: str) -> tuple[str, dict[str, str]]:
+    """The options as they are shown, and the text of each by its letter; both empty where there are none."""
+    for name in ("options", "option", "choices"):
+        options = _given(item, name)
+        if isinstance(options, str) and options.strip():
+            shown = options.replace("\\n", "\n")
+            found = split_options(f"\n{shown}").options
+            return shown, found or {match[1]: shown[match.end() :] for match in _OPTION_LINE.finditer(shown)}
+        if isinstance(options, dict):
+            return _rendered(options)
+        if isinstance(options, list) and all(isinstance(option, dict) for option in options):
+            return _rendered({option.get("key"): option.get("value") for option in options})
+        if isinstance(options, list):
+            return _rendered(dict(zip(LETTERS, options, strict=False)) if len(options) <= len(LETTERS) else {})
+    by_letter = {letter: item.fields[letter] for letter in LETTERS if letter in item.fields}
+    if by_letter:
+        return _rendered(by_letter)
+    return "", split_options(question).options
+
+
+def _rendered(options: dict[Any, Any]) -> tuple[str, dict[str, str]]:
+    """`A. text`, a line each; an option that is empty or null is none."""
+    texts = {str(letter).strip(): text for letter, text in options.items() if isinstance(text, str | int | float)}
+    kept = {letter: str(text).strip() for letter, text in texts.items() if str(text).strip()}
+    return "\n".join(f"{letter}. {text}" for letter, text in kept.items()), kept
+
+
+def _key(item: Item, letters: dict[str, str]) -> str:
+    """The letters of the key, sorted: of `answer_idx` where it is given, else of `answer`."""
+    answer, index = _given(item, "answer"), _given(item, "answer_idx")
+    given = answer if index in (None, "") else index
+    match = _KEY.fullmatch(given) if isinstance(given, str) else None
+    key = set(re.findall("[A-Z]", match[1])) if match else set()
+    if not key or not key <= set(letters):
+        raise _Unusable(f"the answer {given!r} is no letter of its options ({', '.join(letters)}).")
+    meant = {letter for letter, text in letters.items() if text == answer}
+    if meant and not meant & key:
+        raise _Unusable(f"answer_idx is {given!r}, but the answer {answer!r} is option {', '.join(sorted(meant))}.")
+    return "".join(sorted(key))

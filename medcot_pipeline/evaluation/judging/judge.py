@@ -1,0 +1,224 @@
+"""The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
+
+Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
+Does not: making calls (calls.py), the wording (wording.py), whether to trust it (gates.py),
+intervals, or people's verdicts (evaluation/people/pack.py).
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from medcot_pipeline.evaluation.judging import gates as judge_gates
+from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
+from medcot_pipeline.inference.calls import Unanswered
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.verdicts import Outcome, Verdict
+from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.support.errors import MedcotError
+
+Order = tuple[Literal["base", "tuned"], Literal["base", "tuned"]]
+ORDERS: tuple[Order, Order] = (("base", "tuned"), ("tuned", "base"))
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("gpt", "o1", "o3", "o4"),
+    "qwen": ("qwen", "qwq"),
+    "deepseek": ("deepseek",),
+    "glm": ("glm",),
+    "llama": ("llama",),
+    "mistral": ("mistral", "mixtral"),
+    "gemini": ("gemini", "gemma"),
+    "claude": ("claude",),
+}
+"""How a model's name begins, or what stands behind a slash or dash in it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgeOutcome:
+    """Verdicts by prompt, and what says whether the judge can be trusted.
+
+    `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `changed`:
+    what was asked otherwise than wanted, since the endpoint does not take it. `calls`: `answered` and `failed` sum to
+    the distinct calls, probes included; `invalid` (answered, but with no verdict) and `repaired` count among those
+    answered. The failed were refused by the endpoint, each by itself; `errors` counts them by their status. `tokens` is
+    what all answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the
+    cache.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    gates: list[dict[str, Any]]
+    served: list[str]
+    changed: list[str]
+    calls: dict[str, int]
+    errors: dict[str, int]
+    tokens: dict[str, int]
+    paid: dict[str, int]
+
+    def record(self, settings: JudgeSettings) -> dict[str, Any]:
+        """The content of judge.json: the same whether a run was interrupted or not."""
+        return {
+            "status": "judged",
+            "model": settings.model,
+            "served": self.served,
+            "changed": self.changed,
+            "family": judge_family(settings),
+            "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
+            "gates": self.gates,
+            "calls": self.calls,
+            "errors": self.errors,
+            "tokens": self.tokens,
+        }
+
+
+def judge_family(settings: JudgeSettings) -> str:
+    """Who made the judge: as set, else by the model's name, else `unknown`."""
+    words = settings.model.lower().replace("/", "-").replace("_", "-").split("-")
+    by_name = (family for family, marks in FAMILIES.items() if any(word.startswith(marks) for word in words))
+    return settings.family or next(by_name, "unknown")
+
+
+def judge_answers(
+    prompts: Sequence[Prompt],
+    answers: Sequence[Answer],
+    settings: JudgeSettings,
+    cache: Path,
+    progress: Callable[[int, int], None],
+    *,
+    probing: bool = True,
+) -> JudgeOutcome:
+    """Ask the judge about every prompt that both arms answered, in both orders, and join the two; ask the probes too.
+
+    The judge sees answers, never reasoning; an answer that was never closed is judged as the empty text it is. A call
+    that the endpoint refuses makes its prompt `invalid` with the status as reason. Every call that was answered is in
+    `cache` before its place is given to the next: a run that is killed, or in which others stay unanswered, pays for
+    none of them twice.
+
+    Args:
+        prompts: the frozen prompts; those without both answers get no verdict.
+        answers: of both arms, in any order.
+        settings: the endpoint; `base_url` must be set.
+        cache: JSONL file, created where missing; its folder too.
+        progress: told (calls done, calls in all), from this thread.
+        probing: whether the probes are asked; a judge that was probed over other answers need not be again.
+
+    Raises:
+        MedcotError: no endpoint is set, calls have no answer, or no prompt has two answers.
+    """
+    if not settings.base_url:
+        raise MedcotError("MEDCOT_JUDGE__BASE_URL is not set: there is no judge.", "Set it, or leave judging out.")
+    pairs = answer_pairs(prompts, answers)
+    asked = {
+        prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in ORDERS] for prompt, texts in pairs
+    }
+    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
+    every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
+    distinct = {call.key(settings): call for call in every_call}
+    store = RulingCache(cache)
+    try:
+        for key, call in distinct.items():
+            store.adopt(key, call.former_key(settings))
+        pending = [call for key, call in distinct.items() if key not in store.rulings]
+        cached = len(distinct) - len(pending)
+        left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
+    finally:
+        store.close()
+    _require_answers(left, len(distinct), settings)
+    refused = {call.key(settings): str(error) for call, error in left.failed}
+    answered = {key: store.rulings[key] for key in distinct if key not in refused}
+    rulings = answered | {key: Ruling(key, "none", error) for key, error in refused.items()}
+    both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
+    verdicts = tuple(_verdict(prompt_id, given) for prompt_id, given in both.items())
+    winners = [ruling.winner for given in both.values() for ruling in given]
+    return JudgeOutcome(
+        verdicts=verdicts,
+        gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
+        served=sorted({ruling.served for ruling in answered.values()} - {""}),
+        changed=sorted({change for ruling in answered.values() for change in ruling.changed}),
+        calls=_counts(list(answered.values())) | {"failed": len(refused)},
+        errors=dict(sorted(Counter(refused.values()).items())),
+        tokens={
+            "prompt": sum(ruling.prompt_tokens for ruling in answered.values()),
+            "completion": sum(ruling.completion_tokens for ruling in answered.values()),
+        },
+        paid={"asked": len(pending), "cached": cached},
+    )
+
+
+def _require_answers(left: Unanswered[Call], total: int, settings: JudgeSettings) -> None:
+    """Refuse what is not done: calls without an answer, or an endpoint that refuses call after call.
+
+    Raises:
+        MedcotError: with the reasons, what is kept, and which setting helps.
+    """
+    refused_alone = all(error.refused for _, error in left.failed) and not left.not_asked and not left.gave_up
+    if refused_alone and len(left) < total:
+        return
+    way_out = "Run `medcot sync` again: answered calls are kept and not paid again."
+    if any(isinstance(error, ReplyCut) for _, error in left.failed):
+        way_out = f"Set MEDCOT_JUDGE__MAX_TOKENS above {settings.max_tokens:,}: answered calls are not paid again."
+    elif len(left) == total:
+        way_out = "Start the endpoint, or correct MEDCOT_JUDGE__BASE_URL, MEDCOT_JUDGE__MODEL or MEDCOT_JUDGE__API_KEY."
+    said = "answers no call" if len(left) == total else f"left {len(left):,} of {total:,} calls unanswered"
+    raise MedcotError(
+        f"MEDCOT_JUDGE__BASE_URL={settings.base_url}: the judge {settings.model!r} {said} ({left.counts()}).",
+        f"{way_out} Without MEDCOT_JUDGE__BASE_URL the report is made without a judge.",
+    )
+
+
+def answer_pairs(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[tuple[Prompt, dict[Arm, str]]]:
+    """Prompts that both arms answered, in their order, with the answers by arm.
+
+    Raises:
+        MedcotError: there is no such prompt.
+    """
+    texts = {(answer.prompt_id, answer.arm): answer.answer for answer in answers}
+    pairs: list[tuple[Prompt, dict[Arm, str]]] = [
+        (prompt, {"base": texts[prompt.id, "base"], "tuned": texts[prompt.id, "tuned"]})
+        for prompt in prompts
+        if (prompt.id, "base") in texts and (prompt.id, "tuned") in texts
+    ]
+    if not pairs:
+        raise MedcotError(
+            f"No prompt has an answer of both arms ({len(prompts):,} prompts, {len(answers):,} answers).",
+            "Answer the same prompts with base and tuned.",
+        )
+    return pairs
+
+
+def _shares(verdicts: Sequence[Verdict], winners: Sequence[Winner]) -> dict[str, tuple[int, int]]:
+    """Counts of the gates over the verdicts, and over the winners of their calls."""
+    outcomes = [verdict.outcome for verdict in verdicts]
+    invalid, first, second = outcomes.count("invalid"), winners.count("A"), winners.count("B")
+    return {
+        "flip_rate": (outcomes.count("inconsistent"), len(outcomes) - invalid),
+        "first_position_share": (first, first + second),
+        "invalid_rate": (invalid, len(outcomes)),
+    }
+
+
+def _counts(answered: Sequence[Ruling]) -> dict[str, int]:
+    return {
+        "answered": len(answered),
+        "invalid": sum(ruling.winner == "none" for ruling in answered),
+        "repaired": sum(ruling.repaired for ruling in answered),
+    }
+
+
+def _verdict(prompt_id: str, rulings: list[Ruling]) -> Verdict:
+    """Both rulings as one: invalid where either holds no verdict, inconsistent where they do not agree."""
+    broken = sorted({ruling.reason for ruling in rulings if ruling.winner == "none"})
+    if broken:
+        return Verdict(prompt_id, "invalid", ", ".join(broken))
+    by_order = list(zip(rulings, ORDERS, strict=True))
+    first, second = (_arm(ruling.winner, order) for ruling, order in by_order)
+    reason = " | ".join(
+        f"{order[0]} first: {_arm(ruling.winner, order)}. {ruling.reason}" for ruling, order in by_order
+    )
+    return Verdict(prompt_id, first if first == second else "inconsistent", reason)
+
+
+def _arm(winner: Winner, order: Order) -> Outcome:
+    return "tie" if winner == "tie" else order[0 if winner == "A" else 1]

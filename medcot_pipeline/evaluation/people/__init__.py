@@ -1,0 +1,5 @@
+"""Blind human review.
+
+Belongs here: the pack, its page and server, what reviewers send back, second looks.
+Does not: the AI judge (judging/).
+"""

@@ -1,0 +1,113 @@
+"""Blind review by a person: what they are shown, and the page they see it on.
+
+Belongs here: the packs of both looks, their keys kept apart, rendering the page.
+Does not: reading what reviewers send back (review_file.py), serving the page (server.py), agreement, files.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.evaluation.judging.judge import answer_pairs
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.prompts import Prompt
+
+TEMPLATES = Path(__file__).parent / "templates"
+Pack = dict[str, Any]
+Key = dict[str, Any]
+
+
+def build_pack(prompts: Sequence[Prompt], answers: Sequence[Answer], salt: str, repeats: int) -> tuple[Pack, Key]:
+    """What a reviewer sees at first, and apart from it which side is which arm.
+
+    Order and sides come from salted hashes of the prompts' identifiers: the same in every run, another salt shuffles
+    anew. The last items repeat some of the first half with their sides swapped (does the reviewer agree with himself?)
+    and ask which side the further trained model wrote (was the review blind?). The pack names neither arm nor prompt
+    identifier; its `pack` is the SHA-256 of all else in it.
+
+    Args:
+        prompts: those without answers of both arms are left out.
+        answers: of both arms, in any order; only the text after the reasoning is shown.
+        salt: `ReviewSettings.salt`.
+        repeats: items shown a second time, at most half of them.
+
+    Returns:
+        `{"pack", "look": 1, "reviewer": "", "items": [{"item", "prompt", "language", "left", "right", "guess"}]}` and
+        `{"pack", "look", "reviewer", "sides": {item: {"prompt_id", "left": arm, "right": arm, "repeat"}}}`; items
+        count from 1.
+
+    Raises:
+        MedcotError: no prompt has an answer of both arms.
+    """
+    pairs = sorted(answer_pairs(prompts, answers), key=lambda pair: _hash(salt, "order", pair[0].id))
+    first = [(prompt, texts, _sides(salt, prompt), False) for prompt, texts in pairs]
+    again = sorted(first[: len(first) // 2], key=lambda shown: _hash(salt, "repeat", shown[0].id))[:repeats]
+    swapped = [(prompt, texts, sides[::-1], True) for prompt, texts, sides, _ in again]
+    return _pack([*first, *swapped], look=1, reviewer="")
+
+
+def build_second_look(pack: Pack, key: Key, disputed: set[str], reviewer: str) -> tuple[Pack, Key]:
+    """The prompts on which a reviewer and the AI judge differ, once more for the same reviewer: blind, shuffled anew.
+
+    Neither verdict is in the pack, nor the judge's reason.
+
+    Args:
+        pack: what was shown at first.
+        key: its key.
+        disputed: identifiers of the prompts to show, not empty.
+        reviewer: whose second look it is.
+
+    Returns:
+        As `build_pack`, with `look` 2 and the reviewer's name.
+    """
+    salt, shown = f"{pack['pack']} {reviewer}", []
+    for item in pack["items"]:
+        side = key["sides"][str(item["item"])]
+        if side["prompt_id"] in disputed and not side["repeat"]:
+            prompt = Prompt(side["prompt_id"], item["language"], "", item["prompt"])
+            texts: dict[Arm, str] = {side["left"]: item["left"], side["right"]: item["right"]}
+            shown.append((prompt, texts, _sides(salt, prompt), False))
+    return _pack(sorted(shown, key=lambda each: _hash(salt, "order", each[0].id)), look=2, reviewer=reviewer)
+
+
+def render_page(pack: Pack, token: str | None = None) -> str:
+    """The review as one HTML page that needs nothing else: no server, no network, no second file.
+
+    Scripts and styles run by a nonce out of the pack's hash, which no text in the pack can contain. The pack is data
+    in the page, escaped so that no answer ends its element, and the script shows it as text only.
+
+    Args:
+        pack: of either look.
+        token: where a server keeps the verdicts: what the page shows it with each save, to its own address alone.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("review.html.j2").render(pack=pack, nonce=pack["pack"][:32], token=token)
+
+
+def _pack(
+    shown: Sequence[tuple[Prompt, Mapping[Arm, str], tuple[Arm, Arm], bool]], look: int, reviewer: str
+) -> tuple[Pack, Key]:
+    """The pack and its key of prompts with both texts, (left, right), and whether they repeat an earlier item."""
+    items, sides = [], {}
+    for number, (prompt, texts, (left, right), repeat) in enumerate(shown, start=1):
+        asked = {"item": number, "prompt": prompt.prompt, "language": prompt.language}
+        items.append({**asked, "left": texts[left], "right": texts[right], "guess": repeat})
+        sides[str(number)] = {"prompt_id": prompt.id, "left": left, "right": right, "repeat": repeat}
+    content = {"look": look, "reviewer": reviewer, "items": items}
+    pack = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {"pack": pack, **content}, {"pack": pack, "look": look, "reviewer": reviewer, "sides": sides}
+
+
+def _sides(salt: str, prompt: Prompt) -> tuple[Arm, Arm]:
+    return ARMS if int(_hash(salt, "side", prompt.id), 16) % 2 else (ARMS[1], ARMS[0])
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,26 @@
+"""What a model wrote for a prompt.
+
+Belongs here: its fields.
+Does not: writing it (evaluation/answers/).
+"""
+
+import dataclasses
+
+from medcot_pipeline.records.arms import Arm
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one arm wrote for one prompt.
+
+    `reasoning` is the text before `</think>`, or all of it where the block was never closed (`closed` is False, and
+    `answer` empty). `finished` says that the model ended by its end token, not at the token limit.
+    """
+
+    prompt_id: str
+    arm: Arm
+    reasoning: str
+    answer: str
+    closed: bool
+    finished: bool
+    tokens: int

@@ -1,0 +1,11 @@
+"""The models that an evaluation compares.
+
+Belongs here: their names.
+Does not: loading them (models/load.py).
+"""
+
+from typing import Literal
+
+Arm = Literal["base", "tuned", "incumbent"]
+ARMS: tuple[Arm, Arm] = ("base", "tuned")
+"""The arms of every evaluation. The incumbent, where there is one, stands beside them in files of its own."""

@@ -1,0 +1,19 @@
+"""Which of two answers a judge or a person prefers.
+
+Belongs here: the outcome of one look at one prompt.
+Does not: what verdicts add up to (evaluation/statistics/).
+"""
+
+import dataclasses
+from typing import Literal
+
+Outcome = Literal["base", "tuned", "tie", "inconsistent", "invalid"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """One judge's outcome for one prompt: the better arm, a tie, inconsistent between orders, or invalid."""
+
+    prompt_id: str
+    outcome: Outcome
+    reason: str = ""

@@ -1,0 +1,5 @@
+"""Which adapter is promoted, and why.
+
+Belongs here: deciding, promoting, going back, the record.
+Does not: measuring (evaluation/).
+"""

@@ -1,0 +1,5 @@
+"""What every room can use and none owns.
+
+Belongs here: files, errors, progress, charts, the web.
+Does not: anything that knows a stage.
+"""

@@ -1,0 +1,61 @@
+"""The worker process of an asset, started as Dagster starts it, so that a test can kill it.
+
+Belongs here: the protocol of Pipes from outside, without a Dagster run around it.
+Does not: what a test does to the process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import encode_param
+
+from medcot_pipeline_tests.support.home import ROOT, Home
+
+
+def start_worker(
+    home: Home, folder: Path, task: str, arguments: dict[str, Any], **environment: str
+) -> "subprocess.Popen[str]":
+    """Start a task that writes into `folder`, with the lock of the home's data folder."""
+    folder.mkdir(exist_ok=True)
+    arguments = {"out": str(folder), "hashes": str(folder / "hashes" / "hashes.sqlite"), **arguments}
+    lock = {"paths": [str(home.data / "cache" / "gpu.lock")], "holder": task}
+    extras = {"task": task, "place": f"{task}:", "lock": lock, "parent": os.getpid(), "arguments": arguments}
+    unused = ("asset_keys", "code_version_by_asset_key", "provenance_by_asset_key", "partition_key", "job_name")
+    context: dict[str, Any] = {**dict.fromkeys(unused), "run_id": "1", "retry_number": 0, "extras": extras}
+    context |= {"partition_key_range": None, "partition_time_window": None}
+    pipes = {
+        "DAGSTER_PIPES_CONTEXT": encode_param({"data": context}),
+        "DAGSTER_PIPES_MESSAGES": encode_param({"path": str(messages(folder))}),
+    }
+    command = [sys.executable, "-m", "medcot_pipeline.compute.child"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=home.environment(**pipes, **environment), stderr=subprocess.PIPE, text=True
+    )
+
+
+def messages(folder: Path) -> Path:
+    """The file of what a worker said."""
+    return folder / "messages"
+
+
+def said(folder: Path) -> str:
+    """Everything that a worker said so far."""
+    return messages(folder).read_text(encoding="utf-8") if messages(folder).exists() else ""
+
+
+def finish(worker: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
+    """Wait for a worker; its result.
+
+    Raises:
+        AssertionError: it failed, or reported a problem.
+    """
+    _, errors = worker.communicate(timeout=600)
+    assert worker.returncode == 0, errors
+    reported = [json.loads(line) for line in said(folder).splitlines()]
+    payloads = [each["params"]["payload"] for each in reported if each["method"] == "report_custom_message"]
+    assert "result" in payloads[-1], payloads
+    return dict(payloads[-1]["result"])

@@ -1,0 +1,224 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from medcot_pipeline.evaluation.answers.batches import Generated
+from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
+from medcot_pipeline.inference.calls import GIVE_UP_AFTER
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.settings import AnswerSettings
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.chat_endpoint import COMPLETION_TOKENS, Reply, completion, endpoint
+
+SECRET = "sk-never-to-be-seen"
+PROMPTS = [Prompt(f"p{number}", "zh", "用药", f"问题{number}？") for number in range(8)]
+BOTH = ("r1", "r1-medcot")
+TEMPLATE = "<｜User｜>…<｜Assistant｜><think>\n"
+
+
+def settings(url: str, **changes: Any) -> AnswerSettings:
+    there = {"base_url": url, "base_model": BOTH[0], "tuned_model": BOTH[1], "api_key": SecretStr(SECRET)}
+    return AnswerSettings(backend="endpoint", endpoint={**there, "max_retries": 1, **changes})
+
+
+def ask(url: str, work: Path, prompts: list[Prompt] = PROMPTS, **changes: Any) -> Generated:
+    return ask_for_answers(prompts, settings(url, **changes), work, lambda line: None, generation_prompt=TEMPLATE)
+
+
+def thoughtful(messages: list[dict[str, str]]) -> str:
+    return f"想一想{messages[-1]['content']}\n</think>\n\n答：多休息。"
+
+
+def complaint(reply: Reply, work: Path, models: tuple[str, ...] | int = BOTH, **changes: Any) -> str:
+    with endpoint(reply, models) as (url, _), pytest.raises(MedcotError) as raised:
+        ask(url, work, **changes)
+    assert SECRET not in str(raised.value)
+    return str(raised.value).replace(url, "URL")
+
+
+def test_both_arms_are_asked_under_their_own_name_with_the_seed_of_their_prompt(tmp_path: Path) -> None:
+    with endpoint(thoughtful, BOTH) as (url, requests):
+        generated = ask(url, tmp_path)
+    assert [(answer.prompt_id, answer.arm) for answer in generated.answers[:3]] == [
+        ("p0", "base"),
+        ("p0", "tuned"),
+        ("p1", "base"),
+    ]
+    assert sorted(request["model"] for request in requests) == sorted(BOTH * len(PROMPTS))
+    assert {(request["temperature"], request["top_p"], request["max_tokens"]) for request in requests} == {
+        (0.6, 0.95, 2048)
+    }
+    seeds = {request["messages"][0]["content"]: set[int]() for request in requests}
+    for request in requests:
+        seeds[request["messages"][0]["content"]].add(request["seed"])
+    assert all(len(both) == 1 for both in seeds.values())
+    assert len(set.union(*seeds.values())) == len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (completion("想。\n</think>\n\n答。", "r1"), ("想。", "答。", True, True)),
+        (completion("答。", "r1", reasoning_content="想。"), ("想。", "答。", True, True)),
+        (completion(None, "r1", "length", reasoning_content="想了又想"), ("想了又想", "", False, False)),
+        (completion("想了又想", "r1", "length"), ("想了又想", "", False, False)),
+        (
+            completion("<｜User｜>问题0？<｜Assistant｜>", "r1", "length", reasoning_content="想了又想"),
+            ("想了又想", "", False, False),
+        ),
+        (completion("想。\n</think>\n\n答到一半", "r1", "length"), ("想。", "答到一半", True, False)),
+    ],
+)
+def test_a_response_is_read_as_an_answer_however_the_server_gives_reasoning(
+    tmp_path: Path, response: dict[str, Any], expected: tuple[str, str, bool, bool]
+) -> None:
+    with endpoint(lambda messages: json.dumps(response).encode(), BOTH) as (url, _):
+        answer = ask(url, tmp_path, PROMPTS[:1]).answers[0]
+    assert answer == Answer("p0", "base", *expected, COMPLETION_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("models", "missing", "variable"), [(("r1",), "r1-medcot", "TUNED_MODEL"), (("r1-medcot", "x"), "r1", "BASE_MODEL")]
+)
+def test_an_endpoint_without_a_model_is_told_apart_from_one_that_answers_to_any_name(
+    tmp_path: Path, models: tuple[str, ...], missing: str, variable: str
+) -> None:
+    said = complaint(thoughtful, tmp_path, models)
+    assert said == (
+        f"URL serves no model '{missing}' (it serves {', '.join(sorted(models))}). "
+        f"Serve it there, or correct MEDCOT_ANSWERS__ENDPOINT__{variable}."
+    )
+
+
+@pytest.mark.parametrize("status", [301, 401, 402])
+def test_an_endpoint_that_lets_nobody_in_stops_before_anything_is_asked(tmp_path: Path, status: int) -> None:
+    said = complaint(thoughtful, tmp_path, status)
+    assert said.startswith("MEDCOT_ANSWERS__ENDPOINT__BASE_URL=URL does not list its models (")
+    assert f"HTTP {status}" in said
+
+
+def test_no_endpoint_is_named_with_its_address(tmp_path: Path) -> None:
+    with pytest.raises(MedcotError, match=r"BASE_URL=http://127.0.0.1:9/v1 does not list its models"):
+        ask("http://127.0.0.1:9/v1", tmp_path, max_retries=0)
+
+
+def test_answers_that_came_are_kept_when_others_fail_and_are_not_asked_for_again(tmp_path: Path) -> None:
+    def some(messages: list[dict[str, str]]) -> str | int:
+        return 500 if "问题3" in messages[-1]["content"] else thoughtful(messages)
+
+    with endpoint(some, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
+        ask(url, tmp_path)
+    assert f"2 of {2 * len(PROMPTS)} answers did not come (2 HTTP 500). The first is p3 (base): HTTP 500." in str(
+        raised.value
+    )
+    assert len(requests) == 2 * len(PROMPTS) + 2, "each failed call is tried once more"
+    with endpoint(thoughtful, BOTH) as (url, requests):
+        generated = ask(url, tmp_path)
+    assert {request["messages"][0]["content"] for request in requests} == {"问题3？"}
+    assert len(generated.answers) == 2 * len(PROMPTS)
+
+
+ANSWERING = """
+import sys
+from pathlib import Path
+from medcot_pipeline_tests.unit.evaluation.answers.test_endpoint_answers import ask
+ask(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def test_asking_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_same_answers(tmp_path: Path) -> None:
+    paid, gone, lock = list[str](), threading.Event(), threading.Lock()
+
+    def five_then_silence(messages: list[dict[str, str]]) -> str | int:
+        with lock:
+            answered = len(paid) < 5 or gone.is_set()
+            if answered:
+                paid.append(messages[-1]["content"])
+        return thoughtful(messages) if answered else 500 * gone.wait(60)
+
+    with endpoint(five_then_silence, BOTH) as (url, _):
+        killed = subprocess.Popen([sys.executable, "-c", ANSWERING, url, str(tmp_path / "work")])
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "work").glob("[bt]*-0*.json"))) < 5:
+            assert killed.poll() is None and time.monotonic() < deadline, "five answers did not come"
+            time.sleep(0.02)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        gone.set()
+        resumed = ask(url, tmp_path / "work")
+    assert sorted(paid) == sorted(2 * [prompt.prompt for prompt in PROMPTS]), "each prompt once for each arm"
+    with endpoint(thoughtful, BOTH) as (url, _):
+        assert resumed.answers == ask(url, tmp_path / "another").answers
+
+
+def test_a_count_of_tokens_that_an_older_version_kept_as_null_fails_nothing(tmp_path: Path) -> None:
+    with endpoint(thoughtful, BOTH) as (url, requests):
+        ask(url, tmp_path, PROMPTS[:1])
+        for record in tmp_path.glob("[bt]*-0*.json"):
+            kept = record.read_text(encoding="utf-8").replace(f'"tokens": {COMPLETION_TOKENS}', '"tokens": null')
+            record.write_text(kept.replace(', "changed": []', ""), encoding="utf-8")
+        made = len(requests)
+        assert [answer.tokens for answer in ask(url, tmp_path, PROMPTS[:1]).answers] == [0, 0]
+        assert len(requests) == made
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Path, status: int) -> None:
+    """Staged after yihong0618/bilingual_book_maker#527: a server without /models."""
+    said: list[str] = []
+    with endpoint(thoughtful, status) as (url, _):
+        generated = ask_for_answers(PROMPTS[:1], settings(url), tmp_path, said.append, generation_prompt=TEMPLATE)
+    assert len(generated.answers) == 2
+    assert said[0].startswith("the endpoint has no list of models")
+
+
+def test_what_was_asked_otherwise_is_known_after_a_resumed_run_too(tmp_path: Path) -> None:
+    not_taken = {"seed": "Unrecognized request argument supplied: seed"}
+    with endpoint(thoughtful, BOTH, not_taken) as (url, requests):
+        assert ask(url, tmp_path, PROMPTS[:1]).changed == ("without seed",)
+        made = len(requests)
+        assert ask(url, tmp_path, PROMPTS[:1]).changed == ("without seed",)
+        assert len(requests) == made
+
+
+def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
+    with endpoint(lambda messages: 429, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
+        ask(url, tmp_path, concurrency=1)
+    assert f"({GIVE_UP_AFTER} HTTP 429; {2 * len(PROMPTS) - GIVE_UP_AFTER} not asked)" in str(raised.value)
+    assert len(requests) == 2 * GIVE_UP_AFTER
+
+
+def test_an_endpoint_that_hangs_ends(tmp_path: Path) -> None:
+    def slow(messages: list[dict[str, str]]) -> str:
+        time.sleep(0.5)
+        return "太晚"
+
+    said = complaint(slow, tmp_path, timeout_s=0.05, max_retries=0, concurrency=16)
+    assert "no reply within 0.05 s" in said
+
+
+@pytest.mark.parametrize("reply", [b"{}", b'{"choices": []}', b"not json"])
+def test_a_response_that_is_no_completion_is_an_answer_that_did_not_come(tmp_path: Path, reply: bytes) -> None:
+    assert "answers did not come" in complaint(lambda messages: reply, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("endpoint_settings", "said"),
+    [
+        ({}, "backend=endpoint needs endpoint.base_url"),
+        ({"base_url": "http://x/v1", "base_model": "a", "tuned_model": "a"}, "both arms are 'a' at the endpoint"),
+    ],
+)
+def test_one_name_for_both_arms_is_refused(endpoint_settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        AnswerSettings(backend="endpoint", endpoint=endpoint_settings)

@@ -1,0 +1,350 @@
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
+from medcot_pipeline.pipeline.plan import PlanLine, differences, make_plan, training_lines
+from medcot_pipeline.settings import Settings, load_settings
+from medcot_pipeline.settings.models import EndpointSettings
+from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.json_files import write_json
+
+ALL = [stage.asset for stage in STAGES]
+CORPUS = ALL[:4]
+AFTER_RAW = [asset for asset in ALL if asset in downstream({"raw_medical_o1"})]
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "merges.txt", "chat_template.jinja")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A project folder with a source file, prompts, a model folder and benchmarks, and an empty store."""
+    for name in ("rows.json", "prompts.jsonl", "exams/exam.jsonl", *(f"model/{name}" for name in MODEL_FILES)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"what stands in {name}")
+    settings = Settings(
+        source={"kind": "file", "path": "rows.json"},
+        splits={"benchmark_dir": "exams"},
+        base_model={"kind": "path", "path": "model"},
+        answers={"prompts": "prompts.jsonl"},
+    )
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+
+
+def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
+    """The same workspace with other settings."""
+    changed = getattr(workspace.settings, section).model_copy(update=values)
+    return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update={section: changed}))
+
+
+def identity_of(workspace: Workspace, asset: str) -> Identity:
+    """The asset's identity over the current artifacts of its inputs."""
+    return workspace.identity(asset, workspace.inputs(asset))
+
+
+def make(workspace: Workspace, *assets: str, text: str = "rows", identity: Identity | None = None) -> None:
+    """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
+    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
+    for asset in assets:
+        with workspace.store.publish(
+            identity or identity_of(workspace, asset), {}, lambda folder: passed
+        ) as publication:
+            if not publication.reused:
+                (publication.path / "rows.txt").write_text(text)
+                publication.describe(seconds=1.5)
+
+
+def plan(workspace: Workspace) -> dict[str, PlanLine]:
+    lines = make_plan(workspace)
+    assert [line.asset for line in lines] == ALL
+    return {line.asset: line for line in lines}
+
+
+def status(workspace: Workspace) -> dict[str, list[str]]:
+    """Assets by status, those that are fresh left out."""
+    lines = make_plan(workspace)
+    names = ("missing", "stale", "waiting")
+    found = {name: [line.asset for line in lines if line.status == name] for name in names}
+    return {name: assets for name, assets in found.items() if assets}
+
+
+def test_nothing_made_is_all_missing(workspace: Workspace) -> None:
+    assert status(workspace) == {"missing": ALL}
+
+
+def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
+    assert training_lines(workspace) == ["planned once there is sft_dataset and base_model"]
+
+
+SMALL = {
+    "num_hidden_layers": 30,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+}
+"""What a demo leaves: SmolLM2's shape."""
+ROWS = pl.DataFrame({"row_id": [f"row-{number}" for number in range(120)], "tokens": [400] * 120})
+
+
+def with_a_demo(workspace: Workspace) -> Workspace:
+    """The workspace once the inputs of training are made of a small base and few rows."""
+    write_json(workspace.root / "model" / "config.json", SMALL)
+    make(workspace, *CORPUS)
+    passed = [CheckOutcome("rows_present", True, True, "120 rows.")]
+    with workspace.store.publish(identity_of(workspace, "sft_dataset"), {}, lambda folder: passed) as publication:
+        ROWS.write_parquet(publication.path / "rows.parquet")
+    with workspace.store.publish(identity_of(workspace, "base_model"), {}, lambda folder: passed) as publication:
+        write_json(publication.aside("location.json"), {"folder": str(workspace.root / "model")})
+    return workspace
+
+
+def planned_for_a_4090(workspace: Workspace, **base: Any) -> str:
+    """The training plan of the profile `rtx4090` over what is there, without a GPU."""
+    real = load_settings("rtx4090")
+    changed = {"training": real.training, **({"base_model": real.base_model.model_copy(update=base)} if base else {})}
+    settings = workspace.settings.model_copy(update=changed)
+    return "\n".join(training_lines(dataclasses.replace(workspace, settings=settings)))
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `medcot plan` says where there is none, on a machine with one too."""
+    monkeypatch.setattr("medcot_pipeline.pipeline.plan.gpu_is_here", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_training_is_planned_for_the_base_that_is_wanted_and_not_for_the_one_that_is_current(
+    workspace: Workspace,
+) -> None:
+    demo = with_a_demo(workspace)
+    small, large = (
+        planned_for_a_4090(demo),
+        planned_for_a_4090(demo, repository="deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"),
+    )
+    assert "3 optimiser steps of 48 rows, 48,000 tokens" in small
+    assert "3 optimiser steps of 48 rows, 48,000 tokens" in large
+    peaks = [float(re.findall(r"peak ([\d.]+) of 24.0 GB", text)[0]) for text in (small, large)]
+    assert peaks[0] < 8 < peaks[1], "7 billion weights in 4 bits, and embeddings of 2 GB"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_rows_of_a_stale_data_set_are_not_planned_for_and_the_plan_says_what_is_not_known(workspace: Workspace) -> None:
+    demo = with_a_demo(workspace)
+    other = change(demo, "sft", max_tokens=1024)
+    first, second = planned_for_a_4090(other).splitlines()
+    assert first == (
+        "unsloth on NVIDIA GeForce RTX 4090: 48 rows in an optimiser step; "
+        "how many rows there will be is not known yet (sft_dataset: stale)"
+    )
+    assert second.startswith("for rows of 1,024 tokens, the longest that are let in: micro-batches of packed rows, ")
+    assert "about" not in second, "no duration is known"
+    waiting = planned_for_a_4090(change(demo, "dedup", jaccard=0.7))
+    assert "(sft_dataset: waiting)" in waiting and "48,000" not in waiting
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_data_set_that_was_made_before_and_will_be_used_again_is_planned_for(workspace: Workspace) -> None:
+    demo = with_a_demo(workspace)
+    make(change(demo, "sft", max_tokens=1024), "sft_dataset")
+    assert "48,000 tokens" in planned_for_a_4090(demo)
+
+
+def test_a_base_of_unknown_shape_that_is_not_there_leaves_the_plan_open(workspace: Workspace) -> None:
+    demo = with_a_demo(workspace)
+    assert planned_for_a_4090(demo, repository="someone/another-7b") == "planned once there is base_model"
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_base_in_a_folder_is_planned_for_before_it_is_recorded(workspace: Workspace) -> None:
+    write_json(workspace.root / "model" / "config.json", SMALL)
+    assert planned_for_a_4090(workspace).startswith("unsloth on NVIDIA GeForce RTX 4090: 48 rows in an optimiser step;")
+
+
+def test_an_asset_without_inputs_says_it_was_never_made(workspace: Workspace) -> None:
+    assert plan(workspace)["base_model"].reasons == ("never materialised, or damaged",)
+
+
+def test_an_asset_with_inputs_says_what_it_waits_for(workspace: Workspace) -> None:
+    make(workspace, "raw_medical_o1", "base_model")
+    assert plan(workspace)["qlora_adapter"].reasons == ("waits for sft_dataset, corpus_splits",)
+
+
+def test_everything_made_is_all_fresh(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    assert status(workspace) == {}
+    assert {line.reasons for line in make_plan(workspace)} == {()}
+
+
+def test_a_plan_knows_how_long_an_asset_took(workspace: Workspace) -> None:
+    make(workspace, "raw_medical_o1")
+    lines = plan(workspace)
+    assert (lines["raw_medical_o1"].seconds, lines["base_model"].seconds) == (1.5, None)
+
+
+def test_a_changed_setting_is_named_with_both_values(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    line = plan(change(workspace, "dedup", jaccard=0.7))["deduplicated_corpus"]
+    assert (line.status, line.reasons) == ("stale", ("setting dedup.jaccard: 0.6 -> 0.7",))
+
+
+def test_a_changed_setting_touches_its_stage_and_what_follows(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    assert status(change(workspace, "report", transcripts=7)) == {"stale": ["eval_report"], "waiting": ["promotion"]}
+    assert status(change(workspace, "perplexity", max_rows=7)) == {
+        "stale": ["perplexity_report"],
+        "waiting": ["eval_report", "promotion"],
+    }
+
+
+def test_an_asset_after_a_stale_one_waits_for_it(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    line = plan(change(workspace, "dedup", jaccard=0.7))["corpus_splits"]
+    assert (line.status, line.reasons) == ("waiting", ("waits for deduplicated_corpus",))
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("training", {"max_gpu_memory_gb": 20.0}),
+        ("perplexity", {"batch_size": 64}),
+        ("judge", {"concurrency": 9, "timeout_s": 5.0, "max_retries": 1}),
+        ("answers", {"endpoint": EndpointSettings(base_url="http://127.0.0.1:9/v1", concurrency=2)}),
+        ("exams", {"max_questions": 3}),
+        ("tracking", {"wandb_mode": "disabled"}),
+        ("source", {"repository": "someone/else"}),
+        ("base_model", {"seed": 5, "tiny_layers": 9}),
+    ],
+)
+def test_a_setting_that_changes_no_output_changes_no_status(
+    workspace: Workspace, section: str, values: dict[str, Any]
+) -> None:
+    make(workspace, *ALL)
+    assert status(change(workspace, section, **values)) == {}
+
+
+def test_an_edited_source_file_is_named(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.root / "rows.json").write_text("what STANDS in rows.json")
+    assert plan(workspace)["raw_medical_o1"].reasons == ("file source file has changed",)
+    assert status(workspace) == {"stale": ["raw_medical_o1"], "waiting": AFTER_RAW[1:]}
+
+
+def test_the_same_file_under_another_name_changes_nothing(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.root / "rows.json").rename(workspace.root / "renamed.json")
+    assert status(change(workspace, "source", path=Path("renamed.json"))) == {}
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_an_edited_file_of_the_base_model_is_named(workspace: Workspace, name: str) -> None:
+    make(workspace, *ALL)
+    (workspace.root / "model" / name).write_text("edited")
+    assert plan(workspace)["base_model"].reasons == (f"file base model {name} has changed",)
+
+
+def test_edited_prompts_are_named(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.root / "prompts.jsonl").write_text("edited")
+    assert plan(workspace)["model_answers"].reasons == ("file prompts has changed",)
+
+
+def test_a_new_review_and_a_benchmark_that_is_gone_are_named(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.root / "exams" / "exam.jsonl").unlink()
+    (workspace.store.root / "reviews").mkdir()
+    (workspace.store.root / "reviews" / "wang.json").write_text("{}")
+    lines = plan(workspace)
+    assert lines["corpus_splits"].reasons == ("file benchmark exam.jsonl is gone",)
+    assert lines["human_review"].status == "waiting"
+
+
+def test_a_new_review_makes_the_human_review_stale(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.store.root / "reviews").mkdir()
+    (workspace.store.root / "reviews" / "wang.json").write_text("{}")
+    assert status(workspace) == {"stale": ["human_review"], "waiting": ["eval_report", "promotion"]}
+    assert plan(workspace)["human_review"].reasons == ("file review wang.json is new",)
+
+
+def test_an_input_with_other_content_is_named(workspace: Workspace) -> None:
+    make(workspace, *CORPUS)
+    make(change(workspace, "normalize", min_answer_chars=2), "normalized_corpus", text="other rows")
+    line = plan(change(workspace, "normalize", min_answer_chars=2))["deduplicated_corpus"]
+    assert (line.status, line.reasons) == ("stale", ("input normalized_corpus has changed",))
+
+
+def test_an_input_made_anew_with_the_same_content_leaves_the_rest_fresh(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    changed = change(workspace, "normalize", min_answer_chars=2)
+    make(changed, "normalized_corpus")
+    assert status(changed) == {}
+
+
+def test_another_code_version_is_named(workspace: Workspace) -> None:
+    identity = identity_of(workspace, "raw_medical_o1")
+    make(workspace, "raw_medical_o1", identity=dataclasses.replace(identity, code_version="0"))
+    line = plan(workspace)["raw_medical_o1"]
+    version = stage_of("raw_medical_o1").code_version
+    assert (line.status, line.reasons) == ("stale", (f"code version 0 -> {version}",))
+
+
+def test_a_setting_set_back_says_that_what_was_made_is_used_again(workspace: Workspace) -> None:
+    make(workspace, *CORPUS)
+    make(change(workspace, "dedup", jaccard=0.7), "deduplicated_corpus", text="other rows")
+    assert plan(workspace)["deduplicated_corpus"].reasons == (
+        "setting dedup.jaccard: 0.7 -> 0.6",
+        "made before: it will be used again",
+    )
+
+
+def test_a_setting_set_back_makes_all_fresh_once_it_is_used_again(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    make(change(workspace, "dedup", jaccard=0.7), "deduplicated_corpus", text="other rows")
+    make(workspace, "deduplicated_corpus", text="never written")
+    assert status(workspace) == {}
+
+
+def test_a_damaged_artifact_is_missing(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.store.root / "current" / "raw_medical_o1" / "rows.txt").write_text("tampered")
+    assert status(workspace) == {"missing": ["raw_medical_o1"], "waiting": AFTER_RAW[1:]}
+
+
+def test_a_link_to_an_artifact_that_is_gone_is_missing(workspace: Workspace) -> None:
+    make(workspace, *ALL)
+    (workspace.store.root / "artifacts" / "eval_report").rename(workspace.root / "elsewhere")
+    assert status(workspace) == {"missing": ["eval_report"], "waiting": ["promotion"]}
+
+
+def test_planning_publishes_nothing(workspace: Workspace) -> None:
+    make_plan(workspace)
+    assert not (workspace.store.root / "artifacts").exists()
+
+
+def test_an_asset_whose_input_was_never_made_says_which_and_the_command(workspace: Workspace) -> None:
+    with pytest.raises(MedcotError) as raised:
+        workspace.inputs("eval_report")
+    assert str(raised.value) == (
+        "eval_report needs perplexity_report, which is not materialised. "
+        "Run `medcot sync`, or `dagster asset materialize --select '*eval_report'`."
+    )
+
+
+def test_a_long_value_is_shown_in_brief(workspace: Workspace) -> None:
+    old, new = (Identity("toy", "1", {"sft.text": letter * 500}, {}, {}) for letter in "ab")
+    (reason,) = differences(old, new)
+    assert reason == f"setting sft.text: {'a' * 57}... -> {'b' * 57}..."
+
+
+def test_equal_identities_do_not_differ(workspace: Workspace) -> None:
+    make(workspace, "raw_medical_o1")
+    manifest = workspace.store.current("raw_medical_o1")
+    assert isinstance(manifest, Manifest)
+    assert differences(manifest.identity, identity_of(workspace, "raw_medical_o1")) == []

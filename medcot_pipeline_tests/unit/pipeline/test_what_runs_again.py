@@ -1,0 +1,371 @@
+"""The table of changes against what runs again: every setting, every file from outside, every code version.
+
+A field of the settings that is not in the table fails the first test. Settings are held against the fingerprints that
+they enter; files and code versions against what a pass over published artifacts makes anew. Real passes are tried in
+integration/test_what_runs_again.py.
+"""
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
+from medcot_pipeline.pipeline import plan as planning
+from medcot_pipeline.pipeline.plan import make_plan
+from medcot_pipeline.settings import Settings
+from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
+from medcot_pipeline.support.errors import MedcotError, Unreadable
+
+ALL = [stage.asset for stage in STAGES]
+NOTHING: tuple[str, ...] = ()
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "source.kind": ("raw_medical_o1",),
+    "source.path": NOTHING,  # what is in the file counts, not where it lies
+    "source.repository": ("raw_medical_o1",),
+    "source.config": ("raw_medical_o1",),
+    "source.revision": ("raw_medical_o1",),
+    "source.fields": ("raw_medical_o1",),
+    "source.max_reject_rate": ("raw_medical_o1",),
+    "source.max_rows": ("raw_medical_o1",),
+    "source.incoming": NOTHING,
+    "source.follow_hub": ("raw_medical_o1",),  # where a revision was noted, which is a file
+    "normalize": ("normalized_corpus",),
+    "dedup": ("deduplicated_corpus",),
+    "splits": ("corpus_splits",),
+    "splits.benchmark_dir": NOTHING,
+    "sft": ("sft_dataset", "qlora_adapter"),
+    "base_model.kind": ("base_model",),
+    "base_model.repository": ("base_model",),
+    "base_model.revision": ("base_model",),
+    "base_model.path": NOTHING,
+    "base_model.tiny_hidden": ("base_model",),
+    "base_model.tiny_layers": ("base_model",),
+    "base_model.seed": ("base_model",),
+    "training": ("qlora_adapter",),
+    "training.max_gpu_memory_gb": NOTHING,
+    "training.micro_batch_tokens": NOTHING,
+    "training.checkpointing": NOTHING,
+    "perplexity": ("perplexity_report",),
+    "perplexity.batch_size": NOTHING,
+    "perplexity.general_texts": NOTHING,
+    "exams": ("perplexity_report",),
+    "exams.folder": NOTHING,
+    "answers": ("model_answers",),
+    "answers.prompts": NOTHING,
+    "answers.endpoint.base_url": ("model_answers",),
+    "answers.endpoint.base_model": ("model_answers",),
+    "answers.endpoint.tuned_model": ("model_answers",),
+    "answers.endpoint.api_key": NOTHING,
+    "answers.endpoint.concurrency": NOTHING,
+    "answers.endpoint.timeout_s": NOTHING,
+    "answers.endpoint.max_retries": NOTHING,
+    "judge": ("judgements",),
+    "judge.api_key": NOTHING,
+    "judge.concurrency": NOTHING,
+    "judge.timeout_s": NOTHING,
+    "judge.max_retries": NOTHING,
+    "review.folder": NOTHING,
+    "review.salt": ("judgements",),
+    "review.repeats": ("judgements",),
+    "report": ("eval_report",),
+    "promotion": ("promotion",),
+    "tracking": NOTHING,
+    "automation": NOTHING,
+}
+"""Assets whose fingerprint a setting is part of, wherever it counts at all; a section stands for its other fields."""
+
+ONLY_WHERE = {
+    "source.repository": {"source": {"kind": "hub"}},
+    "source.config": {"source": {"kind": "hub"}},
+    "source.revision": {"source": {"kind": "hub"}},
+    "source.follow_hub": {"source": {"kind": "hub"}},
+    "base_model.repository": {"base_model": {"kind": "hub"}},
+    "base_model.revision": {"base_model": {"kind": "hub"}},
+    "base_model.tiny_hidden": {"base_model": {"kind": "tiny_random"}},
+    "base_model.tiny_layers": {"base_model": {"kind": "tiny_random"}},
+    "base_model.seed": {"base_model": {"kind": "tiny_random"}},
+    "answers.endpoint.base_url": {"answers": {"backend": "endpoint"}},
+    "answers.endpoint.base_model": {"answers": {"backend": "endpoint"}},
+    "answers.endpoint.tuned_model": {"answers": {"backend": "endpoint"}},
+}
+"""The settings under which those count; under the others they change nothing."""
+
+FILES: dict[str, tuple[str, ...]] = {
+    "rows.json": ("raw_medical_o1",),
+    "benchmarks/exam.jsonl": ("corpus_splits",),
+    "benchmarks/cmb/exam.jsonl": ("corpus_splits",),
+    "benchmarks/cmexam/test/exam.jsonl": ("corpus_splits",),
+    "model/config.json": ("base_model",),
+    "model/model.safetensors": ("base_model",),
+    "passages.jsonl": ("perplexity_report",),
+    "exams/exam.jsonl": ("perplexity_report",),
+    "prompts.jsonl": ("model_answers",),
+    "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
+    "data/reviews/wang.json": ("human_review",),
+    "data/incoming/rows/batch.jsonl": ("raw_medical_o1",),
+    "data/incoming/revision.json": NOTHING,  # the source is a file
+}
+
+NEW_FILES: dict[str, tuple[str, ...]] = {
+    "benchmarks/another.jsonl": ("corpus_splits",),
+    "benchmarks/cmb/another.csv": ("corpus_splits",),
+    "benchmarks/README.md": NOTHING,
+    "model/generation_config.json": ("base_model",),
+    "model/README.md": NOTHING,
+    "exams/another.jsonl": ("perplexity_report",),
+    "data/incoming/rows/another.jsonl": ("raw_medical_o1",),
+    "data/reviews/li.json": ("human_review",),
+    "data/incoming/rows/another.csv": ("raw_medical_o1",),
+    "data/incoming/rows/.half-copied.csv": NOTHING,
+    "beside.txt": NOTHING,
+}
+
+
+def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every setting that has a value of its own; a stage reads `source.fields` and `normalize.actions` as a whole."""
+    for name, field in model.model_fields.items():
+        section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        if section and (not prefix or name == "endpoint"):
+            yield from names(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            yield f"{prefix}{name}"
+
+
+EVERY = list(names(Settings))
+
+
+def expected(name: str) -> tuple[str, ...]:
+    """What the table says of a setting."""
+    return SETTINGS[name] if name in SETTINGS else SETTINGS[name.partition(".")[0]]
+
+
+def another(annotation: Any, value: Any) -> Any:
+    """Another value of a setting's type."""
+    options = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+    if typing.get_origin(annotation) is Literal:
+        return next(option for option in options if option != value)
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union, typing.Annotated):
+        return another(options[0], value)
+    if isinstance(value, BaseModel):
+        first = next(iter(type(value).model_fields))
+        field = type(value).model_fields[first]
+        return value.model_copy(update={first: another(field.annotation, getattr(value, first))})
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value / 2 + 0.01
+        case str():
+            return f"{value}x"
+        case Path():
+            return Path("elsewhere") / value
+        case SecretStr():
+            return SecretStr("another")
+        case dict():
+            return {**value, "another.jsonl": "text"}
+        case tuple():
+            return (*value, ("甲", "乙"))
+        case None:
+            return {int: 7, float: 7.5, str: "en", Path: Path("another")}[annotation]
+    raise AssertionError(f"no other value of {annotation} than {value!r} is known")
+
+
+def with_changed(workspace: Workspace, name: str) -> Workspace:
+    """The same workspace, one setting other; what a place names has moved there."""
+    section_name, *path = name.split(".")
+    section = getattr(workspace.settings, section_name)
+    inner = getattr(section, path[0])
+    if len(path) == 2:
+        field = type(inner).model_fields[path[1]]
+        value = inner.model_copy(update={path[1]: another(field.annotation, getattr(inner, path[1]))})
+    else:
+        value = another(type(section).model_fields[path[0]].annotation, inner)
+    assert value != inner
+    if isinstance(value, Path):
+        root = workspace.store.root if name in ("review.folder", "source.incoming") else workspace.root
+        (root / value).parent.mkdir(parents=True, exist_ok=True)
+        (root / inner).rename(root / value)
+    sections = {section_name: section.model_copy(update={path[0]: value})}
+    return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update=sections))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Workspace:
+    """A project with every file that a stage can read, and nothing published."""
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"what stands in {name}")
+    settings = Settings(
+        source={"kind": "file", "path": "rows.json"},
+        splits={"benchmark_dir": "benchmarks"},
+        base_model={"kind": "path", "path": "model"},
+        perplexity={"general_texts": "passages.jsonl"},
+        exams={"folder": "exams"},
+        answers={"prompts": "prompts.jsonl"},
+        judge={"base_url": "http://127.0.0.1:9/v1", "model": "judge"},
+    )
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+
+
+@pytest.fixture
+def published(project: Workspace) -> Workspace:
+    """The same, with everything published."""
+    run_again(project, "first")
+    return project
+
+
+def identities(workspace: Workspace) -> dict[str, str]:
+    """Fingerprint of every asset over inputs whose content is the same whatever the settings are."""
+    place = workspace.settings, workspace.root, workspace.store.root, workspace.store.hashes
+    return {
+        stage.asset: stage.identity(*place, {name: f"content of {name}" for name in stage.inputs}).fingerprint
+        for stage in STAGES
+    }
+
+
+def checks(folder: Path) -> list[CheckOutcome]:
+    return [CheckOutcome("rows_present", True, True, "2 rows.")]
+
+
+def run_again(workspace: Workspace, content: str | None) -> list[str]:
+    """What a pass over everything makes anew; `content` is what comes out, the same as before where it is None."""
+    made = []
+    for stage in STAGES:
+        identity = workspace.identity(stage.asset, workspace.inputs(stage.asset))
+        current = workspace.store.current(stage.asset)
+        with workspace.store.publish(identity, {}, checks) as publication:
+            if not publication.reused:
+                before = workspace.store.root / "current" / stage.asset / "content"
+                text = content or (before.read_text() if current else "")
+                (publication.path / "content").write_text(text)
+                made.append(stage.asset)
+    return made
+
+
+def with_settings(workspace: Workspace, **sections: dict[str, Any]) -> Workspace:
+    """The workspace under other settings."""
+    values = {name: getattr(workspace.settings, name).model_copy(update=fields) for name, fields in sections.items()}
+    return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update=values))
+
+
+def followed(assets: tuple[str, ...]) -> list[str]:
+    """The assets and all that comes after them, in order."""
+    return [asset for asset in ALL if asset in downstream(set(assets))]
+
+
+def test_every_setting_is_in_the_table() -> None:
+    missing = [name for name in EVERY if name not in SETTINGS and name.partition(".")[0] not in SETTINGS]
+    assert missing == [], "say in SETTINGS which assets a new setting makes stale"
+    known = {*EVERY, *(name.partition(".")[0] for name in EVERY)}
+    assert [name for name in SETTINGS if name not in known] == [], "these settings are gone"
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_changed_setting_makes_its_stages_stale_and_no_other(project: Workspace, name: str) -> None:
+    workspace = with_settings(project, **ONLY_WHERE.get(name, {}))
+    before = identities(workspace)
+    after = identities(with_changed(workspace, name))
+    assert [asset for asset in ALL if after[asset] != before[asset]] == list(expected(name))
+
+
+@pytest.mark.parametrize("name", ONLY_WHERE)
+def test_a_setting_of_another_kind_of_source_makes_nothing_stale(project: Workspace, name: str) -> None:
+    assert identities(with_changed(project, name)) == identities(project)
+
+
+@pytest.mark.parametrize("name", ["source.max_rows", "splits.salt", "sft.max_tokens", "judge.model", "report.seed"])
+def test_a_changed_setting_runs_again_what_it_makes_stale_and_what_follows_where_the_content_changes(
+    published: Workspace, name: str
+) -> None:
+    other = with_changed(published, name)
+    assert run_again(other, None) == list(expected(name)), "the same content comes out: nothing after it runs"
+    assert run_again(published, "never written") == [], "set back: what was made before is used again"
+    again = with_changed(other, name)
+    assert run_again(again, "other") == followed(expected(name))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_edited_file_runs_its_stage_again_and_what_follows_a_changed_content(
+    published: Workspace, name: str
+) -> None:
+    (published.root / name).write_text("edited")
+    assert run_again(published, None) == list(FILES[name])
+    (published.root / name).write_text("edited again")
+    assert run_again(published, "other") == followed(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_written_again_with_the_same_bytes_runs_nothing_again(published: Workspace, name: str) -> None:
+    path = published.root / name
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text)
+    os.utime(path, (1, 1))
+    assert run_again(published, "never written") == []
+
+
+@pytest.mark.parametrize("name", NEW_FILES)
+def test_a_new_file_runs_the_stage_again_that_reads_its_folder(published: Workspace, name: str) -> None:
+    (published.root / name).write_text("new")
+    assert run_again(published, None) == list(NEW_FILES[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["benchmarks", "benchmarks/cmb", "exams", "model", "data/reviews", "data/incoming/rows"]
+)
+def test_a_folder_that_cannot_be_read_for_the_moment_is_one_line_and_its_files_are_not_gone(
+    published: Workspace, name: str
+) -> None:
+    folder = published.root / name
+    folder.rename(published.root / "kept")
+    folder.symlink_to(folder)
+    with pytest.raises(Unreadable, match=f"^{folder}: cannot be read for the moment "):
+        make_plan(published)
+    folder.unlink()
+    (published.root / "kept").rename(folder)
+    assert {line.status for line in make_plan(published)} == {"fresh"}
+
+
+def flip(path: Path) -> None:
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+def test_damage_in_any_artifact_is_named_set_aside_and_made_again_and_never_an_input(
+    published: Workspace, damage: Callable[[Path], None]
+) -> None:
+    for stage in STAGES:
+        damage(published.store.root / "current" / stage.asset / "content")
+        for follower in [each.asset for each in STAGES if stage.asset in each.inputs]:
+            with pytest.raises(MedcotError, match=f"{follower} needs {stage.asset}, which is not materialised"):
+                published.inputs(follower)
+        assert run_again(published, "first") == [stage.asset]
+        (why,) = (published.store.root / "damaged" / stage.asset).glob("*/why.txt")
+        assert why.read_text().startswith("content ")
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
+def test_another_code_version_is_stale_in_its_stage_alone(
+    published: Workspace, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    raised = dataclasses.replace(stage, code_version=f"{stage.code_version}.1")
+    monkeypatch.setattr(planning, "STAGES", [raised if each is stage else each for each in STAGES])
+    lines = {line.asset: line for line in make_plan(published)}
+    assert [asset for asset, line in lines.items() if line.status == "stale"] == [stage.asset]
+    assert lines[stage.asset].reasons == (f"code version {stage.code_version} -> {raised.code_version}",)
+    waiting = [asset for asset, line in lines.items() if line.status == "waiting"]
+    assert waiting == followed((stage.asset,))[1:]

@@ -1,0 +1,582 @@
+"""Who takes over, over reports and over a store of adapters."""
+
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest
+from medcot_pipeline.artifacts.prune import find_unneeded, prune
+from medcot_pipeline.definitions import build_defs
+from medcot_pipeline.orchestration.instance.status import status_lines
+from medcot_pipeline.orchestration.publication import FORCE_TAG
+from medcot_pipeline.release.decision import decide
+from medcot_pipeline.release.promoted import Promoted
+from medcot_pipeline.release.record import Adapter
+from medcot_pipeline.settings import PromotionSettings
+from medcot_pipeline.settings.models import EndpointSettings
+from medcot_pipeline.stages import Workspace
+from medcot_pipeline.support.errors import MedcotError, Unreadable
+from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
+from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, change, make, plan, status
+
+workspace = test_planning.workspace
+NOTHING = {"value": None, "low": None, "high": None}
+PROMOTE: dict[str, Any] = {"promote": True, "requirements": [], "reasons": []}
+HOLD: dict[str, Any] = {"promote": False, "requirements": [], "reasons": []}
+
+
+def interval(value: float, width: float = 0.05) -> dict[str, float]:
+    return {"value": value, "low": value - width, "high": value + width}
+
+
+def report(
+    *, ratio: float = 0.8, net: float | None = 0.1, rules: float = 0.0, logits: float = 2.0, **incumbent: Any
+) -> dict[str, Any]:
+    """As much of a report as is decided on."""
+    preference = {"judge": {"net": NOTHING if net is None else interval(net)}}
+    return {
+        "perplexity": {"ratio": interval(ratio), "max_logit_difference": logits},
+        "instruction_following": {
+            "headline": None if net is None else "judge",
+            "preference": preference,
+            "rates": {"all_rules": {"absolute": interval(rules)}},
+        },
+        "incumbent": incumbent or None,
+    }
+
+
+def against(ratio: float = 0.9, net: float | None = 0.0, rules: float | None = 0.0) -> dict[str, Any]:
+    """What a report says of the incumbent."""
+    return {
+        "perplexity": {"ratio": interval(ratio)},
+        "preference": None if net is None else {"net": interval(net)},
+        "rates": None if rules is None else {"all_rules": {"absolute": interval(rules)}},
+    }
+
+
+SETTINGS = PromotionSettings()
+
+
+def test_an_adapter_that_beats_the_base_is_promoted() -> None:
+    decision = decide(report(), incumbent=False, settings=SETTINGS)
+    assert (decision.promote, decision.reasons) == (True, ())
+    assert [each.against for each in decision.requirements] == ["base"] * 3
+
+
+@pytest.mark.parametrize(
+    ("worse", "reason"),
+    [
+        ({"ratio": 0.96}, "perplexity ratio against the base: 0.960, upper end 1.010, wanted below 1"),
+        ({"net": -0.16}, "net preference against the base: -0.160, lower end -0.210, wanted at least -0.2"),
+        ({"rules": -0.16}, "pass rate of the rules against the base: -0.160, lower end -0.210, wanted at least -0.2"),
+        ({"logits": 0.0}, "the adapter changes nothing"),
+    ],
+)
+def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_named(
+    worse: dict[str, float], reason: str
+) -> None:
+    decision = decide(report(**worse), incumbent=False, settings=SETTINGS)
+    assert (decision.promote, decision.reasons) == (False, (reason,))
+
+
+def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() -> None:
+    decision = decide(report(**against(ratio=0.99)), incumbent=True, settings=SETTINGS)
+    assert decision.reasons == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
+    assert not decision.promote
+
+
+def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> None:
+    unmeasured = report(net=None)
+    allowed = decide(unmeasured, incumbent=False, settings=SETTINGS)
+    assert allowed.promote
+    assert allowed.reasons == (
+        "net preference against the base: not measured, which promotion.unmeasured=allow lets pass",
+    )
+    held = decide(unmeasured, incumbent=False, settings=PromotionSettings(unmeasured="hold"))
+    assert (held.promote, held.reasons) == (False, ("net preference against the base: not measured",))
+
+
+def test_an_incumbent_that_cannot_be_compared_is_not_replaced() -> None:
+    decision = decide(report(), incumbent=True, settings=SETTINGS)
+    assert not decision.promote
+    assert decision.reasons[0] == ("perplexity ratio against the incumbent, which has another base model: not measured")
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapters:
+    """A workspace in which everything is published, and adapters of other learning rates beside."""
+
+    workspace: Workspace
+    promoted: Promoted
+
+    def train(self, rate: float) -> Workspace:
+        """The workspace with that learning rate, its adapter and what follows up to the report published."""
+        changed = change(self.workspace, "training", learning_rate=rate)
+        make(changed, "qlora_adapter", text=f"weights at {rate}")
+        make(changed, *ALL[ALL.index("qlora_adapter") + 1 : ALL.index("promotion")], text=f"figures at {rate}")
+        return changed
+
+    def publish(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> dict[str, Any]:
+        """Decide on the current adapter and publish that, as the asset does; what is to be carried out."""
+        candidate = self.adapter(trained)
+        self.promoted.catch_up(trained.store)
+        foreseen = self.promoted.foresee(
+            candidate, self.promoted.against(candidate.content_hash), decision["promote"], again=again
+        )
+        decided = {**foreseen, **decision}
+        passed = [CheckOutcome("decision_follows", True, True, "")]
+        identity = trained.identity("promotion", trained.inputs("promotion"))
+        with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+            write_json(publication.path / "decision.json", decided)
+        return decided
+
+    def decide(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> str:
+        """Decide on the current adapter, publish that and carry it out; what became of it."""
+        decided = self.publish(trained, decision, again=again)
+        assert self.promoted.settle(trained.store, decided) is None
+        return str(decided["event"])
+
+    def adapter(self, trained: Workspace) -> Manifest:
+        found = trained.store.current("qlora_adapter")
+        assert found
+        return found
+
+
+@pytest.fixture
+def adapters(workspace: Workspace) -> Adapters:
+    make(workspace, *ALL[: ALL.index("promotion")])
+    return Adapters(workspace, Promoted(workspace.store.root))
+
+
+def test_a_promotion_leaves_everything_fresh(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    assert adapters.decide(first, PROMOTE) == "promoted"
+    assert status(first) == {}
+    second = adapters.train(0.2)
+    assert status(second) == {"stale": ["promotion"]}
+    assert adapters.decide(second, PROMOTE) == "promoted"
+    assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+    assert status(second) == {}, "it stands against its predecessor, as before"
+
+
+def test_an_adapter_that_stays_candidate_leaves_the_incumbent_and_everything_fresh(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    incumbent = adapters.adapter(first).fingerprint
+    second = adapters.train(0.2)
+    assert adapters.decide(second, HOLD) == "stays candidate"
+    assert adapters.promoted.fingerprint == incumbent
+    assert status(second) == {}
+
+
+def test_the_incumbent_is_part_of_what_the_evaluation_is_made_from(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    incumbent = adapters.adapter(first).content_hash
+    second = change(adapters.workspace, "training", learning_rate=0.2)
+    make(second, "qlora_adapter", text="weights at 0.2")
+    lines = plan(second)
+    named = [asset for asset in ALL if "file incumbent adapter is new" in lines[asset].reasons]
+    assert named == ["perplexity_report", "model_answers"]
+    make(second, "perplexity_report")
+    made = second.store.current("perplexity_report")
+    assert made and made.external["incumbent adapter"] == incumbent
+
+
+def test_an_endpoint_is_not_asked_for_the_incumbent(adapters: Adapters) -> None:
+    adapters.decide(adapters.train(0.1), PROMOTE)
+    second = adapters.train(0.2)
+    served = {"base_url": "http://127.0.0.1:9/v1", "base_model": "base", "tuned_model": "tuned"}
+    asked = change(second, "answers", backend="endpoint", endpoint=EndpointSettings(**served))
+    make(asked, "model_answers")
+    made = asked.store.current("model_answers")
+    assert made and "incumbent adapter" not in made.external
+
+
+def test_an_adapter_of_another_base_model_is_not_compared_on_this_one(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    made = adapters.adapter(first)
+    assert adapters.promoted.against("another adapter", made.inputs["base_model"]) == made
+    assert adapters.promoted.against("another adapter", "another base") is None
+    assert adapters.promoted.against("another adapter") == made, "but it is there, and is not passed over"
+
+
+def test_a_rollback_goes_back_to_the_predecessor_and_holds(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    before = adapters.adapter(first).fingerprint
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    after = adapters.adapter(second).fingerprint
+    assert adapters.promoted.roll_back(second.store) == (after, before)
+    assert adapters.promoted.fingerprint == before
+    assert status(second) == {}, "nothing is to be decided again"
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "promoted", "rolled back"]
+
+
+def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_person_alone(adapters: Adapters) -> None:
+    adapters.decide(adapters.train(0.1), PROMOTE)
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    _, before = adapters.promoted.roll_back(second.store)
+    assert adapters.decide(second, PROMOTE) == "stays candidate", "new verdicts do not undo a rollback"
+    assert adapters.promoted.fingerprint == before
+    assert adapters.decide(second, PROMOTE, again=True) == "promoted"
+    again = Adapter.of(adapters.adapter(second))
+    predecessor = adapters.promoted.record.predecessor(again)
+    assert predecessor and predecessor.fingerprint == before
+    assert not adapters.promoted.record.was_rolled_back(again)
+
+
+def test_without_a_predecessor_a_rollback_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
+    with pytest.raises(MedcotError, match=r"^No adapter is promoted: there is nothing to go back from\.$"):
+        adapters.promoted.roll_back(adapters.workspace.store)
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    only = adapters.adapter(first).fingerprint
+    with pytest.raises(MedcotError, match=rf"^The promoted adapter {only[:12]} took over from none: there is nothing"):
+        adapters.promoted.roll_back(first.store)
+    assert adapters.promoted.fingerprint == only
+
+
+def test_a_damaged_predecessor_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    folder = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    (folder / "rows.txt").write_text("flipped")
+    with pytest.raises(MedcotError) as raised:
+        adapters.promoted.roll_back(second.store)
+    assert str(raised.value).startswith(f"{folder}: the adapter to go back to is missing or damaged (")
+    assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+
+
+def test_a_promoted_adapter_that_cannot_be_read_for_the_moment_still_is_the_incumbent(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    manifest = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash / "manifest.json"
+    candidate = adapters.adapter(adapters.train(0.2))
+    kept = manifest.rename(manifest.with_name("kept"))
+    manifest.symlink_to(manifest)
+    with pytest.raises(Unreadable):
+        adapters.promoted.against(candidate.content_hash)
+    with pytest.raises(Unreadable):
+        prune(adapters.workspace.store)
+    kept.replace(manifest)
+    assert adapters.promoted.against(candidate.content_hash) == Manifest.read(manifest.parent)
+
+
+def test_an_adapter_that_is_promoted_is_not_taken_back_by_a_decision(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    assert adapters.decide(first, HOLD) == "stays promoted"
+    assert adapters.promoted.fingerprint == adapters.adapter(first).fingerprint
+
+
+def test_a_decision_that_was_published_and_not_carried_out_is_carried_out_once(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    incumbent = adapters.adapter(first)
+    second = adapters.train(0.2)
+    decided = adapters.publish(second, PROMOTE)
+    candidate = adapters.adapter(second)
+    assert adapters.promoted.fingerprint == incumbent.fingerprint, "the process was killed in between"
+    assert adapters.promoted.catch_up(second.store) == [
+        f"promotion: {candidate.fingerprint[:12]} promoted, as decided; it is on record now"
+    ]
+    assert weights(second.store) == "weights at 0.2"
+    assert adapters.promoted.catch_up(second.store) == []
+    assert adapters.promoted.settle(second.store, decided) is None
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "promoted"]
+    assert adapters.promoted.against(candidate.content_hash) == incumbent
+
+
+def test_a_decision_that_is_found_again_after_a_rollback_moves_nothing(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    second = adapters.train(0.2)
+    decided = adapters.publish(second, PROMOTE)
+    adapters.promoted.settle(second.store, decided)
+    adapters.promoted.roll_back(second.store)
+    adapters.promoted.settle(second.store, decided)
+    assert adapters.promoted.catch_up(second.store) == []
+    assert weights(second.store) == "weights at 0.1"
+
+
+def test_a_decision_that_another_promotion_overtook_is_not_carried_out_even_if_that_was_rolled_back(
+    adapters: Adapters,
+) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    overtaken = adapters.publish(adapters.train(0.3), PROMOTE)
+    (first.store.root / "current" / "promotion").unlink()  # its pass was killed here, and another began
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    adapters.promoted.roll_back(second.store)
+    problem = adapters.promoted.settle(second.store, overtaken)
+    assert problem and "was promoted while" in problem
+    assert weights(second.store) == "weights at 0.1"
+
+
+def test_a_decision_over_another_incumbent_than_the_promoted_one_moves_nothing(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    compared = adapters.adapter(first)
+    second, third = adapters.train(0.2), adapters.train(0.3)
+    slow = adapters.adapter(third)
+    make(second, "qlora_adapter")
+    adapters.decide(second, PROMOTE)
+    with pytest.raises(MedcotError, match="was promoted while"):
+        adapters.promoted.foresee(slow, compared, True)
+    assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+
+
+def test_a_torn_line_of_the_record_costs_that_line_alone(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    record = first.store.root / "promoted" / "decisions.jsonl"
+    record.write_bytes(record.read_bytes() + b'{"event": "promo')
+    adapters.decide(first, HOLD)
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "stays promoted"]
+
+
+def weights(store: ArtifactStore) -> str:
+    """What is in the promoted adapter, as whoever uses the link reads it."""
+    return (store.root / "promoted" / "qlora_adapter" / "rows.txt").read_text()
+
+
+def make_again(trained: Workspace, text: str, *, force: bool) -> None:
+    """Publish the current adapter's recipe once more, with other content."""
+    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
+    identity = trained.identity("qlora_adapter", trained.inputs("qlora_adapter"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=force) as publication:
+        assert not publication.reused
+        (publication.path / "rows.txt").write_text(text)
+
+
+def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    make_again(first, "weights of another run", force=True)
+    assert weights(first.store) == "weights at 0.1"
+    lines = status_lines(first, dg.DagsterInstance.ephemeral())
+    (shown,) = [line for line in lines if line.startswith("  qlora_adapter ")]
+    assert shown.endswith(", promoted is an earlier make")
+    assert status(first)["stale"][:2] == ["perplexity_report", "model_answers"], "the new one is a candidate"
+
+
+def test_a_damaged_adapter_that_is_made_again_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    (first.store.root / "current" / "qlora_adapter" / "rows.txt").write_text("flipped")
+    make_again(first, "weights of another run", force=False)
+    assert weights(first.store) == "weights at 0.1"
+
+
+def test_a_decision_that_cannot_be_published_promotes_nothing(adapters: Adapters) -> None:
+    trained = adapters.train(0.1)
+    without_a_number = report()
+    without_a_number["perplexity"]["ratio"]["value"] = math.nan
+    passed = [CheckOutcome("report_has_figures", True, True, "")]
+    identity = trained.identity("eval_report", trained.inputs("eval_report"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+        write_json(publication.path / "report.json", without_a_number)
+    job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)
+    assert not done.success
+    assert trained.store.current("promotion") is None
+    assert adapters.promoted.fingerprint is None
+    assert adapters.promoted.record.lines() == []
+
+
+def as_an_earlier_version_left_it(adapters: Adapters, *rates: float) -> list[Manifest]:
+    """Adapters that took over one after another: links into `artifacts/`, lines without contents; the adapters."""
+    made, folder = [], adapters.workspace.store.root / "promoted"
+    folder.mkdir()
+    for rate in rates:
+        made.append(adapters.adapter(adapters.train(rate)))
+        before = made[-2].fingerprint if made[1:] else None
+        line: dict[str, Any] = {
+            "event": "promoted",
+            "adapter": made[-1].fingerprint,
+            "predecessor": before,
+            "decision": {},
+        }
+        with (folder / "decisions.jsonl").open("a") as record:
+            record.write(f"{json.dumps(line)}\n")
+    for name, manifest in zip(("qlora_adapter", "qlora_adapter.previous"), made[::-1], strict=False):
+        (folder / name).symlink_to(Path("..") / "artifacts" / "qlora_adapter" / manifest.fingerprint)
+    return made
+
+
+def test_what_an_earlier_version_promoted_is_found_in_place_and_kept_by_content_from_the_next_pass_on(
+    adapters: Adapters,
+) -> None:
+    first, second = as_an_earlier_version_left_it(adapters, 0.1, 0.2)
+    store = adapters.workspace.store
+    record = (store.root / "promoted" / "decisions.jsonl").read_bytes()
+    assert adapters.promoted.against(second.content_hash) == first
+    assert adapters.promoted.against("another adapter") == second
+    (line, *_) = adapters.promoted.catch_up(store)
+    assert line.startswith("promoted/qlora_adapter: kept in promoted/adapters/")
+    for name, manifest in (("qlora_adapter", second), ("qlora_adapter.previous", first)):
+        assert (store.root / "promoted" / name).readlink() == Path("adapters") / manifest.content_hash
+    assert (store.root / "promoted" / "decisions.jsonl").read_bytes().startswith(record), "lines are only added"
+    assert adapters.promoted.against(second.content_hash) == first
+    assert adapters.promoted.catch_up(store) == []
+    assert adapters.promoted.roll_back(store) == (second.fingerprint, first.fingerprint)
+    assert weights(store) == "weights at 0.1"
+
+
+def test_an_adapter_that_an_earlier_version_promoted_can_be_gone_back_from_however_long_the_row(
+    adapters: Adapters,
+) -> None:
+    first, second, third = as_an_earlier_version_left_it(adapters, 0.1, 0.2, 0.3)
+    store = adapters.workspace.store
+    assert adapters.promoted.roll_back(store) == (third.fingerprint, second.fingerprint)
+    assert adapters.promoted.record.was_rolled_back(Adapter.of(third))
+    assert adapters.promoted.roll_back(store) == (second.fingerprint, first.fingerprint)
+    assert weights(store) == "weights at 0.1"
+
+
+def test_a_pass_that_makes_the_promoted_adapter_of_an_earlier_version_again_keeps_it_first(adapters: Adapters) -> None:
+    (promoted,) = as_an_earlier_version_left_it(adapters, 0.1)
+    store = adapters.workspace.store
+    job = build_defs(workspace=adapters.workspace).resolve_implicit_global_asset_job_def()
+    job.execute_in_process(
+        asset_selection=[dg.AssetKey("qlora_adapter")], tags={FORCE_TAG: "qlora_adapter"}, raise_on_error=False
+    )
+    assert (store.root / "promoted" / "qlora_adapter").readlink() == Path("adapters") / promoted.content_hash
+    assert weights(store) == "weights at 0.1"
+
+
+def test_who_removes_the_link_begins_anew(adapters: Adapters) -> None:
+    adapters.decide(adapters.train(0.1), PROMOTE)
+    link = adapters.workspace.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    assert adapters.promoted.fingerprint is None
+    assert adapters.promoted.against("another adapter") is None
+    second = adapters.train(0.2)
+    assert adapters.decide(second, PROMOTE) == "promoted"
+    assert [line["event"] for line in adapters.promoted.record.lines()] == ["promoted", "removed", "promoted"]
+    assert adapters.promoted.record.predecessor(Adapter.of(adapters.adapter(second))) is None
+
+
+def test_a_link_that_was_moved_by_hand_is_moved_back_to_what_the_record_names(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    before = adapters.adapter(first)
+    second = adapters.train(0.2)
+    adapters.decide(second, PROMOTE)
+    link = second.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    link.symlink_to(Path("adapters") / before.content_hash)
+    assert adapters.promoted.fingerprint == adapters.adapter(second).fingerprint
+    adapters.promoted.catch_up(second.store)
+    assert weights(second.store) == "weights at 0.2"
+
+
+def test_a_folder_in_the_place_of_the_link_is_set_aside(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    link = first.store.root / "promoted" / "qlora_adapter"
+    link.unlink()
+    link.mkdir()
+    (link / "mine.txt").write_text("somebody's own file")
+    adapters.promoted.catch_up(first.store)
+    assert weights(first.store) == "weights at 0.1"
+    (kept,) = first.store.root.glob("damaged/*/*/mine.txt")
+    assert kept.read_text() == "somebody's own file"
+
+
+def test_a_damaged_promoted_adapter_is_named_with_the_ways_out_and_nothing_is_measured_against_another(
+    adapters: Adapters,
+) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    copy = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
+    fingerprint = adapters.adapter(first).fingerprint
+    second = adapters.train(0.2)
+    (copy / "rows.txt").write_text("flipped")
+    job = build_defs(workspace=second).resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)
+    (failure,) = [event for event in done.all_events if event.is_step_failure]
+    assert failure.step_failure_data.error and failure.step_failure_data.error.cause
+    message = failure.step_failure_data.error.cause.message
+    assert f"{copy}: adapter {fingerprint[:12]}, which is promoted or was before, is missing or damaged (" in message
+    assert "Restore it from a backup, go back with `medcot rollback`, or remove " in message
+    (said,) = adapters.promoted.problems(second.store)
+    assert said.startswith(f"{copy}: adapter {fingerprint[:12]}, ")
+    (copy / "manifest.json").unlink()
+    with pytest.raises(MedcotError, match="is missing or damaged"):
+        adapters.promoted.against("another adapter")
+
+
+def test_a_copy_that_is_gone_is_made_again_of_the_same_content_alone(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    copy = first.store.root / "promoted" / "adapters" / adapters.adapter(first).content_hash
+    shutil.rmtree(copy)
+    adapters.promoted.catch_up(first.store)
+    assert weights(first.store) == "weights at 0.1"
+    shutil.rmtree(copy)
+    make_again(first, "weights of another run", force=True)
+    adapters.promoted.catch_up(first.store)
+    assert not copy.exists()
+    (said,) = adapters.promoted.problems(first.store)
+    assert said.startswith(f"{copy}: adapter ")
+    with pytest.raises(MedcotError, match="is missing or damaged"):
+        adapters.promoted.against("another adapter")
+
+
+def test_the_asset_publishes_the_decision_and_then_promotes(adapters: Adapters) -> None:
+    trained = adapters.train(0.1)
+    passed = [CheckOutcome("report_has_figures", True, True, "")]
+    identity = trained.identity("eval_report", trained.inputs("eval_report"))
+    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
+        write_json(publication.path / "report.json", report())
+    job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
+    for _ in range(2):
+        assert job.execute_in_process(asset_selection=[dg.AssetKey("promotion")]).success
+    published = trained.store.current("promotion")
+    assert published
+    (line,) = adapters.promoted.record.lines()
+    assert line["adapter_content"] == adapters.adapter(trained).content_hash
+    assert [each["passed"] for each in line["decision"]["requirements"]] == [True, True, True]
+    assert weights(trained.store) == "weights at 0.1"
+    assert status(trained) == {}
+
+
+def test_pruning_lists_and_deletes_copies_that_are_neither_promoted_nor_gone_back_to(adapters: Adapters) -> None:
+    contents = []
+    for rate in (0.1, 0.2, 0.3):
+        trained = adapters.train(rate)
+        adapters.decide(trained, PROMOTE)
+        contents.append(adapters.adapter(trained).content_hash)
+    store = adapters.workspace.store
+    copies = [each.path for each in prune(store) if each.path.parts[0] == "promoted"]
+    assert copies == [Path("promoted") / "adapters" / contents[0]]
+    assert {path.name for path in (store.root / "promoted" / "adapters").iterdir()} == set(contents[1:])
+    adapters.promoted.roll_back(store)
+    assert weights(store) == "weights at 0.2"
+
+
+def test_pruning_keeps_the_promoted_adapter_and_its_predecessor(adapters: Adapters) -> None:
+    kept = []
+    for rate in (0.1, 0.2):
+        trained = adapters.train(rate)
+        adapters.decide(trained, PROMOTE)
+        kept.append(adapters.adapter(trained).fingerprint)
+    last = adapters.train(0.3)
+    adapters.decide(last, HOLD)
+    gone = {each.path.name for each in find_unneeded(last.store) if each.path.parent.name == "qlora_adapter"}
+    assert not gone & {*kept, adapters.adapter(last).fingerprint}
