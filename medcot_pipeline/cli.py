@@ -17,11 +17,14 @@ from pathlib import Path
 
 import click
 
+from medcot_pipeline import table
 from medcot_pipeline.corpus.sources.incoming import passed_over
-from medcot_pipeline.pipeline.plan import PlanLine, make_plan, training_lines
-from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
+from medcot_pipeline.pipeline.plan import PlanLine, make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError, comes_of, printable
 from medcot_pipeline.support.progress import duration, size_text
+from medcot_pipeline.table import open_workspace
+from medcot_pipeline.training.plan.outlook import training_lines
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 
@@ -39,7 +42,7 @@ def cli(debug: bool) -> None:
 
 @cli.command()
 def init() -> None:
-    """Create DAGSTER_HOME, its storage and the pool `gpu`, once; mend what a crash left."""
+    """Create DAGSTER_HOME and its storage, once; mend what a crash left."""
     from medcot_pipeline.orchestration.instance.doctor import mend
     from medcot_pipeline.orchestration.instance.home import dagster_home, open_instance
 
@@ -91,13 +94,13 @@ def plan() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     """Materialise what is stale or missing, and only that."""
-    wanted = {stage_of(name).asset for name in only.split(",")} if only else {stage.asset for stage in STAGES}
-    forced = {stage_of(force).asset} if force else set()
+    graph = table.GRAPH
+    wanted = {graph.stage(name).asset for name in only.split(",")} if only else set(graph.assets)
+    forced = {graph.stage(force).asset} if force else set()
     wanted |= forced
-    from medcot_pipeline.definitions import build_defs
     from medcot_pipeline.orchestration.instance.doctor import mend
     from medcot_pipeline.orchestration.instance.home import open_instance
-    from medcot_pipeline.orchestration.instance.passes import run_assets, stale_for_dagster
+    from medcot_pipeline.orchestration.instance.passes import run_assets, unknown_to_dagster
 
     started = time.monotonic()
     workspace = open_workspace()
@@ -106,9 +109,9 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
             for line in mend(instance, workspace.store):
                 click.echo(f"mended: {line}")
         stale = {line.asset for line in make_plan(workspace) if line.status != "fresh"}
-        stale |= stale_for_dagster(instance, build_defs(workspace=workspace))
+        stale |= unknown_to_dagster(instance, workspace)
         stale |= forced
-        chosen = [stage.asset for stage in STAGES if stage.asset in downstream(stale) & wanted]
+        chosen = graph.in_order(graph.downstream(stale) & wanted)
         if "raw_medical_o1" not in chosen:  # which says it itself
             _show_passed_over(workspace)
         if not chosen:
@@ -156,12 +159,14 @@ def prune(yes: bool) -> None:
     """Delete artifacts that are not current, not promoted, not reviewed, and no part of what the first two need."""
     from medcot_pipeline.artifacts import prune as pruning
     from medcot_pipeline.evaluation.people.shown_packs import remember_packs, reviewed_artifacts
+    from medcot_pipeline.release.promoted import Promoted
 
     workspace = open_workspace()
     store, reviewed = workspace.store, reviewed_artifacts(workspace)
     if yes:
         remember_packs(workspace)
-    unneeded = pruning.prune(store, reviewed) if yes else pruning.find_unneeded(store, reviewed)
+    promoted = Promoted(store.root).kept
+    unneeded = pruning.prune(store, promoted, reviewed) if yes else pruning.find_unneeded(store, promoted(), reviewed)
     for each in unneeded:
         click.echo(f"{'deleted' if yes else 'would delete'} {each.path} ({size_text(each.bytes)})")
     total = size_text(sum(each.bytes for each in unneeded))

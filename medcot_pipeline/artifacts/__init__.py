@@ -7,7 +7,7 @@ Does not: what the assets compute, or Dagster.
 from medcot_pipeline.artifacts.identity import FileHashes, Identity, canonical_json, sha256_file, sha256_text
 from medcot_pipeline.artifacts.manifest import CheckOutcome, Manifest
 from medcot_pipeline.artifacts.shown import FileLink, Markdown, Picture, Table
-from medcot_pipeline.artifacts.store import ArtifactStore, Publication
+from medcot_pipeline.artifacts.store import ArtifactStore, Published
 
 __all__ = [
     "ArtifactStore",
@@ -18,7 +18,7 @@ __all__ = [
     "Manifest",
     "Markdown",
     "Picture",
-    "Publication",
+    "Published",
     "Table",
     "canonical_json",
     "sha256_file",

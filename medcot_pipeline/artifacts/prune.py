@@ -13,12 +13,11 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import STAGING, ArtifactStore
-from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.support.locks import alone
 
@@ -34,11 +33,16 @@ class Unneeded:
     bytes: int
 
 
-def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneeded]:
+def find_unneeded(
+    store: ArtifactStore, promoted: Collection[Path] = (), reviewed: Collection[Path] = ()
+) -> list[Unneeded]:
     """Artifacts and promoted copies that are neither kept nor part of what a kept one was made from; what was refused.
+
+    What was made directly from a promoted artifact stays too: its measures, with which the next candidate is compared.
 
     Args:
         store: what is looked at; nothing is changed.
+        promoted: folders of what is promoted, or was before.
         reviewed: folders that stay, since people reviewed what is in them; not what they were made from.
 
     Raises:
@@ -47,10 +51,11 @@ def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list
     homes = _entries(store.root / "artifacts")
     artifacts, copies = _published(homes), _published([store.root / "promoted" / "adapters"])
     published = artifacts | copies
-    kept = set(_chosen(store.root))
-    promoted = {(manifest.asset, manifest.content_hash) for folder in kept if (manifest := copies.get(folder))}
+    kept = {*_chosen(store.root), *promoted}
+    copied = {(manifest.asset, manifest.content_hash) for folder in kept if (manifest := copies.get(folder))}
+    kept |= {folder for folder, manifest in artifacts.items() if manifest and copied & set(manifest.inputs.items())}
     while True:
-        needed = promoted | {
+        needed = copied | {
             (asset, content)
             for folder in kept
             if (manifest := published.get(folder))
@@ -69,8 +74,15 @@ def find_unneeded(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list
     return [Unneeded(path.relative_to(store.root), size(path)) for path in gone]
 
 
-def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneeded]:
+def prune(
+    store: ArtifactStore, promoted: Callable[[], Collection[Path]] = tuple, reviewed: Collection[Path] = ()
+) -> list[Unneeded]:
     """Delete what is unneeded; returns what was deleted.
+
+    Args:
+        store: whose artifacts.
+        promoted: asked for the promoted folders once nobody can promote another one meanwhile.
+        reviewed: folders that stay, since people reviewed what is in them.
 
     Raises:
         MedcotError: a pass is publishing, an adapter is being promoted, or a backup is copying.
@@ -81,7 +93,7 @@ def prune(store: ArtifactStore, reviewed: Collection[Path] = ()) -> list[Unneede
             raise MedcotError(
                 "A pass or a backup is under way; nothing was deleted.", "Run it again when that has ended."
             )
-        deleted = find_unneeded(store, reviewed)
+        deleted = find_unneeded(store, promoted(), reviewed)
         for each in deleted:
             _delete(store.root / each.path)
         for lock in (store.root / "locks").glob("*-*.lock"):  # nobody holds one without the lock that is held here
@@ -117,11 +129,10 @@ def _manifest(folder: Path) -> Manifest | None:
 
 
 def _chosen(root: Path) -> Iterator[Path]:
-    """Folders that `current/` and `promoted/` lead to, and those that the record says are promoted."""
+    """Folders that `current/` and `promoted/` lead to."""
     for link in [*root.glob("current/*"), *root.glob("promoted/*")]:
         if link.is_symlink():
             yield root / os.path.normpath(link.parent.relative_to(root) / link.readlink())
-    yield from Promoted(root).kept()
 
 
 def _delete(path: Path) -> None:

@@ -17,12 +17,12 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from medcot_pipeline.artifacts.disk import make_folder, move, point, sync, sync_tree
 from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.artifacts.identity import FileHashes, Identity, sha256_file
 from medcot_pipeline.artifacts.manifest import (
-    ASIDE,
     NAME,
     NO_MANIFEST,
     CheckOutcome,
@@ -37,6 +37,7 @@ from medcot_pipeline.support.locks import hold, share
 from medcot_pipeline.support.progress import Say
 
 Checks = Callable[[Path], Sequence[CheckOutcome]]
+Fill = Callable[[Path], Mapping[str, Value]]
 STAGING = ".staging-"
 SWEPT = ("artifacts/*", "promoted/adapters", "rejected/*", "damaged/*")
 """Folders in which something is made or deleted under a staging name."""
@@ -44,54 +45,19 @@ log = logging.getLogger(__name__)
 
 
 class RejectedArtifact(MedcotError):
-    """A blocking check failed: nothing was published. `checks` are the outcomes of all checks."""
+    """A blocking check failed: nothing was published of `asset`. `checks` are the outcomes of all its checks."""
 
-    def __init__(self, problem: str, way_out: str, checks: Sequence[CheckOutcome]) -> None:
-        """Args: problem, way_out: as of every error of this project; checks: what they came to."""
+    def __init__(self, problem: str, way_out: str, asset: str, checks: Sequence[CheckOutcome]) -> None:
+        """Args: problem, way_out: as of every error of this project; asset: whose checks; checks: what they came to."""
         super().__init__(problem, way_out)
-        self.checks = checks
+        self.asset, self.checks = asset, checks
 
 
-class Publication:
-    """One artifact on its way to be published, or a published one that is used again."""
+class Published(NamedTuple):
+    """A published artifact, and whether it had been published before."""
 
-    def __init__(self, path: Path, manifest: Manifest | None, inputs: Mapping[str, Path]) -> None:
-        """Args: path: folder to write into or to read; manifest: of the reused artifact; inputs: folders by asset."""
-        self.path = path
-        self._manifest = manifest
-        self.reused = manifest is not None
-        self._inputs = inputs
-        self._metadata: dict[str, Value] = {}
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest, once the artifact is published."""
-        if self._manifest is None:
-            raise RuntimeError("the artifact is not published yet")
-        return self._manifest
-
-    @property
-    def metadata(self) -> Mapping[str, Value]:
-        """What was described so far."""
-        return self._metadata
-
-    def input(self, asset: str) -> Path:
-        """Folder of an upstream artifact."""
-        return self._inputs[asset]
-
-    def aside(self, name: str) -> Path:
-        """Path for a file that carries no meaning (picture, log, timing); its folder exists."""
-        path = self.path / ASIDE / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def describe(self, **values: Value) -> None:
-        """Add what a person should see beside the artifact."""
-        self._metadata.update(values)
-
-    def settle(self, path: Path, manifest: Manifest) -> None:
-        """Note where the artifact came to lie."""
-        self.path, self._manifest = path, manifest
+    manifest: Manifest
+    reused: bool
 
 
 class ArtifactStore:
@@ -176,27 +142,27 @@ class ArtifactStore:
                 return f"{name} {problem}" if problem == "is missing" else f"{name} {problem} since it was published"
         return None
 
-    @contextlib.contextmanager
     def publish(
         self,
         identity: Identity,
-        inputs: Mapping[str, Path],
+        fill: Fill,
         checks: Checks,
         *,
         force: bool = False,
+        select: bool = True,
         holder: str = "another pass",
         say: Say = log.info,
-    ) -> Iterator[Publication]:
-        """Yield a publication to fill; on leaving, check, publish and select it.
+    ) -> Published:
+        """Make, check and publish an artifact; one with this fingerprint that is published already is used as it is.
 
-        An artifact with this fingerprint that is already published is yielded as it is (`reused`), unless `force`. Of
-        several processes that want the same one, the first makes it, and the others wait and use it.
+        Of several processes that want the same one, the first makes it, and the others wait and use it.
 
         Args:
             identity: what the artifact is made from.
-            inputs: folders of the upstream artifacts, by asset.
+            fill: writes the files into the folder that it is given, and returns what people see beside them.
             checks: what must hold of the finished folder.
             force: make it again although it is published; the old one is set aside.
+            select: point `current/` at it.
             holder: how a process that waits calls this one.
             say: where waiting is said.
 
@@ -210,22 +176,20 @@ class ArtifactStore:
             share(self.publishing_lock),
             hold(self.lock_path(asset, fingerprint), f"{asset} {fingerprint[:12]}", holder, say),
         ):
-            published = None if force else self.find(asset, fingerprint)
-            if published:
-                yield Publication(self.folder(asset, fingerprint), published, inputs)
-                self.select(published)
-                return
-            with self._staging(self.folder(asset, fingerprint).parent) as folder:
-                publication = Publication(folder, None, inputs)
-                yield publication
-                outcomes = tuple(checks(folder))
-                manifest = self._manifest(identity, folder, publication, outcomes)
-                manifest.write(folder)
-                if not manifest.passed:
-                    raise self._reject(manifest, folder)
-                final = self._move_into_place(identity, folder, force=force)
-                publication.settle(final, Manifest.read(final))
-                self.select(publication.manifest)
+            before = None if force else self.find(asset, fingerprint)
+            manifest = before or self._make(identity, fill, checks, force=force)
+            if select:
+                self.select(manifest)
+            return Published(manifest, before is not None)
+
+    def _make(self, identity: Identity, fill: Fill, checks: Checks, *, force: bool) -> Manifest:
+        with self._staging(self.folder(identity.asset, identity.fingerprint).parent) as folder:
+            metadata = fill(folder)
+            manifest = self._manifest(identity, folder, metadata, tuple(checks(folder)))
+            manifest.write(folder)
+            if not manifest.passed:
+                raise self._reject(manifest, folder)
+            return Manifest.read(self._move_into_place(identity, folder, force=force))
 
     def copy(self, folder: Path, target: Path) -> None:
         """Copy a published folder, whole or not at all; on disk when this returns.
@@ -259,7 +223,7 @@ class ArtifactStore:
             raise
 
     def _manifest(
-        self, identity: Identity, folder: Path, publication: Publication, checks: Sequence[CheckOutcome]
+        self, identity: Identity, folder: Path, metadata: Mapping[str, Value], checks: Sequence[CheckOutcome]
     ) -> Manifest:
         files = {
             path.relative_to(folder).as_posix(): sha256_file(path)
@@ -275,7 +239,7 @@ class ArtifactStore:
             inputs=identity.inputs,
             external=identity.external,
             files=files,
-            metadata={name: to_json(value) for name, value in publication.metadata.items()},
+            metadata={name: to_json(value) for name, value in metadata.items()},
             checks=checks,
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             git_commit=git_commit(self._project),
@@ -320,6 +284,7 @@ class ArtifactStore:
         return RejectedArtifact(
             f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
             f"What was made is kept in {kept}.",
+            manifest.asset,
             manifest.checks,
         )
 

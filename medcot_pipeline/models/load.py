@@ -1,17 +1,12 @@
-"""Loading the base in NF4, and with an adapter that can be switched off.
+"""Loading the base in NF4.
 
-Belongs here: quantisation settings, devices, the two arms of an evaluation.
-Does not: which folder is loaded.
+Belongs here: quantisation settings, devices, threads.
+Does not: which folder is loaded, an adapter on top of it (arms.py).
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.support.errors import MedcotError
 
 
 def device() -> str:
@@ -107,44 +102,3 @@ def _keep_nf4_layout(model: Any) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-
-
-def load_arms(base: Path, adapter: Path, incumbent: Path | None = None) -> Any:
-    """One model for all arms: the NF4 base with the adapter on top, and the incumbent's beside it; `as_arm` switches.
-
-    Raises:
-        MedcotError: an adapter does not fit the base.
-    """
-    from peft import PeftModel
-
-    with _fitting(base, adapter):
-        model = PeftModel.from_pretrained(load_base(base), adapter)
-    if incumbent:
-        with _fitting(base, incumbent):
-            model.load_adapter(incumbent, "incumbent")
-    return model.eval()
-
-
-@contextlib.contextmanager
-def _fitting(base: Path, adapter: Path) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        detail = str(error).splitlines()[0][:160]
-        raise MedcotError(f"{adapter}: this adapter does not fit the base model in {base} ({detail}).") from error
-
-
-@contextlib.contextmanager
-def as_arm(model: Any, arm: Arm) -> Iterator[Any]:
-    """The model as one arm: `base` with the adapter off, `tuned` with it on, `incumbent` with the incumbent's on."""
-    if arm == "base":
-        with model.disable_adapter():
-            yield model
-    elif arm == "incumbent":
-        model.set_adapter("incumbent")
-        try:
-            yield model
-        finally:
-            model.set_adapter("default")
-    else:
-        yield model

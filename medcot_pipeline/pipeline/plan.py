@@ -1,20 +1,16 @@
 """What is fresh, stale, missing or waiting, and why.
 
-Belongs here: comparing identities with what is published, and what the training run would take.
+Belongs here: comparing identities with what is published.
 Does not: running anything, or Dagster's own view of staleness.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
-from medcot_pipeline.artifacts import Identity, Manifest
-from medcot_pipeline.compute.gpu_lock import gpu_is_here
-from medcot_pipeline.models.base import base_folder
-from medcot_pipeline.stages import STAGES, Stage, Workspace, stage_of
-from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.training.plan.forecast import base_shape, forecast_training
+from medcot_pipeline.artifacts import Identity
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.pipeline.workspace import Artifact, Workspace
 
 Status = Literal["fresh", "stale", "missing", "waiting"]
 
@@ -38,87 +34,46 @@ def make_plan(workspace: Workspace) -> list[PlanLine]:
     An asset after a stale one is `waiting`: whether it must run shows when its input is there.
     """
     lines: list[PlanLine] = []
-    fresh: dict[str, str] = {}
-    for stage in STAGES:
-        line = _plan_line(workspace, stage, fresh)
+    fresh: dict[str, Artifact] = {}
+    for stage in workspace.graph.stages:
+        line, current = _plan_line(workspace, stage, fresh)
         lines.append(line)
-        current = workspace.store.current(stage.asset)
         if line.status == "fresh" and current is not None:
-            fresh[stage.asset] = current.content_hash
+            fresh[stage.asset] = current
     return lines
 
 
-def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, str]) -> PlanLine:
-    store = workspace.store
-    current = store.current(stage.asset)
+def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, Artifact]) -> tuple[PlanLine, Artifact | None]:
+    current = workspace.current(stage.asset)
     seconds = _seconds(current)
     waiting_for = [name for name in stage.inputs if name not in fresh]
     if waiting_for:
         status: Status = "waiting" if current else "missing"
-        return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds)
-    inputs = {name: fresh[name] for name in stage.inputs}
-    wanted = stage.identity(workspace.settings, workspace.root, store.root, store.hashes, inputs)
+        return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds), current
+    wanted = workspace.identity(stage, {name: fresh[name] for name in stage.inputs})
     if current is None:
-        return PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds, wanted.fingerprint)
-    if current.fingerprint == wanted.fingerprint:
-        return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint)
-    reasons = differences(current.identity, wanted)
-    if store.find(stage.asset, wanted.fingerprint):
+        line = PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds, wanted.fingerprint)
+        return line, current
+    if current.manifest.fingerprint == wanted.fingerprint:
+        return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint), current
+    reasons = differences(current.manifest.identity, wanted)
+    if workspace.store.find(stage.asset, wanted.fingerprint):
         reasons.append("made before: it will be used again")
-    return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint)
+    return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint), current
 
 
-def changed_files(workspace: Workspace, asset: str, named: str) -> list[str]:
-    """Names, beginning with `named`, of files from outside that are new, gone or other than the current artifact's.
+def changed_files(workspace: Workspace, asset: str, kind: str) -> list[str]:
+    """Names of files from outside of a kind that are new, gone or other than the current artifact's.
 
     What else makes the asset stale, such as a setting, is not among them.
     """
-    stage, current = stage_of(asset), workspace.store.current(asset)
-    place = workspace.settings, workspace.root, workspace.store.root
-    now, before = stage.external(*place, workspace.store.hashes), current.external if current else {}
-    return sorted(name for name in {*now, *before} if name.startswith(named) and now.get(name) != before.get(name))
-
-
-def training_lines(workspace: Workspace) -> list[str]:
-    """What the training run would be, for the rows and the base that are wanted: lines for people.
-
-    What is current counts only where it is what the settings ask for, and not of another profile. A base that is not
-    there yet has a known shape, or a folder that says it; rows that are not there yet are planned for at their longest.
-    """
-    settings = workspace.settings
-    lines = {line.asset: line for line in make_plan(workspace)}
-    sft, base = (_as_wanted(workspace, lines[asset]) for asset in ("sft_dataset", "base_model"))
-    shape = base_shape(settings, base_folder(base) if base else _own_folder(workspace))
-    if shape is None:
-        lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
-        return [f"planned once there is {' and '.join(lacking)}"]
-    try:
-        plan = forecast_training(settings, sft / "rows.parquet" if sft else None, shape, gpu_here=gpu_is_here())
-    except MedcotError as error:
-        return [str(error)]
-    if plan is None:
-        return ["no row is short enough"]
-    if sft is None:
-        return [
-            f"{plan.engine} on {plan.device}: {plan.rows_per_step} rows in an optimiser step; how many rows there will "
-            f"be is not known yet (sft_dataset: {lines['sft_dataset'].status})",
-            f"for rows of {plan.longest_row:,} tokens, the longest that are let in: "
-            f"{dataclasses.replace(plan, predicted_seconds=None).lines()[-1]}",
-        ]
-    return plan.lines()
-
-
-def _as_wanted(workspace: Workspace, line: PlanLine) -> Path | None:
-    """The folder of an artifact that is as the settings want it, whether it is current or not."""
-    if line.wanted is None or workspace.store.find(line.asset, line.wanted) is None:
-        return None
-    return workspace.store.folder(line.asset, line.wanted)
-
-
-def _own_folder(workspace: Workspace) -> Path | None:
-    """The base model's folder where the settings name one."""
-    settings = workspace.settings.base_model
-    return workspace.root / settings.path if settings.kind == "path" and settings.path else None
+    stage, current = workspace.graph.stage(asset), workspace.current(asset)
+    now, before = workspace.external(stage), current.manifest.external if current else {}
+    return sorted(
+        name
+        for name in {*now, *before}
+        if (name == kind or name.startswith(f"{kind} ")) and now.get(name) != before.get(name)
+    )
 
 
 def differences(old: Identity, new: Identity) -> list[str]:
@@ -146,6 +101,6 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _seconds(manifest: Manifest | None) -> float | None:
-    seconds = manifest.metadata.get("seconds") if manifest else None
+def _seconds(artifact: Artifact | None) -> float | None:
+    seconds = artifact.manifest.metadata.get("seconds") if artifact else None
     return float(seconds) if isinstance(seconds, int | float) else None

@@ -1,61 +1,28 @@
 """Where figures come from: the artifacts, settings, versions and seeds that an artifact was made with.
 
-Belongs here: collecting them from the manifests of what it was made from, and the training's summary.
+Belongs here: collecting them from the manifests of what it was made from.
 Does not: how the report shows them. What is current and set today: the figures may have been made of something else.
 """
 
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import Identity, Manifest
+from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.artifacts.lineage import Ancestor, ancestors
-from medcot_pipeline.artifacts.manifest import git_commit, package_versions
-from medcot_pipeline.orchestration.publication import AssetRun
-from medcot_pipeline.stages import STAGES, Workspace
+from medcot_pipeline.artifacts.manifest import package_versions
+from medcot_pipeline.pipeline.workspace import Artifact, Workspace
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json
 
 
-def provenance(workspace: Workspace, identity: Identity, inputs: Mapping[str, Manifest]) -> dict[str, Any]:
-    """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets), sources and seeds.
-
-    Settings that change no output, such as the number of calls in flight, are in no manifest, and not here either.
-
-    Args:
-        workspace: whose artifacts.
-        identity: the report's.
-        inputs: the manifests of what it is made from, by asset.
-
-    Raises:
-        MedcotError: the inputs rest on different artifacts of one asset: their figures do not belong together.
-    """
-    found = lineage(workspace, identity.asset, inputs)
-    settings = recorded_settings(identity, found)
-    return {
-        "artifacts": [_artifact(each) for each in found],
-        "packages": {"python": platform.python_version(), **recorded_versions(identity.asset, found)},
-        "git_commit": git_commit(workspace.root),
-        "settings": settings,
-        "sources": _source(workspace, found),
-        "seeds": {name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
-    }
-
-
-def inputs_of(run: AssetRun) -> dict[str, Manifest]:
-    """The manifests of what a run makes its asset from, by asset."""
-    return {name: Manifest.read(run.input(name)) for name in run.stage.inputs}
-
-
-def lineage(workspace: Workspace, asset: str, inputs: Mapping[str, Manifest]) -> list[Ancestor]:
+def lineage(workspace: Workspace, asset: str, inputs: Mapping[str, Artifact]) -> list[Ancestor]:
     """What an artifact over these inputs is made from, in the order of stages, one artifact of each asset.
 
     Raises:
         MedcotError: the inputs rest on different artifacts of one asset.
     """
+    manifests = {name: artifact.manifest for name, artifact in inputs.items()}
     found: dict[str, Ancestor] = {}
-    for each in ancestors(workspace.store, asset, inputs):
+    for each in ancestors(workspace.store, asset, manifests):
         other = found.setdefault(each.asset, each)
         if other is not each:
             raise MedcotError(
@@ -63,7 +30,7 @@ def lineage(workspace: Workspace, asset: str, inputs: Mapping[str, Manifest]) ->
                 f"rest on different artifacts of {each.asset}, so that their figures do not belong together.",
                 "Run `medcot sync`, which makes again what is stale.",
             )
-    return [found[stage.asset] for stage in STAGES if stage.asset in found]
+    return [found[name] for name in workspace.graph.in_order(set(found))]
 
 
 def recorded_settings(identity: Identity, found: Sequence[Ancestor]) -> dict[str, Any]:
@@ -95,39 +62,3 @@ def recorded_versions(asset: str, found: Sequence[Ancestor]) -> dict[str, str]:
         else "; ".join(f"{version} ({', '.join(assets)})" for version, assets in versions.items())
         for package, versions in sorted(made_with.items())
     }
-
-
-def training_summary(adapter: Path) -> dict[str, Any]:
-    """What the report says of the training run."""
-    summary, curves = read_json(adapter / "aside" / "training.json"), read_json(adapter / "curves.json")
-    return {
-        **{name: curves[name] for name in ("loss", "learning_rate", "grad_norm", "validation")},
-        "tokens": summary["tokens"],
-        "rows": summary["rows"],
-        "seconds": summary["seconds"]["train"],
-        "model": summary["base"]["name"],
-        "parameters": summary["base"]["parameters"],
-        "adapter_parameters": summary["adapter_parameters"],
-        "device": summary["device"],
-    }
-
-
-def _artifact(each: Ancestor) -> dict[str, str]:
-    """What is known of it: of one that is not kept any more its content alone."""
-    manifest = each.manifest
-    return {
-        "asset": each.asset,
-        "fingerprint": manifest.fingerprint if manifest else "",
-        "content_hash": each.content_hash,
-        "code_version": manifest.code_version if manifest else "",
-        "git_commit": manifest.git_commit if manifest else "",
-    }
-
-
-def _source(workspace: Workspace, found: Sequence[Ancestor]) -> dict[str, Any]:
-    """What the raw rows say of where they came from."""
-    for each in found:
-        if each.asset == "raw_medical_o1" and each.manifest:
-            folder = workspace.store.folder(each.asset, each.manifest.fingerprint)
-            return dict(read_json(folder / "source.json"))
-    return {"not known": f"not kept any more: {', '.join(each.asset for each in found if each.manifest is None)}"}

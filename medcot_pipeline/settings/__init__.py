@@ -4,6 +4,7 @@ Belongs here: what can be set, its unit and range, and the errors for values tha
 Does not: anything that acts on a setting.
 """
 
+from medcot_pipeline.settings.identity import recorded
 from medcot_pipeline.settings.load import (
     data_dir,
     load_settings,
@@ -58,5 +59,6 @@ __all__ = [
     "profile_names",
     "project_file",
     "project_root",
+    "recorded",
     "require_utf8",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.records.answers import Answer
-from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.progress import Say
 
@@ -24,10 +24,10 @@ PLAN = "plan.json"
 
 @dataclasses.dataclass(frozen=True)
 class Generated:
-    """Answers in the order of the plan, the seconds that each arm took for them, and what was asked otherwise."""
+    """Answers in the order of the plan, the seconds that they took, and what was asked otherwise."""
 
     answers: list[Answer]
-    seconds: dict[Arm, float]
+    seconds: float
     changed: tuple[str, ...] = ()
 
 
@@ -45,17 +45,15 @@ class Batch:
         return f"{self.arm}-{self.number:04d}"
 
     def seed(self, run_seed: int) -> int:
-        """The same seed for the same batch of both arms."""
+        """The same seed for the same batch of every arm."""
         digest = hashlib.sha256(f"{run_seed}\0{self.number}".encode()).hexdigest()
         return int(digest[:8], 16)
 
 
-def plan_batches(prompts: Sequence[Prompt], size: int, arms: Sequence[Arm] = ARMS) -> list[Batch]:
-    """The frozen plan: prompts in file order, `size` at a time, both arms of a batch one after the other."""
+def plan_batches(prompts: Sequence[Prompt], size: int, arm: Arm) -> list[Batch]:
+    """The frozen plan: prompts in file order, `size` at a time."""
     starts = range(0, len(prompts), size)
-    return [
-        Batch(arm, number, tuple(prompts[start : start + size])) for number, start in enumerate(starts) for arm in arms
-    ]
+    return [Batch(arm, number, tuple(prompts[start : start + size])) for number, start in enumerate(starts)]
 
 
 class BatchRecords:
@@ -96,13 +94,13 @@ class BatchRecords:
     def collect(self) -> Generated:
         """The records of every batch, in the order of the plan."""
         answers: list[Answer] = []
-        seconds: dict[Arm, float] = dict.fromkeys((batch.arm for batch in self._plan), 0.0)
+        seconds = 0.0
         changed: set[str] = set()
         for batch in self._plan:
             record = json.loads(self._path(batch).read_text(encoding="utf-8"))
             # Older versions kept null where an endpoint did not count the tokens.
             answers += [Answer(**{**answer, "tokens": answer["tokens"] or 0}) for answer in record["answers"]]
-            seconds[batch.arm] += record["seconds"]
+            seconds += record["seconds"]
             changed |= set(record.get("changed", ()))
         return Generated(answers, seconds, tuple(sorted(changed)))
 

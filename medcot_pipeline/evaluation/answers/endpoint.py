@@ -1,4 +1,4 @@
-"""Both arms' answers from an OpenAI-compatible endpoint that serves base and tuned under two names.
+"""Answers from an OpenAI-compatible endpoint that serves base and tuned under two names.
 
 Belongs here: which calls are made, and reading a completion as an answer.
 Does not: the client (inference/), the plan and its records (batches.py), the judge's calls
@@ -18,6 +18,7 @@ from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.replies import Completion
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -25,15 +26,16 @@ from medcot_pipeline.support.progress import Progress, Say
 
 
 def ask_for_answers(
-    prompts: Sequence[Prompt], settings: AnswerSettings, work: Path, say: Say, *, generation_prompt: str
+    prompts: Sequence[Prompt], arm: Arm, settings: AnswerSettings, work: Path, say: Say, *, generation_prompt: str
 ) -> Generated:
-    """Answers of both arms, one call per prompt and arm, with the seed of its place in the plan.
+    """Answers of one arm, one call per prompt, with the seed of its place in the plan.
 
     Every answer that came is in `work` before its place is given to the next: a run that fails or is killed goes on
     behind them.
 
     Args:
         prompts: prompts to answer.
+        arm: `base` or `tuned`, each a name at the endpoint.
         settings: sampling, lengths, and the endpoint.
         work: folder for the finished answers of this fingerprint alone.
         say: where progress goes.
@@ -43,8 +45,8 @@ def ask_for_answers(
         MedcotError: the endpoint is not there or lacks a model, or answers did not come.
     """
     endpoint = settings.endpoint
-    made_with = endpoint.model_dump(mode="json", include={"base_model", "tuned_model"})
-    records = BatchRecords(work, plan_batches(prompts, 1), made_with, say)
+    made_with = endpoint.model_dump(mode="json", include={f"{arm}_model"})
+    records = BatchRecords(work, plan_batches(prompts, 1, arm), made_with, say)
     if records.open:
         asyncio.run(_ask_all(records, settings, say, generation_prompt))
     return records.collect()
@@ -62,9 +64,7 @@ async def _ask_all(records: BatchRecords, settings: AnswerSettings, say: Say, ge
             records.finish(batch, [answer], time.monotonic() - started, completion.changed)
 
         total = len(records.open)
-        left = await ask_each(
-            records.open, ask, there.concurrency, lambda done: progress(done, total, "answers, both arms")
-        )
+        left = await ask_each(records.open, ask, there.concurrency, lambda done: progress(done, total, "answers"))
     if left:
         raise _did_not_come(left, total, settings)
 

@@ -1,4 +1,4 @@
-"""Both arms' answers to the frozen prompts, from one loaded model.
+"""One model's answers to the frozen prompts.
 
 Belongs here: generation, batch by batch.
 Does not: the plan and its records (batches.py), answers from an endpoint (endpoint.py), judging an answer.
@@ -11,7 +11,8 @@ from typing import Any
 
 from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
 from medcot_pipeline.evaluation.answers.batches import Batch, BatchRecords, Generated, plan_batches
-from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
+from medcot_pipeline.models.arms import load_arm, made_with
+from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
@@ -21,35 +22,28 @@ from medcot_pipeline.support.progress import Progress, Say
 
 def generate_answers(
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     prompts: Sequence[Prompt],
     settings: AnswerSettings,
     work: Path,
     say: Say,
-    incumbent: Path | None = None,
 ) -> Generated:
-    """Answers of both arms; batches that a killed run finished are read from `work`, not generated again.
-
-    The incumbent answers the same prompts in the same batches with the same seeds, after both arms and from the same
-    loaded model; its answers stand behind theirs.
+    """Answers of one model; batches that a killed run finished are read from `work`, not generated again.
 
     Args:
         base: folder of the base model.
-        adapter: folder of the adapter.
+        adapter: folder of the adapter; None lets the base answer.
         prompts: prompts to answer.
         settings: sampling, lengths and batch size.
         work: folder for the finished batches of this fingerprint alone.
         say: where progress goes.
-        incumbent: folder of the incumbent's adapter.
     """
     quiet()
-    plan = plan_batches(prompts, settings.batch_size)
-    if incumbent:
-        plan += plan_batches(prompts, settings.batch_size, ("incumbent",))
-    records = BatchRecords(work, plan, _made_with(), say)
+    records = BatchRecords(
+        work, plan_batches(prompts, settings.batch_size, "tuned" if adapter else "base"), made_with(), say
+    )
     if records.open:
-        tokenizer = load_tokenizer(base)
-        model = load_arms(base, adapter, incumbent)
+        tokenizer, model = load_tokenizer(base), load_arm(base, adapter)
         ends = end_tokens(tokenizer, model.generation_config)
         if len(ends) > 1:
             say(f"an answer ends at any of {', '.join(tokenizer.convert_ids_to_tokens(ends))}: the first is learned")
@@ -61,15 +55,6 @@ def generate_answers(
             answers = _generate(model, tokenizer, ends, batch, settings, tick)
             records.finish(batch, answers, time.monotonic() - started)
     return records.collect()
-
-
-def _made_with() -> dict[str, str]:
-    """What a sampled token depends on beside model, prompt, settings and seed."""
-    import torch
-    import transformers
-
-    where = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
-    return {"torch": torch.__version__, "transformers": transformers.__version__, "device": where}
 
 
 def end_tokens(tokenizer: Any, generation: Any) -> list[int]:
@@ -97,8 +82,8 @@ def _generate(
     if settings.temperature > 0:
         sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
     torch.manual_seed(batch.seed(settings.seed))
-    with torch.no_grad(), as_arm(model, batch.arm) as arm_model:
-        output = arm_model.generate(
+    with torch.no_grad():
+        output = model.generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=settings.max_new_tokens,

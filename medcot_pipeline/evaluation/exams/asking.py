@@ -1,4 +1,4 @@
-"""Multiple-choice exams of medical knowledge, asked of both arms through lm-eval.
+"""Multiple-choice exams of medical knowledge, asked of one model through lm-eval.
 
 Belongs here: how a question is put, reading the chosen letters out of an answer, scores.
 Does not: exam files (files.py), generation itself (lm-eval), overlap of training rows with the exams
@@ -22,8 +22,9 @@ from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
 from medcot_pipeline.evaluation.answers.rules import compare
 from medcot_pipeline.evaluation.exams.files import Question
-from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
-from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.models.arms import load_arm
+from medcot_pipeline.models.load import load_tokenizer, quiet
+from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.settings import ExamSettings
 from medcot_pipeline.support.progress import Progress, Say
 
@@ -36,50 +37,60 @@ _STANDING = re.compile(rf"(?<![A-Za-z]){_LETTERS}(?!\s[a-z])")  # no article, as
 
 @dataclasses.dataclass(frozen=True)
 class ExamAnswer:
-    """What one arm wrote for one item; `chosen` is None where no letter can be read from it, which counts as wrong."""
+    """What one model wrote for one item; `chosen` is None where no letter can be read, which counts as wrong."""
 
     exam: str
     id: str
-    arm: Arm
     text: str
     chosen: str | None
     right: bool
 
 
-def ask_exams(
-    base: Path, adapter: Path, questions: Sequence[Question], settings: ExamSettings, say: Say
-) -> list[ExamAnswer]:
-    """Both arms' answers to every question, from one loaded model.
+@dataclasses.dataclass(frozen=True)
+class ExamQuestion:
+    """An item that was asked; `overlaps` says that training rows hold it."""
 
-    lm-eval's own cache stays off: its key knows the question, not the model, and would make both arms equal.
+    exam: str
+    id: str
+    overlaps: bool
+
+
+def ask_exams(
+    base: Path, adapter: Path | None, questions: Sequence[Question], settings: ExamSettings, say: Say
+) -> list[ExamAnswer]:
+    """One model's answers to every question.
+
+    lm-eval's own cache stays off: its key knows the question, not the model, and would make all models equal.
+
+    Args:
+        base: folder of the base model.
+        adapter: folder of the adapter; None asks the base.
+        questions: the items, in order.
+        settings: sampling and lengths.
+        say: where progress goes.
     """
     os.environ["DISABLE_MULTIPROC"] = "1"  # its bootstrap would fork a process that already uses the GPU
     from lm_eval import simple_evaluate
 
     quiet()
     tokenizer = load_tokenizer(base)
-    model = load_arms(base, adapter)
     opened = render_prompt(tokenizer, "").endswith(THINK_OPEN)
-    progress = Progress("exams", say)
-    runner = _runner(model, tokenizer, settings, len(questions) * len(ARMS), progress)
+    runner = _runner(load_arm(base, adapter), tokenizer, settings, len(questions), Progress("exams", say))
+    outcome = simple_evaluate(
+        model=runner,
+        tasks=[_task(questions, settings)],
+        apply_chat_template=True,
+        use_cache=None,
+        bootstrap_iters=0,
+        torch_random_seed=settings.seed,
+        verbosity="ERROR",
+    )
     answers = []
-    for arm in ARMS:
-        with as_arm(model, arm):
-            outcome = simple_evaluate(
-                model=runner,
-                tasks=[_task(questions, settings)],
-                apply_chat_template=True,
-                use_cache=None,
-                bootstrap_iters=0,
-                torch_random_seed=settings.seed,
-                verbosity="ERROR",
-            )
-        for sample in outcome["samples"]["exams"]:
-            question = questions[sample["doc_id"]]
-            text = sample["resps"][0][0]
-            chosen = chosen_letters(split_written(text, opened_by_prompt=opened).answer)
-            right = chosen == question.answer
-            answers.append(ExamAnswer(question.exam, question.id, arm, text, chosen, right))
+    for sample in outcome["samples"]["exams"]:
+        question = questions[sample["doc_id"]]
+        text = sample["resps"][0][0]
+        chosen = chosen_letters(split_written(text, opened_by_prompt=opened).answer)
+        answers.append(ExamAnswer(question.exam, question.id, text, chosen, chosen == question.answer))
     return answers
 
 
@@ -119,7 +130,7 @@ def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, prog
         def _model_generate(self, context: Any, *args: Any, **options: Any) -> Any:
             written = super()._model_generate(context, *args, **options)
             self.done += len(context)
-            progress(self.done, total, "questions, both arms")
+            progress(self.done, total, "questions")
             return written
 
     return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size, trust_remote_code=False)
@@ -143,32 +154,46 @@ def chosen_letters(answer: str) -> str | None:
 
 
 def exam_scores(
-    answers: Sequence[ExamAnswer], questions: Sequence[Question], train: pl.DataFrame
+    base: Sequence[ExamAnswer], tuned: Sequence[ExamAnswer], questions: Sequence[ExamQuestion]
 ) -> list[dict[str, Any]]:
     """Right answers of both arms by exam, over all items and over those that training rows do not hold.
 
     Args:
-        answers: of both arms to all questions.
-        questions: the items asked.
-        train: `row_id`, `split`, `key`: str; the training rows.
+        base: the base's answers to all questions.
+        tuned: the tuned model's.
+        questions: the items asked, and whether training rows hold them.
 
     Returns:
         Rows `exam`, `items` ("all" or "without overlap"), the columns of `rules.compare`, and of both arms the answers
         from which no letter could be read: `base_unparsed`, `tuned_unparsed`.
     """
-    right = {(each.exam, each.id, each.arm): each for each in answers}
+    by_item = [{(each.exam, each.id): each for each in answers} for answers in (base, tuned)]
     rows = []
     for exam in sorted({question.exam for question in questions}):
         items = [question for question in questions if question.exam == exam]
-        seen = overlapping_items(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
-        for name, some in (("all", items), ("without overlap", [item for item in items if item.id not in seen])):
-            pairs = [(right[exam, item.id, "base"], right[exam, item.id, "tuned"]) for item in some]
+        for name, some in (("all", items), ("without overlap", [item for item in items if not item.overlaps])):
+            pairs = [tuple(answers[exam, item.id] for answers in by_item) for item in some]
             rows.append(
                 {
                     "exam": exam,
                     "items": name,
-                    **compare([(base.right, tuned.right) for base, tuned in pairs]),
+                    **compare([(one.right, other.right) for one, other in pairs]),
                     **{f"{arm}_unparsed": sum(pair[n].chosen is None for pair in pairs) for n, arm in enumerate(ARMS)},
                 }
             )
     return rows
+
+
+def asked_questions(questions: Sequence[Question], train: pl.DataFrame) -> list[ExamQuestion]:
+    """The items asked, each with whether training rows hold it.
+
+    Args:
+        questions: the items.
+        train: `row_id`, `split`, `key`: str; the training rows.
+    """
+    found = []
+    for exam in dict.fromkeys(question.exam for question in questions):
+        items = [question for question in questions if question.exam == exam]
+        seen = overlapping_items(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
+        found += [ExamQuestion(exam, item.id, item.id in seen) for item in items]
+    return found

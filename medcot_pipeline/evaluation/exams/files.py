@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.overlap.benchmark_files import Item, read_items
+from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.record_files import FORMATS
+from medcot_pipeline.support.folders import files_in
+from medcot_pipeline.support.record_files import FORMATS, file_format
 
 LETTERS = "ABCDEFGH"
 """Of the options that can be told in what a model writes: I is an English word."""
@@ -46,6 +48,12 @@ class Exam(NamedTuple):
 
     questions: list[Question]
     left_out: str
+
+
+def exam_files(settings: Settings, root: Path) -> list[Path]:
+    """The exams that are set, sorted by name; none without a folder."""
+    folder = settings.exams.folder
+    return [path for path in files_in(root / folder) if file_format(path)] if folder else []
 
 
 def require_exams(folder: Path, files: Sequence[Path]) -> None:

@@ -15,8 +15,12 @@ from typing import Any
 from medcot_pipeline.evaluation.people.pack import Key
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.verdicts import Outcome, Verdict
+from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.folders import files_in
 
+LARGEST_REVIEW = 16 * 2**20
+"""Bytes of a verdict file; four times what the review server takes."""
 SIDES = ("left", "right")
 CHOICES = (*SIDES, "tie")
 GUESSES = (*SIDES, "unknown")
@@ -57,6 +61,22 @@ class HumanReview:
     repeated: tuple[tuple[Outcome, Outcome], ...]
     guesses: dict[str, int]
     seconds: float
+
+
+def review_files(settings: Settings, data: Path) -> list[Path]:
+    """Verdict files that people saved, sorted by name.
+
+    Raises:
+        MedcotError: one is larger than any review.
+    """
+    files = [path for path in files_in(data / settings.review.folder) if path.suffix == ".json"]
+    for path in files:
+        size = path.stat().st_size
+        if size > LARGEST_REVIEW:
+            raise MedcotError(
+                f"{path}: {size:,} bytes, more than any review has ({LARGEST_REVIEW:,}).", "Move it away."
+            )
+    return files
 
 
 def load_review(path: Path) -> dict[str, Any]:

@@ -7,31 +7,35 @@ Does not: making packs (evaluation/people/pack.py), serving them (evaluation/peo
 from pathlib import Path
 
 from medcot_pipeline.evaluation.people.pack import Key, Pack
-from medcot_pipeline.evaluation.people.review_file import load_review
-from medcot_pipeline.stages import Workspace, review_files
+from medcot_pipeline.evaluation.people.review_file import load_review, review_files
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, replace_json
 
+PACKS = {"review_pack": "key.json", "judgements": "key.json", "human_review": "second-look-*/key.json"}
+"""Keys of packs by the asset that holds them; in an earlier release the judgements held the first ones."""
 REMEMBERED = "packs-shown.json"
 """In the data folder: the packs that there were when artifacts were last pruned."""
 
 
 def open_packs(workspace: Workspace) -> list[tuple[Pack, Key]]:
-    """The pack of the current judgements with its key, and behind it those of second looks at the same pack.
+    """The current pack with its key, and behind it those of second looks at the same pack.
 
     Raises:
-        MedcotError: there are no judgements yet, or they are damaged.
+        MedcotError: there is no pack yet, or it is damaged.
     """
-    judged = workspace.store.current("judgements")
-    if judged is None:
-        raise MedcotError("There is nothing to review: judgements is not materialised.", "Run `medcot sync` first.")
-    current = workspace.store.root / "current"
-    packs = [(read_json(current / "judgements" / "pack.json"), read_json(current / "judgements" / "key.json"))]
-    reviewed = workspace.store.current("human_review")
-    if reviewed and reviewed.inputs["judgements"] == judged.content_hash:
-        for folder in sorted((current / "human_review").glob("second-look-*")):
-            packs.append((read_json(folder / "pack.json"), read_json(folder / "key.json")))
+    shown = workspace.current("review_pack")
+    if shown is None:
+        raise MedcotError("There is nothing to review: review_pack is not materialised.", "Run `medcot sync` first.")
+    packs = [_pack_and_key(shown.folder)]
+    reviewed = workspace.current("human_review")
+    if reviewed and reviewed.manifest.inputs.get("review_pack") == shown.content_hash:
+        packs += [_pack_and_key(folder) for folder in sorted(reviewed.folder.glob("second-look-*"))]
     return packs
+
+
+def _pack_and_key(folder: Path) -> tuple[Pack, Key]:
+    return read_json(folder / "pack.json"), read_json(folder / "key.json")
 
 
 def packs_shown(workspace: Workspace) -> set[str]:
@@ -61,7 +65,7 @@ def reviewed_artifacts(workspace: Workspace) -> set[Path]:
 def _packs(workspace: Workspace) -> dict[Path, set[str]]:
     """The packs of every published artifact that has some, by its folder."""
     store, found = workspace.store, dict[Path, set[str]]()
-    for asset, keys in (("judgements", "key.json"), ("human_review", "second-look-*/key.json")):
+    for asset, keys in PACKS.items():
         for folder in sorted((store.root / "artifacts" / asset).glob("[!.]*")):
             if store.find(asset, folder.name):
                 found[folder] = {read_json(path)["pack"] for path in folder.glob(keys)}

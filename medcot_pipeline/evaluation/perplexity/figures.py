@@ -56,10 +56,16 @@ def perplexity_figures(examples: pl.DataFrame, settings: PerplexitySettings) -> 
 def incumbent_figures(
     examples: pl.DataFrame, incumbent: pl.DataFrame, settings: PerplexitySettings
 ) -> dict[str, dict[str, float]]:
-    """The headline of the same held-out rows against the incumbent: `incumbent`, `tuned` and `ratio`."""
+    """The headline of the same held-out rows against the incumbent: `incumbent`, `tuned` and `ratio`.
+
+    Args:
+        examples: lines of both arms.
+        incumbent: the incumbent's lines of `EXAMPLE_SCHEMA`.
+        settings: resamples and seed.
+    """
     tuned = examples.filter(set="test", arm="tuned")
-    rows = by_row(pl.concat([tuned, incumbent.with_columns(arm=pl.lit("base"))]))
-    compared = _compare(rows, settings)
+    own = incumbent.filter(set="test").with_columns(arm=pl.lit("base")).select(tuned.columns)
+    compared = _compare(by_row(pl.concat([tuned, own])), settings)
     return {"incumbent": compared["base"], "tuned": compared["tuned"], "ratio": compared["ratio"]}
 
 

@@ -1,4 +1,4 @@
-"""Negative log-likelihood of texts under both arms, token by token, from one loaded model.
+"""Negative log-likelihood of texts under one model, token by token.
 
 Belongs here: which texts are measured, how they are tokenised, and measuring them.
 Does not: perplexities and intervals (figures.py), which rows are held out (corpus/splits/assign.py).
@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from medcot_pipeline.chat import encode_row
-from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
-from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.models.arms import load_arm, without_adapter
+from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings import PerplexitySettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Progress, Say
@@ -31,18 +31,18 @@ EXAMPLE_SCHEMA = {
     "row_id": pl.String,
     "language": pl.String,
     "group_id": pl.String,  # near-duplicates share one
-    "arm": pl.String,
     "segment": pl.String,  # prompt, reasoning or answer; text of a general passage
     "nll": pl.Float64,  # nats, over the segment's tokens
     "tokens": pl.Int64,
     "text_nll": pl.Float64,  # nats, over its tokens that are text, without marks such as the end token
     "bytes": pl.Int64,  # of that text in UTF-8
 }
+TOKEN_SCHEMA: dict[str, Any] = {"set": pl.String, "row_id": pl.String, "nll": pl.List(pl.Float32)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Passage:
-    """A text that has nothing to do with the training: what both arms should know alike."""
+    """A text that has nothing to do with the training: what both models should know alike."""
 
     id: str
     language: str
@@ -67,42 +67,40 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Likelihoods:
-    """Lines of `EXAMPLE_SCHEMA`, the held-out rows left out as too long, and how far the arms lie apart at most.
+    """What one model makes of the texts.
 
-    `incumbent` has the incumbent's lines, of the held-out rows alone, or is None without one.
-    `max_logit_difference` is the largest difference between the arms in the log-likelihood of any token, nats; 0 means
-    an adapter without effect.
+    Attributes:
+        examples: lines of `EXAMPLE_SCHEMA`.
+        tokens: lines of `TOKEN_SCHEMA`: the loss of every token but the first, so that two models can be compared
+            token by token.
+        left_out: held-out rows that are longer than `max_row_tokens`.
     """
 
     examples: pl.DataFrame
+    tokens: pl.DataFrame
     left_out: int
-    max_logit_difference: float
-    incumbent: pl.DataFrame | None
 
 
 def measure(
     base: Path,
-    adapter: Path,
+    adapter: Path | None,
     splits: pl.DataFrame,
     passages: Sequence[Passage],
     settings: PerplexitySettings,
     say: Say,
-    incumbent: Path | None = None,
 ) -> Likelihoods:
-    """Negative log-likelihood of held-out rows, of some training rows and of general passages, adapter off and on.
+    """Negative log-likelihood of held-out rows, of some training rows and of general passages under one model.
 
-    The incumbent is measured on the same held-out rows, after both arms and from the same loaded model.
     Rows are measured whole, prompt included, in padded batches of like length; none is packed or cut. Rows above
     `settings.max_row_tokens` are left out, and among the held-out ones counted.
 
     Args:
         base: folder of the base model.
-        adapter: folder of the adapter.
+        adapter: folder of the adapter; None measures the base.
         splits: `row_id`, `split`, `group_id`, `language`, `question`, `reasoning`, `answer`: str.
         passages: general texts.
         settings: how many rows, how long, how many at once.
         say: where progress goes.
-        incumbent: folder of the incumbent's adapter.
 
     Raises:
         MedcotError: no held-out row fits.
@@ -123,13 +121,8 @@ def measure(
         *itertools.islice(trained, settings.train_rows),
         *(encode_passage(tokenizer, passage) for passage in passages),
     ]
-    model = load_arms(base, adapter, incumbent)
-    examples, difference = measure_texts(model, tokenizer, texts, settings.batch_size, say)
-    beside = None
-    if incumbent:
-        measured = fitting[: settings.max_rows]
-        beside, _ = measure_texts(model, tokenizer, measured, settings.batch_size, say, arms=("incumbent",))
-    return Likelihoods(examples, len(held_out) - len(fitting), difference, beside)
+    examples, tokens = measure_texts(load_arm(base, adapter), tokenizer, texts, settings.batch_size, say)
+    return Likelihoods(examples, tokens, len(held_out) - len(fitting))
 
 
 def encode_split(tokenizer: Any, splits: pl.DataFrame, split: str) -> Iterator[Text]:
@@ -148,29 +141,27 @@ def encode_passage(tokenizer: Any, passage: Passage) -> Text:
 
 
 def measure_texts(
-    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int, say: Say, arms: Sequence[Arm] = ARMS
-) -> tuple[pl.DataFrame, float]:
-    """Lines of `EXAMPLE_SCHEMA`, and the largest difference between first and last arm in a token's log-likelihood.
+    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int, say: Say
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Lines of `EXAMPLE_SCHEMA` and of `TOKEN_SCHEMA`.
 
     The longest come first: a batch that does not fit into memory is met at once, and time left is not underestimated.
     """
     progress = Progress("perplexity", say)
     records: list[dict[str, Any]] = []
-    difference, done, total = 0.0, 0, len(texts) * len(arms)
+    tokens: list[dict[str, Any]] = []
     ordered = sorted(texts, key=lambda text: (-len(text.ids), text.set, text.row_id))
     for start in range(0, len(ordered), batch_size):
         batch = ordered[start : start + batch_size]
-        losses = {}
-        for arm in arms:
-            with as_arm(model, arm) as arm_model:
-                losses[arm] = token_nll(arm_model, [text.ids for text in batch], tokenizer.pad_token_id)
-            for text, tokens in zip(batch, losses[arm], strict=True):
-                records += _segments(text, arm, tokens, tokenizer)
-            done += len(batch)
-            progress(done, total, f"texts, {' and '.join(arms)}")
-        changes = (last - first for first, last in zip(losses[arms[0]], losses[arms[-1]], strict=True))
-        difference = max(difference, *(float(change.abs().max()) for change in changes))
-    return pl.DataFrame(records, schema=EXAMPLE_SCHEMA).sort("set", "row_id", "arm", "segment"), difference
+        losses = token_nll(model, [text.ids for text in batch], tokenizer.pad_token_id)
+        for text, own in zip(batch, losses, strict=True):
+            records += _segments(text, own, tokenizer)
+            tokens.append({"set": text.set, "row_id": text.row_id, "nll": own.tolist()})
+        progress(start + len(batch), len(texts), "texts")
+    return (
+        pl.DataFrame(records, schema=EXAMPLE_SCHEMA).sort("set", "row_id", "segment"),
+        pl.DataFrame(tokens, schema=TOKEN_SCHEMA).sort("set", "row_id"),
+    )
 
 
 def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> list[Any]:
@@ -187,7 +178,7 @@ def token_nll(model: Any, rows: Sequence[Sequence[int]], pad_token_id: int) -> l
     ids = torch.tensor([[*row, *[pad_token_id] * more] for row, more in zip(rows, padding, strict=True)])
     mask = torch.tensor([[1] * length + [0] * more for length, more in zip(lengths, padding, strict=True)])
     ids, mask = ids.to(model.device), mask.to(model.device)
-    decoder, chunk = model.get_base_model(), LOGIT_CHUNKS[model.device.type]
+    decoder, chunk = without_adapter(model), LOGIT_CHUNKS[model.device.type]
     with torch.no_grad():
         hidden = decoder.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         scored = mask[:, 1:].bool()
@@ -206,7 +197,7 @@ def _cross_entropy(logits: Any, targets: Any) -> Any:
     return logits.sub_(largest).exp_().sum(1).log_() + largest[:, 0] - wanted
 
 
-def _segments(text: Text, arm: Arm, losses: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:
+def _segments(text: Text, losses: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:
     """One record per segment; `losses` begins with the second token. Added tokens, such as `</think>`, are marks."""
     marks = tokenizer.added_tokens_decoder
     start = 0
@@ -223,7 +214,6 @@ def _segments(text: Text, arm: Arm, losses: Any, tokenizer: Any) -> Iterator[dic
             "row_id": text.row_id,
             "language": text.language,
             "group_id": text.group_id,
-            "arm": arm,
             "segment": segment,
             "nll": sum(nll),
             "tokens": len(ids),

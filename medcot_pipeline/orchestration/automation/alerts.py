@@ -14,8 +14,8 @@ import dagster as dg
 from pydantic import SecretStr
 
 from medcot_pipeline.orchestration.automation.ticks import LAUNCHED_BY_TAG, STATE_TAG
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.web import open_client
 

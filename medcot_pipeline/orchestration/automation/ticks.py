@@ -17,7 +17,7 @@ import dagster as dg
 from medcot_pipeline.artifacts import canonical_json, sha256_text
 from medcot_pipeline.orchestration.instance.doctor import mend
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
-from medcot_pipeline.stages import STAGES, Workspace, downstream
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.progress import Say
 
 LAUNCHED_BY_TAG = "medcot/launched_by"
@@ -69,10 +69,10 @@ def launch_stale(
     refusal = _refusal(ended, workspace.settings.automation.max_attempts)
     if refusal:
         return dg.SkipReason(f"{refusal} It is not launched again until something changes; `medcot sync` runs it now.")
-    after = downstream({line.asset for line in stale})
+    after = workspace.graph.downstream({line.asset for line in stale})
     return dg.RunRequest(
         run_key="-".join(part for part in (key, state[:12], str(len(runs) + 1)) if part),
-        asset_selection=[dg.AssetKey(stage.asset) for stage in STAGES if stage.asset in after],
+        asset_selection=[dg.AssetKey(asset) for asset in workspace.graph.in_order(after)],
         tags={LAUNCHED_BY_TAG: launched_by, STATE_TAG: state},
     )
 

@@ -16,11 +16,14 @@ from dagster._utils.schedules import is_valid_cron_schedule
 
 from medcot_pipeline.corpus.sources.incoming import note_revision, passed_over, row_files
 from medcot_pipeline.corpus.sources.source import newest_revision
+from medcot_pipeline.corpus.stages import HUB_REVISION, INCOMING
+from medcot_pipeline.evaluation.people.review_file import review_files
+from medcot_pipeline.evaluation.people.stages import REVIEW
 from medcot_pipeline.orchestration.automation.job import JOB
 from medcot_pipeline.orchestration.automation.ticks import failed_before, launch_stale, unfinished
 from medcot_pipeline.pipeline.plan import changed_files
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings
-from medcot_pipeline.stages import HUB_REVISION, INCOMING, REVIEW, Workspace, review_files
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import duration
 

@@ -1,9 +1,9 @@
 """What a crash leaves behind, and mending it.
 
-A process that is killed leaves its run started for ever, its slot of a pool taken, and files half made. Each is mended
-only where its process is proven gone; what lives is never touched.
+A process that is killed leaves its run started for ever, and files half made. Each is mended only where its process is
+proven gone; what lives is never touched.
 
-Belongs here: runs and slots; the whole round of mending.
+Belongs here: runs; the whole round of mending.
 Does not: files (artifacts/leftovers.py), or what a process is (processes.py).
 """
 
@@ -26,7 +26,7 @@ UNFINISHED = [
 
 
 def mend(instance: dg.DagsterInstance, store: ArtifactStore) -> list[str]:
-    """Fail the runs of dead processes, free their slots, finish their promotions, and remove what they left half made.
+    """Fail the runs of dead processes, finish their promotions, and remove what they left half made.
 
     Returns:
         One line for everything that was mended; none where nothing was to mend.
@@ -35,18 +35,13 @@ def mend(instance: dg.DagsterInstance, store: ArtifactStore) -> list[str]:
 
 
 def mend_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Fail the runs whose process is dead, and free the slots of those and of runs that have ended."""
+    """Fail the runs whose process is dead."""
     mended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         reason = proof_of_death(instance, run)
         if reason:
             _end(instance, run, reason)
-            mended.append(f"run {run.run_id[:8]}: {reason}; it is marked as failed and holds no slot any more")
-    for run_id in _runs_with_slots(instance):
-        ended = instance.get_run_by_id(run_id)
-        if ended is None or (ended.is_finished and _process_state(ended) != "alive"):
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-            mended.append(f"run {run_id[:8]}: it has ended; the slot that it still held is free")
+            mended.append(f"run {run.run_id[:8]}: {reason}; it is marked as failed")
     return mended
 
 
@@ -79,17 +74,6 @@ def proof_of_death(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | No
     return f"its process {pid} is gone" if pid is not None and not exists(pid) else None
 
 
-def holders(instance: dg.DagsterInstance, pool: str) -> list[str]:
-    """Who holds the slots of a pool: step, run and process."""
-    lines = []
-    for slot in instance.event_log_storage.get_concurrency_info(pool).claimed_slots:
-        run = instance.get_run_by_id(slot.run_id)
-        tag = run.tags.get(PROCESS_TAG) if run else None
-        where = f", {Process.from_tag(tag)}" if tag else ""
-        lines.append(f"{slot.step_key} of run {slot.run_id[:8]}{where}")
-    return lines
-
-
 def _process_state(run: dg.DagsterRun) -> str | None:
     """`alive`, `dead` or `elsewhere` by the run's tag; None without one."""
     tag = run.tags.get(PROCESS_TAG)
@@ -102,7 +86,6 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
         instance.report_run_canceled(run, message)
     else:
         instance.report_run_failed(run, message)
-    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _pids_in_events(instance: dg.DagsterInstance, run_id: str) -> Iterator[int]:
@@ -112,11 +95,3 @@ def _pids_in_events(instance: dg.DagsterInstance, run_id: str) -> Iterator[int]:
         pid = event.engine_event_data.metadata.get("pid") if event else None
         if pid is not None and str(pid.value).isdigit():
             yield int(str(pid.value))
-
-
-def _runs_with_slots(instance: dg.DagsterInstance) -> set[str]:
-    """Runs that hold a slot of a pool, or wait for one."""
-    storage = instance.event_log_storage
-    infos = storage.get_concurrency_infos(list(storage.get_concurrency_keys()))
-    claimed = {slot.run_id for info in infos.values() for slot in info.claimed_slots}
-    return claimed | set(storage.get_concurrency_run_ids())

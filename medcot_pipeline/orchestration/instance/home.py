@@ -1,6 +1,6 @@
 """DAGSTER_HOME: where it is, and making it once.
 
-Belongs here: folder, `dagster.yaml`, storage, the pool `gpu`.
+Belongs here: folder, `dagster.yaml`, storage.
 Does not: runs (passes.py).
 """
 
@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 import yaml
 
-from medcot_pipeline.orchestration.publication import GPU_POOL
 from medcot_pipeline.settings import folder_of, project_root
 from medcot_pipeline.support.errors import MedcotError, causes
 from medcot_pipeline.support.locks import flock
@@ -45,7 +44,7 @@ def dagster_home() -> Path:
 
 @contextlib.contextmanager
 def open_instance() -> Iterator["dg.DagsterInstance"]:
-    """The instance of the home; the home, its `dagster.yaml`, its storage and the pool are made where they are missing.
+    """The instance of the home; the home, its `dagster.yaml` and its storage are made where they are missing.
 
     Safe when two start together. Afterwards `DAGSTER_HOME` is set for this process.
 
@@ -61,9 +60,6 @@ def open_instance() -> Iterator["dg.DagsterInstance"]:
                 _write_once(home / "dagster.yaml")
                 os.environ["DAGSTER_HOME"] = str(home)
                 instance = stack.enter_context(_instance(home))
-                storage = instance.event_log_storage
-                if not any(limit.name == GPU_POOL for limit in storage.get_pool_limits()):
-                    storage.set_concurrency_slots(GPU_POOL, 1)
         except OSError as error:
             raise MedcotError(
                 f"{home}: cannot be written ({error.strerror}).", "Set DAGSTER_HOME to a folder that can."

@@ -1,4 +1,4 @@
-"""A pass over the graph: what Dagster holds for stale, and one run over chosen assets.
+"""A pass over the graph: what Dagster does not know yet, and one run over chosen assets.
 
 Belongs here: running assets in this process, and the one line that says why a run failed.
 Does not: choosing by fingerprint (pipeline/plan.py).
@@ -7,25 +7,38 @@ Does not: choosing by fingerprint (pipeline/plan.py).
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.loader import LoadingContextForTest
-from dagster._core.storage.event_log.base import AssetRecord
 
+from medcot_pipeline.orchestration.assets import DATA_VERSION_TAG, FORCE_TAG, code_version
 from medcot_pipeline.orchestration.automation.job import PIPELINE_JOB
 from medcot_pipeline.orchestration.instance.home import MODULE
-from medcot_pipeline.orchestration.publication import FORCE_TAG
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError, causes
 
+CODE_VERSION_TAG = "dagster/code_version"
+INPUT_VERSION_TAG = "dagster/input_data_version/"
 
-def stale_for_dagster(instance: dg.DagsterInstance, definitions: dg.Definitions) -> set[str]:
-    """Assets that the web page shows as stale or missing; Dagster looks one step back, not further."""
-    graph = definitions.resolve_asset_graph()
-    keys, context = graph.materializable_asset_keys, LoadingContextForTest(instance)
-    AssetRecord.blocking_get_many(context, keys)  # in one question to the storage; the resolver asks for each by itself
-    resolver = CachingStaleStatusResolver(instance, graph, context)
-    return {key.to_user_string() for key in keys if resolver.get_status(key) != StaleStatus.FRESH}
+
+def unknown_to_dagster(instance: dg.DagsterInstance, workspace: Workspace) -> set[str]:
+    """Assets whose last materialisation in Dagster is not the current artifact, so that the page shows them as stale.
+
+    Such is a data folder from elsewhere, or one that another Dagster home brought up to date: a pass over those assets
+    finds them published, and lets Dagster know.
+    """
+    return {asset for asset in workspace.graph.assets if not _is_known(instance, workspace, asset)}
+
+
+def _is_known(instance: dg.DagsterInstance, workspace: Workspace, asset: str) -> bool:
+    """Whether Dagster has the current artifact by its content, its inputs' content, code version and settings."""
+    current = workspace.current(asset)
+    if current is None:
+        return True  # whether it is to be made, the plan says
+    event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    tags = (event.asset_materialization.tags or {}) if event and event.asset_materialization else {}
+    known = {INPUT_VERSION_TAG + name: content for name, content in current.manifest.inputs.items()}
+    known |= {DATA_VERSION_TAG: current.content_hash, CODE_VERSION_TAG: code_version(asset, workspace)}
+    return all(tags.get(name) == value for name, value in known.items())
 
 
 def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str | None = None) -> None:

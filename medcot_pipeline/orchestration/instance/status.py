@@ -19,9 +19,9 @@ from medcot_pipeline.compute.gpu_lock import lock_paths
 from medcot_pipeline.corpus.sources.incoming import passed_over
 from medcot_pipeline.orchestration.instance.doctor import UNFINISHED
 from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.release.promoted import ADAPTER, Promoted
 from medcot_pipeline.release.record import Adapter
-from medcot_pipeline.stages import STAGES, Workspace
 from medcot_pipeline.support.locks import holder_of
 from medcot_pipeline.support.progress import duration, size_text
 
@@ -65,20 +65,20 @@ def _disk(root: Path) -> str:
 
 def _current(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[str]:
     store = workspace.store
-    for stage in STAGES:
-        manifest = store.current(stage.asset)
+    for asset in workspace.graph.assets:
+        manifest = store.current(asset)
         if manifest is None:
-            yield f"  {stage.asset:20} missing"
+            yield f"  {asset:20} missing"
             continue
         age = time.time() - datetime.datetime.fromisoformat(manifest.created).timestamp()
         notes = [f"made {duration(max(0.0, age))} ago"]
-        if _reused(instance, stage.asset):
+        if _reused(instance, asset):
             notes.append("used again by the last run")
-        promoted = Promoted(store.root).adapter if stage.asset == ADAPTER else None
+        promoted = Promoted(store.root).adapter if asset == ADAPTER else None
         if promoted:
             another = promoted.fingerprint[:12] if promoted.fingerprint != manifest.fingerprint else "an earlier make"
             notes.append("promoted" if promoted.is_same(Adapter.of(manifest)) else f"promoted is {another}")
-        yield f"  {stage.asset:20} {manifest.fingerprint[:12]}  {', '.join(notes)}"
+        yield f"  {asset:20} {manifest.fingerprint[:12]}  {', '.join(notes)}"
 
 
 def _reused(instance: dg.DagsterInstance, asset: str) -> bool:

@@ -1,0 +1,68 @@
+"""What must hold of answers before they are published.
+
+Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
+would be wrong.
+Does not: repairing anything.
+"""
+
+from pathlib import Path
+
+from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS
+from medcot_pipeline.evaluation.answers.prompts import prompts_in_training
+from medcot_pipeline.pipeline.check import Check, Inputs
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_parquet
+
+
+def every_prompt_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """One answer for every prompt, in the order of the prompts."""
+    prompts = [prompt.id for prompt in read_jsonl(folder / PROMPTS, Prompt)]
+    answers = read_jsonl(folder / ANSWERS, Answer)
+    return [answer.prompt_id for answer in answers] == prompts, f"{len(answers):,} answers."
+
+
+def both_arms_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """One answer of each arm for every prompt."""
+    prompts = [prompt.id for prompt in read_jsonl(folder / PROMPTS, Prompt)]
+    answers = read_jsonl(folder / ANSWERS, Answer)
+    expected = sorted((prompt, arm) for prompt in prompts for arm in ARMS)
+    return sorted((answer.prompt_id, answer.arm) for answer in answers) == expected, f"{len(answers):,} answers."
+
+
+def prompts_not_in_training(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """No prompt asks a question that a training row asks; those with much text in common are named."""
+    found = prompts_in_training(
+        read_jsonl(folder / PROMPTS, Prompt), read_parquet(inputs["corpus_splits"] / "rows.parquet")
+    )
+    said = f"{len(found['confirmed']):,} prompts stand in the training rows"
+    alike = f"; much text in common: {', '.join(found['flagged'])}." if found["flagged"] else "."
+    return not found["confirmed"], said + alike
+
+
+def answers_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The arms wrote something else for some prompt: where they never do, the adapter changes nothing."""
+    figures = read_json(folder / "figures.json")
+    same, prompts = figures["same"], figures["prompts"]
+    return same < prompts, f"Both arms wrote the same for {same:,} of {prompts:,} prompts."
+
+
+def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """At most a tenth of the tuned arm's answers ended at the token limit."""
+    tuned = [answer for answer in read_jsonl(folder / ANSWERS, Answer) if answer.arm == "tuned"]
+    cut = sum(not answer.finished for answer in tuned)
+    return cut <= len(tuned) / 10, f"{cut:,} of {len(tuned):,} answers of the tuned arm ended at the token limit."
+
+
+MEASURED = (
+    Check("every_prompt_answered", "Has every prompt an answer?", every_prompt_answered),
+    Check("prompts_not_in_training", "Is no prompt among the training rows?", prompts_not_in_training),
+)
+COMPARED = (
+    Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
+    Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
+    Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
+)

@@ -1,0 +1,46 @@
+"""One model's answers, in the child process.
+
+Belongs here: what it is told, and what it leaves in the artifact's folder.
+Does not: generating (generation.py).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from medcot_pipeline.artifacts import FileHashes
+from medcot_pipeline.evaluation.answers.generation import generate_answers
+from medcot_pipeline.models.arms import made_with
+from medcot_pipeline.models.base import open_base_model
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.settings import AnswerSettings
+from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
+from medcot_pipeline.support.progress import Say
+
+ANSWERS = "answers.jsonl"
+PROMPTS = "prompts.jsonl"
+
+
+class GenerateAnswers(BaseModel):
+    """Which model answers which prompts; no adapter means the base."""
+
+    settings: AnswerSettings
+    base_model: Path
+    adapter: Path | None
+    hashes: Path
+    out: Path
+    work: Path
+
+
+def generate(arguments: GenerateAnswers, say: Say) -> dict[str, Any]:
+    """Generate one model's answers to the prompts that lie in the artifact's folder.
+
+    Returns:
+        `seconds`; `made_with` of models/arms.py.
+    """
+    prompts = read_jsonl(arguments.out / PROMPTS, Prompt)
+    base = open_base_model(arguments.base_model, FileHashes(arguments.hashes))
+    made = generate_answers(base.folder, arguments.adapter, prompts, arguments.settings, arguments.work, say)
+    write_jsonl(arguments.out / ANSWERS, made.answers)
+    return {"seconds": made.seconds, "made_with": made_with()}

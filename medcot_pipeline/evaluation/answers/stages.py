@@ -1,0 +1,178 @@
+"""What base and tuned model write for the frozen prompts.
+
+Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
+Does not: generating (generation.py, endpoint.py), rules and flags (rules.py, safety.py), verdicts (judging/, people/).
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.evaluation.answers import checks
+from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
+from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAnswers, generate
+from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, refuse_trained_prompts
+from medcot_pipeline.evaluation.answers.rules import rule_table
+from medcot_pipeline.pipeline.alike import MADE_WITH
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import OutsideFile, Stage
+from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt, read_prompts
+from medcot_pipeline.settings import project_file
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
+from medcot_pipeline.support.table_files import read_parquet
+
+GROUP = "evaluation"
+TIMINGS = "timings.json"
+INCUMBENT_ANSWERS = "incumbent.jsonl"
+
+
+def base_answers(run: Run) -> None:
+    """The base's answers to the frozen prompts: once for all adapters."""
+    _measure(run, None)
+
+
+def tuned_answers(run: Run) -> None:
+    """The same of the base with the adapter."""
+    _measure(run, run.input("qlora_adapter"))
+
+
+def _measure(run: Run, adapter: Path | None) -> None:
+    settings = run.settings.answers
+    prompts = read_prompts(project_file(settings.prompts, run.root), settings.max_prompts)
+    refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
+    write_jsonl(run.path / PROMPTS, prompts)
+    asked = _generate(run, adapter) if settings.backend == "model" else _ask(run, prompts, adapter)
+    write_json(run.path / MADE_WITH, asked["made_with"])
+    write_json(run.aside(TIMINGS), asked["seconds"])
+    answers = read_jsonl(run.path / ANSWERS, Answer)
+    run.describe(
+        prompts=len(prompts),
+        prompts_sha256=prompts_sha256(prompts),
+        cut_at_token_limit=sum(not answer.finished for answer in answers),
+        made_with=Table([asked["made_with"]]),
+        preview=Table(_preview(prompts, answers)),
+        answers=FileLink(ANSWERS),
+    )
+
+
+def _generate(run: Run, adapter: Path | None) -> dict[str, Any]:
+    """Answers of the loaded model into `ANSWERS`."""
+    arguments = GenerateAnswers(
+        settings=run.settings.answers,
+        base_model=run.input("base_model"),
+        adapter=adapter,
+        hashes=run.workspace.store.hashes.memory,
+        out=run.path,
+        work=run.work,
+    )
+    return run.job(generate, arguments)
+
+
+def _ask(run: Run, prompts: list[Prompt], adapter: Path | None) -> dict[str, Any]:
+    """Answers of the endpoint into `ANSWERS`."""
+    settings = run.settings.answers
+    arm: Arm = "tuned" if adapter else "base"
+    template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
+    given = ask_for_answers(prompts, arm, settings, run.work, run.say, generation_prompt=template)
+    write_jsonl(run.path / ANSWERS, given.answers)
+    if given.changed:
+        run.describe(asked_otherwise=", ".join(given.changed))
+        run.say(f"the endpoint does not take every option, and was asked {', '.join(given.changed)}")
+    return {"seconds": given.seconds, "made_with": {"engine": "endpoint", "base_url": settings.endpoint.base_url}}
+
+
+def model_answers(run: Run) -> None:
+    """Both models' answers side by side, with what rules and flags say of them."""
+    base, tuned = run.input("base_answers"), run.input("tuned_answers")
+    prompts = read_jsonl(base / PROMPTS, Prompt)
+    answers = _in_turn(read_jsonl(base / ANSWERS, Answer), read_jsonl(tuned / ANSWERS, Answer))
+    write_jsonl(run.path / PROMPTS, prompts)
+    write_jsonl(run.path / ANSWERS, answers)
+    timings = {arm: read_json(folder / "aside" / TIMINGS) for arm, folder in (("base", base), ("tuned", tuned))}
+    write_json(run.aside(TIMINGS), timings)
+    if incumbent := run.over_incumbent("tuned_answers"):
+        beside = [dataclasses.replace(each, arm="incumbent") for each in read_jsonl(incumbent / ANSWERS, Answer)]
+        write_jsonl(run.path / INCUMBENT_ANSWERS, beside)
+    figures = answer_figures(prompts, answers, run.settings.answers.backend)
+    write_json(run.path / "figures.json", figures)
+    run.describe(
+        prompts=len(prompts),
+        prompts_sha256=figures["prompts_sha256"],
+        strata=Table(figures["strata"]),
+        backend=run.settings.answers.backend,
+        cut_at_token_limit=Table([figures["cut"]]),
+        same_answer_in_both_arms=figures["same"],
+        preview=Table(_preview(prompts, answers)),
+        rules=Table(rule_table(prompts, answers)),
+        instructions=Table([{"checked": name, **rates} for name, rates in figures["instructions"].items()]),
+        safety_queue=Table(figures["safety_queue"]),
+        answers=FileLink(ANSWERS),
+    )
+
+
+def _in_turn(base: list[Answer], tuned: list[Answer]) -> list[Answer]:
+    """Both answers to a prompt one after the other, in the order of the prompts."""
+    return [answer for pair in zip(base, tuned, strict=True) for answer in pair]
+
+
+def _preview(prompts: list[Prompt], answers: list[Answer]) -> list[dict[str, Any]]:
+    asked = {prompt.id: prompt.prompt for prompt in prompts}
+    return [
+        {
+            "prompt": asked[answer.prompt_id][:120],
+            "arm": answer.arm,
+            "answer": (answer.answer or answer.reasoning)[:200],
+            "closed": answer.closed,
+            "finished": answer.finished,
+        }
+        for answer in answers[:6]
+    ]
+
+
+def prompts_outside(workspace: Workspace) -> list[OutsideFile]:
+    """The file of prompts."""
+    return [OutsideFile("prompts", project_file(workspace.settings.answers.prompts, workspace.root))]
+
+
+STAGES = (
+    Stage(
+        "base_answers",
+        GROUP,
+        "1",
+        base_answers,
+        checks.MEASURED,
+        inputs=("base_model", "corpus_splits"),
+        settings=("answers", "answers.endpoint.base_url", "answers.endpoint.base_model"),
+        files=prompts_outside,
+        loads_model=True,
+    ),
+    Stage(
+        "tuned_answers",
+        GROUP,
+        "1",
+        tuned_answers,
+        checks.MEASURED,
+        inputs=("qlora_adapter", "base_model", "corpus_splits"),
+        settings=("answers", "answers.endpoint.base_url", "answers.endpoint.tuned_model"),
+        files=prompts_outside,
+        loads_model=True,
+    ),
+    Stage(
+        "model_answers",
+        GROUP,
+        "5",
+        model_answers,
+        checks.COMPARED,
+        inputs=("base_answers", "tuned_answers"),
+        settings=("answers.backend",),
+        loads_model=True,
+        compares=("base_answers", "tuned_answers"),
+        meets_incumbent=lambda settings: settings.answers.backend == "model",
+    ),
+)

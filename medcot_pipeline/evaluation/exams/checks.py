@@ -1,0 +1,33 @@
+"""What must hold of exam answers before they are published.
+
+Belongs here: one function per check, over the files of the artifact; blocking where the next stage would be wrong.
+Does not: repairing anything.
+"""
+
+from pathlib import Path
+
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion
+from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS
+from medcot_pipeline.pipeline.check import Check, Inputs
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.support.jsonl import read_jsonl
+
+
+def every_question_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """One answer for every question that was asked."""
+    answers = read_jsonl(folder / ANSWERS, ExamAnswer)
+    asked = [(each.exam, each.id) for each in read_jsonl(folder / QUESTIONS, ExamQuestion)]
+    return asked == [(each.exam, each.id) for each in answers], f"{len(answers):,} answers to {len(asked):,} questions."
+
+
+def same_questions_in_both_arms(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Both models were asked the same questions."""
+    base, tuned = (read_jsonl(inputs[name] / QUESTIONS, ExamQuestion) for name in ("base_exams", "tuned_exams"))
+    status = read_json(folder / "exams.json")["status"]
+    return base == tuned, f"{len(base):,} questions to the base, {len(tuned):,} to the tuned model: {status}."
+
+
+MEASURED = (Check("every_question_answered", "Has every question an answer?", every_question_answered),)
+COMPARED = (
+    Check("same_questions_in_both_arms", "Were both arms asked the same questions?", same_questions_in_both_arms),
+)

@@ -1,0 +1,116 @@
+"""What base and tuned model know of medicine, by exams.
+
+Belongs here: the stages that ask one model each, and the one that compares them.
+Does not: asking (asking.py), reading exams (files.py). Without exams nothing is asked, and the report says so.
+"""
+
+from pathlib import Path
+
+from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.evaluation.exams import checks
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion, exam_scores
+from medcot_pipeline.evaluation.exams.files import exam_files, require_exams
+from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS, AskExams, ask
+from medcot_pipeline.pipeline.alike import MADE_WITH
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import OutsideFile, Stage
+from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import read_jsonl
+
+GROUP = "evaluation"
+LEFT_OUT = "left_out.json"
+
+
+def base_exams(run: Run) -> None:
+    """The base's answers to the exams that are set, once for all adapters; none without a folder of exams."""
+    _measure(run, None)
+
+
+def tuned_exams(run: Run) -> None:
+    """The same of the base with the adapter."""
+    _measure(run, run.input("qlora_adapter"))
+
+
+def _measure(run: Run, adapter: Path | None) -> None:
+    settings = run.settings.exams
+    asked: dict[str, object] = {"left_out": [], "made_with": {}}
+    if settings.folder is None:
+        for name in (ANSWERS, QUESTIONS):
+            (run.path / name).write_text("", encoding="utf-8")
+    else:
+        files = exam_files(run.settings, run.root)
+        require_exams(settings.folder, files)
+        arguments = AskExams(
+            settings=settings,
+            base_model=run.input("base_model"),
+            adapter=adapter,
+            hashes=run.workspace.store.hashes.memory,
+            splits=run.input("corpus_splits") / "rows.parquet",
+            files=files,
+            out=run.path,
+        )
+        asked = run.job(ask, arguments)
+    write_json(run.path / MADE_WITH, asked["made_with"])
+    write_json(run.path / LEFT_OUT, asked["left_out"])
+    answers = read_jsonl(run.path / ANSWERS, ExamAnswer)
+    run.describe(
+        status="measured" if settings.folder else "not measured",
+        questions=len(answers),
+        right=sum(answer.right for answer in answers),
+        answers=FileLink(ANSWERS),
+    )
+
+
+def exam_report(run: Run) -> None:
+    """Scores of both models in the exams, or "not measured"."""
+    base, tuned = run.input("base_exams"), run.input("tuned_exams")
+    questions = read_jsonl(base / QUESTIONS, ExamQuestion)
+    exams: dict[str, object] = {"status": "not measured", "scores": []}
+    if questions:
+        by_base, by_tuned = (read_jsonl(folder / ANSWERS, ExamAnswer) for folder in (base, tuned))
+        scores = exam_scores(by_base, by_tuned, questions)
+        exams = {"status": "measured", "scores": scores, "left_out": read_json(base / LEFT_OUT)}
+        run.describe(scores=Table(scores))
+    write_json(run.path / "exams.json", exams)
+    run.describe(status=str(exams["status"]), questions=len(questions))
+
+
+def exams_outside(workspace: Workspace) -> list[OutsideFile]:
+    """The files of exams."""
+    return [OutsideFile("exam", path, path.name) for path in exam_files(workspace.settings, workspace.root)]
+
+
+STAGES = (
+    Stage(
+        "base_exams",
+        GROUP,
+        "1",
+        base_exams,
+        checks.MEASURED,
+        inputs=("base_model", "corpus_splits"),
+        settings=("exams",),
+        files=exams_outside,
+        loads_model=True,
+    ),
+    Stage(
+        "tuned_exams",
+        GROUP,
+        "1",
+        tuned_exams,
+        checks.MEASURED,
+        inputs=("qlora_adapter", "base_model", "corpus_splits"),
+        settings=("exams",),
+        files=exams_outside,
+        loads_model=True,
+    ),
+    Stage(
+        "exam_report",
+        GROUP,
+        "1",
+        exam_report,
+        checks.COMPARED,
+        inputs=("base_exams", "tuned_exams"),
+        compares=("base_exams", "tuned_exams"),
+    ),
+)

@@ -1,0 +1,96 @@
+"""Blind human review.
+
+Belongs here: the stages of the review pack and of what reviewers sent back.
+Does not: the pack (pack.py), joining reviews (joined.py), serving the page (server.py).
+"""
+
+from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.evaluation.people import checks
+from medcot_pipeline.evaluation.people.joined import join_reviews
+from medcot_pipeline.evaluation.people.pack import build_pack, render_page
+from medcot_pipeline.evaluation.people.review_file import review_files
+from medcot_pipeline.evaluation.people.shown_packs import packs_shown
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import OutsideFile, Stage
+from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.verdicts import Verdict
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.jsonl import read_jsonl
+
+REVIEW = "review"
+"""Kind of the verdict files that people save."""
+
+
+def review_pack(run: Run) -> None:
+    """The blind review page: the same prompts and answers, sides and order by a salt, the key apart."""
+    upstream, settings = run.input("model_answers"), run.settings.review
+    prompts, answers = read_jsonl(upstream / "prompts.jsonl", Prompt), read_jsonl(upstream / "answers.jsonl", Answer)
+    pack, key = build_pack(prompts, answers, settings.salt, settings.repeats)
+    write_json(run.path / "pack.json", pack)
+    write_json(run.path / "key.json", key)
+    (run.path / "review.html").write_text(render_page(pack), encoding="utf-8")
+    run.describe(review_items=len(pack["items"]), review_page=FileLink("review.html"))
+
+
+def human_review(run: Run) -> None:
+    """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
+    shown, judge = run.input("review_pack"), run.input("judgements") / "judge.json"
+    outcome = join_reviews(
+        review_files(run.settings, run.workspace.data),
+        read_json(shown / "pack.json"),
+        read_json(shown / "key.json"),
+        {each["prompt_id"]: Verdict(**each) for each in read_json(judge)["verdicts"]},
+        packs_shown(run.workspace),
+    )
+    human = outcome.record
+    write_json(run.path / "human.json", human)
+    for pack, key in outcome.second_looks:
+        folder = run.path / f"second-look-{pack['pack'][:8]}"
+        write_json(folder / "pack.json", pack)
+        write_json(folder / "key.json", key)
+        (folder / "review.html").write_text(render_page(pack), encoding="utf-8")
+    reviewers = [
+        {
+            "reviewer": each["reviewer"],
+            "verdicts": len(each["verdicts"]),
+            "missing": each["missing"],
+            "second_look": each["second_look"]["items"] if each["second_look"] else 0,
+            "second_look_done": len(each["second_look"]["verdicts"]) if each["second_look"] else 0,
+        }
+        for each in human["reviewers"]
+    ]
+    run.describe(status=human["status"], reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over))
+    for path in outcome.passed_over:
+        run.say(f"{path.name} reviews earlier answers: passed over")
+    for each in reviewers:
+        if each["missing"]:
+            run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")
+
+
+def reviews(workspace: Workspace) -> list[OutsideFile]:
+    """The verdict files that people saved."""
+    return [OutsideFile(REVIEW, path, path.name) for path in review_files(workspace.settings, workspace.data)]
+
+
+STAGES = (
+    Stage(
+        "review_pack",
+        "evaluation",
+        "1",
+        review_pack,
+        checks.REVIEW_PACK,
+        inputs=("model_answers",),
+        settings=("review",),
+    ),
+    Stage(
+        "human_review",
+        "evaluation",
+        "4",
+        human_review,
+        checks.HUMAN_REVIEW,
+        inputs=("review_pack", "judgements"),  # a second look is at what the judge sees otherwise
+        files=reviews,
+    ),
+)

@@ -1,0 +1,78 @@
+"""Where the report's figures come from: artifacts, settings, versions, sources and seeds.
+
+Belongs here: collecting them for the report.
+Does not: following manifests (pipeline/provenance.py), how the report shows them.
+"""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medcot_pipeline.artifacts import Identity
+from medcot_pipeline.artifacts.lineage import Ancestor
+from medcot_pipeline.artifacts.manifest import git_commit
+from medcot_pipeline.pipeline.provenance import lineage, recorded_settings, recorded_versions
+from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.support.json_files import read_json
+
+
+def provenance(workspace: Workspace, identity: Identity, inputs: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets), sources and seeds.
+
+    Settings that change no output, such as the number of calls in flight, are in no manifest, and not here either.
+
+    Args:
+        workspace: whose artifacts.
+        identity: the report's.
+        inputs: what it is made from, by asset.
+
+    Raises:
+        MedcotError: the inputs rest on different artifacts of one asset: their figures do not belong together.
+    """
+    found = lineage(workspace, identity.asset, inputs)
+    settings = recorded_settings(identity, found)
+    return {
+        "artifacts": [_artifact(each) for each in found],
+        "packages": {"python": platform.python_version(), **recorded_versions(identity.asset, found)},
+        "git_commit": git_commit(workspace.root),
+        "settings": settings,
+        "sources": _source(workspace, found),
+        "seeds": {name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
+    }
+
+
+def training_summary(adapter: Path) -> dict[str, Any]:
+    """What the report says of the training run."""
+    summary, curves = read_json(adapter / "aside" / "training.json"), read_json(adapter / "curves.json")
+    return {
+        **{name: curves[name] for name in ("loss", "learning_rate", "grad_norm", "validation")},
+        "tokens": summary["tokens"],
+        "rows": summary["rows"],
+        "seconds": summary["seconds"]["train"],
+        "model": summary["base"]["name"],
+        "parameters": summary["base"]["parameters"],
+        "adapter_parameters": summary["adapter_parameters"],
+        "device": summary["device"],
+    }
+
+
+def _artifact(each: Ancestor) -> dict[str, str]:
+    """What is known of it: of one that is not kept any more its content alone."""
+    manifest = each.manifest
+    return {
+        "asset": each.asset,
+        "fingerprint": manifest.fingerprint if manifest else "",
+        "content_hash": each.content_hash,
+        "code_version": manifest.code_version if manifest else "",
+        "git_commit": manifest.git_commit if manifest else "",
+    }
+
+
+def _source(workspace: Workspace, found: Sequence[Ancestor]) -> dict[str, Any]:
+    """What the raw rows say of where they came from."""
+    for each in found:
+        if each.asset == "raw_medical_o1" and each.manifest:
+            folder = workspace.store.folder(each.asset, each.manifest.fingerprint)
+            return dict(read_json(folder / "source.json"))
+    return {"not known": f"not kept any more: {', '.join(each.asset for each in found if each.manifest is None)}"}

@@ -1,0 +1,50 @@
+"""The model to tune.
+
+Belongs here: the stage of the base model.
+Does not: weights and tokenizers (base.py).
+"""
+
+from medcot_pipeline.artifacts import FileLink, Markdown
+from medcot_pipeline.models import checks
+from medcot_pipeline.models.folder import model_files
+from medcot_pipeline.models.job import PrepareBase, prepare
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import OutsideFile, Stage
+from medcot_pipeline.pipeline.workspace import Workspace
+
+
+def base_model(run: Run) -> None:
+    """The pinned base model: where it lies, the sha256 of every file, whether its tokenizer fits the format."""
+    arguments = PrepareBase(
+        settings=run.settings.base_model, out=run.path, cache=run.workspace.data / "cache", root=run.root
+    )
+    model = run.job(prepare, arguments)
+    run.describe(
+        name=model["name"],
+        revision=model["revision"],
+        parameters=model["parameters"],
+        generation_prompt=Markdown(f"```\n{model['generation_prompt']}\n```"),
+        files=FileLink("base_model.json"),
+    )
+
+
+def base_files(workspace: Workspace) -> list[OutsideFile]:
+    """The files of a base model that lies in a folder."""
+    settings = workspace.settings.base_model
+    if settings.kind != "path" or settings.path is None:
+        return []
+    return [OutsideFile("base model", path, path.name) for path in model_files(workspace.root / settings.path)]
+
+
+STAGES = (
+    Stage(
+        "base_model",
+        "training",
+        "1",
+        base_model,
+        checks.BASE,
+        settings=("base_model",),
+        files=base_files,
+        loads_model=True,
+    ),
+)

@@ -1,0 +1,131 @@
+"""One asset being made: what its stage's function works with.
+
+Belongs here: inputs, the folder to write into, what people see, and the child process that loads a model.
+Does not: what any stage computes, publishing (make.py), or Dagster.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from medcot_pipeline.artifacts import Identity, Picture
+from medcot_pipeline.artifacts.manifest import ASIDE
+from medcot_pipeline.artifacts.shown import Value
+from medcot_pipeline.compute.launch import Launch, launch_of
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.settings import Settings
+from medcot_pipeline.support.progress import Progress, Say
+
+Arguments = TypeVar("Arguments", bound=BaseModel)
+
+
+class Host(Protocol):
+    """Who makes assets: Dagster, or a test."""
+
+    @property
+    def name(self) -> str:
+        """How others call this process while they wait for it."""
+
+    def say(self, line: str, fingerprint: str) -> None:
+        """Show a line on the page and in the terminal; it belongs to the artifact of that fingerprint."""
+
+    def launch(self, asset: str, launch: Launch) -> dict[str, Any]:
+        """Run a job in a child process and return its result.
+
+        Raises:
+            MedcotError: the child says what is wrong, ends without a result, or is killed.
+        """
+
+    def made_again(self, artifact: Artifact) -> None:
+        """Note that another asset than the one that was asked for was made again."""
+
+
+@dataclasses.dataclass
+class Run:
+    """One asset being made.
+
+    Attributes:
+        workspace: settings, folders, store and graph.
+        stage: whose asset.
+        identity: what it is made from.
+        path: folder to write into.
+        inputs: artifacts of the upstream assets.
+        incumbent: the promoted adapter that the candidate is held against, where the stage holds it against one.
+        forced: whether a person asked to make it again.
+        host: who makes it.
+        over_incumbent: what an upstream stage makes of the incumbent: the folder of that artifact, made where it is not
+            there yet; None without an incumbent.
+    """
+
+    workspace: Workspace
+    stage: Stage
+    identity: Identity
+    path: Path
+    inputs: Mapping[str, Artifact]
+    incumbent: Artifact | None
+    forced: bool
+    host: Host
+    over_incumbent: Callable[[str], Path | None]
+    metadata: dict[str, Value] = dataclasses.field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The profile's settings."""
+        return self.workspace.settings
+
+    @property
+    def root(self) -> Path:
+        """The project folder, from which relative paths of settings start."""
+        return self.workspace.root
+
+    @property
+    def work(self) -> Path:
+        """A folder for this fingerprint alone that outlives a killed run, for checkpoints and finished batches."""
+        return self.workspace.store.work(self.stage.asset, self.identity.fingerprint)
+
+    def input(self, asset: str) -> Path:
+        """Folder of an upstream artifact."""
+        return self.inputs[asset].folder
+
+    def say(self, line: str) -> None:
+        """Show a line on the page and in the terminal."""
+        self.host.say(f"{self.workspace.graph.place(self.stage.asset)} {line}", self.identity.fingerprint)
+
+    def progress(self, what: str) -> Progress:
+        """Progress lines for a piece of work."""
+        return Progress(what, self.say)
+
+    def describe(self, **values: Value) -> None:
+        """Add what a person should see beside the artifact."""
+        self.metadata.update(values)
+
+    def aside(self, name: str) -> Path:
+        """Path for a file that carries no meaning (picture, log, timing); its folder exists."""
+        path = self.path / ASIDE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def picture(self, name: str) -> Path:
+        """Where a chart of that name goes; it is shown beside the artifact."""
+        path = self.aside(f"{name}.png")
+        self.describe(**{name: Picture(path.relative_to(self.path).as_posix())})
+        return path
+
+    def job(self, function: Callable[[Arguments, Say], dict[str, Any]], arguments: Arguments) -> dict[str, Any]:
+        """Run a function in a child process, which alone loads models, and return its result.
+
+        Args:
+            function: of a module, found there by its name.
+            arguments: what it is called with; a pydantic model.
+
+        Raises:
+            MedcotError: the child says what is wrong, ends without a result, or is killed.
+        """
+        place, asset = self.workspace.graph.place(self.stage.asset), self.stage.asset
+        holder = f"{asset} of {self.host.name} in {self.workspace.data}"
+        launch = launch_of(asset, function, arguments, place=place, holder=holder, data=self.workspace.data)
+        return self.host.launch(asset, launch)

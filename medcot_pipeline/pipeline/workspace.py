@@ -1,0 +1,105 @@
+"""What a pass works with: settings, folders, the store and the graph.
+
+Belongs here: the inputs of a stage as they are now, and the identity that follows.
+Does not: making anything (make.py), what is stale (plan.py).
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
+from medcot_pipeline.pipeline.graph import Graph
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.settings import Settings, require_utf8
+from medcot_pipeline.support.errors import NOT_THERE, MedcotError
+
+INCUMBENT = "incumbent adapter"
+"""Name of the incumbent among what an artifact is made from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A published artifact, or a copy of one: its manifest, and the folder that it lies in."""
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 over its content."""
+        return self.manifest.content_hash
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The profile's name and settings, the project folder, the store and the graph that a pass works with."""
+
+    profile: str
+    settings: Settings
+    root: Path
+    store: ArtifactStore
+    graph: Graph
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.store.root
+
+    def current(self, asset: str) -> Artifact | None:
+        """The asset's artifact that the last pass chose, or None where there is none that is whole."""
+        manifest = self.store.current(asset)
+        return self.artifact(manifest) if manifest else None
+
+    def artifact(self, manifest: Manifest) -> Artifact:
+        """The published artifact of a manifest."""
+        return Artifact(manifest, self.store.folder(manifest.asset, manifest.fingerprint))
+
+    def inputs(self, asset: str) -> dict[str, Artifact]:
+        """The current artifacts of the asset's inputs, each whole and accepted.
+
+        Raises:
+            MedcotError: an input was never materialised, or is damaged.
+        """
+        found = {}
+        for upstream in self.graph.stage(asset).inputs:
+            artifact = self.current(upstream)
+            if artifact is None:
+                raise MedcotError(
+                    f"{asset} needs {upstream}, which is not materialised.",
+                    f"Run `medcot sync`, or `dagster asset materialize --select '*{asset}'`.",
+                )
+            found[upstream] = artifact
+        return found
+
+    def external(self, stage: Stage) -> dict[str, str]:
+        """Content hash of every file from outside that a stage reads, by name.
+
+        Raises:
+            MedcotError: a name is not UTF-8.
+        """
+        found = {}
+        for file in sorted(stage.files(self), key=lambda each: each.key):
+            require_utf8(file.path)
+            with contextlib.suppress(*NOT_THERE):
+                found[file.key] = self.store.hashes.of(file.path)
+        return found
+
+    def incumbent(self, stage: Stage, inputs: Mapping[str, Artifact], *, whole: bool = False) -> Artifact | None:
+        """What the stage holds its candidate against; None where it does not, or where nothing is promoted.
+
+        Args:
+            stage: whose candidate is among the inputs, or among what those were made from.
+            inputs: of the stage.
+            whole: refuse one of which a file is damaged; planning leaves that to whoever reads the files.
+        """
+        return self.graph.incumbent(self, inputs, whole) if stage.meets_incumbent(self.settings) else None
+
+    def identity(self, stage: Stage, inputs: Mapping[str, Artifact]) -> Identity:
+        """The identity of a stage's artifact over artifacts of its inputs."""
+        external = self.external(stage)
+        if incumbent := self.incumbent(stage, inputs):
+            external[INCUMBENT] = incumbent.content_hash
+        hashes = {name: artifact.content_hash for name, artifact in inputs.items()}
+        return stage.identity(self.settings, hashes, external)

@@ -1,0 +1,70 @@
+"""The promotion of an adapter.
+
+Belongs here: the stage of the decision, which is carried out once it is published.
+Does not: the requirements (decision.py), links and the record (promoted.py, record.py).
+"""
+
+import dataclasses
+
+from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.pipeline.provenance import lineage
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.release import checks
+from medcot_pipeline.release.decision import decide
+from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.json_files import read_json, write_json
+
+ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
+
+
+def promotion(run: Run) -> None:
+    """Whether the adapter takes over as the promoted one, with every figure that the decision rests on."""
+    lineage(run.workspace, PROMOTION, run.inputs)  # refuses the report of another adapter
+    candidate, incumbent = run.inputs[ADAPTER].manifest, run.incumbent.manifest if run.incumbent else None
+    report = read_json(run.input("eval_report") / "report.json")
+    decision = decide(report, incumbent is not None, run.settings.promotion)
+    foreseen = Promoted(run.workspace.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
+    event = foreseen["event"]
+    if decision.promote and event == "stays candidate":
+        decision = dataclasses.replace(decision, reasons=(*decision.reasons, ROLLED_BACK))
+    write_json(run.path / DECISION, {**foreseen, **decision.record()})
+    for line in (f"{candidate.fingerprint[:12]} {event}", *decision.reasons):
+        run.say(line)
+    run.describe(
+        decision=event,
+        adapter=candidate.fingerprint,
+        incumbent=incumbent.fingerprint if incumbent else "none",
+        requirements=Table([dataclasses.asdict(each) for each in decision.requirements]),
+        reasons="; ".join(decision.reasons) or "every requirement is met",
+        decision_file=FileLink(DECISION),
+    )
+
+
+def carry_out(workspace: Workspace, decided: Artifact, reused: bool) -> None:
+    """Promote the adapter, or not, as the published decision says.
+
+    Raises:
+        MedcotError: the decision cannot be carried out any more; one that is found again then moves nothing.
+    """
+    decision = read_json(decided.folder / DECISION)
+    problem = Promoted(workspace.data).settle(workspace.store, decision)
+    if problem and not reused:
+        raise MedcotError(problem, "Run `medcot sync` again.")
+
+
+STAGES = (
+    Stage(
+        PROMOTION,
+        "evaluation",
+        "3",
+        promotion,
+        checks.PROMOTION,
+        inputs=("eval_report", ADAPTER),
+        settings=("promotion",),
+        meets_incumbent=lambda settings: True,
+        afterwards=carry_out,
+    ),
+)

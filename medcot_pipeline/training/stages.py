@@ -1,0 +1,72 @@
+"""The adapter.
+
+Belongs here: the stage that trains it.
+Does not: the training itself (qlora.py).
+"""
+
+from medcot_pipeline.artifacts import FileLink, Markdown
+from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.support import charts
+from medcot_pipeline.training import checks
+from medcot_pipeline.training.job import TrainAdapter, train
+from medcot_pipeline.training.plan.planner import TrainingPlan
+
+CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
+
+
+def qlora_adapter(run: Run) -> None:
+    """The PEFT adapter trained on the SFT data set over the base in NF4, with its tokenizer and curves."""
+    settings = run.settings
+    data = run.workspace.data
+    arguments = TrainAdapter(
+        settings=settings.training,
+        tracking=settings.tracking,
+        max_row_tokens=settings.sft.max_tokens,
+        base_model=run.input("base_model"),
+        hashes=run.workspace.store.hashes.memory,
+        sft=run.input("sft_dataset") / "rows.parquet",
+        splits=run.input("corpus_splits") / "rows.parquet",
+        out=run.path,
+        work=run.work,
+        wandb=data / "wandb",
+        fingerprint=run.identity.fingerprint,
+    )
+    summary = run.job(train, arguments)
+    draw_curves(run, summary["curves"])
+    names = ("rows", "tokens", "rows_too_long", "rows_over_budget", "optimizer_steps", "engine", "device")
+    run.describe(
+        **{name: summary[name] for name in names},
+        plan=Markdown("\n\n".join(TrainingPlan(**summary["plan"]).lines())),
+        adapter_parameters=summary["adapter_parameters"],
+        final_loss=summary["curves"]["loss"][-1][1],
+        best_checkpoint_step=summary["best_checkpoint_step"] or "last",
+        adapter=FileLink("adapter_model.safetensors"),
+        training=FileLink("aside/training.json"),
+        model_card=FileLink("README.md"),
+    )
+
+
+def draw_curves(run: Run, curves: dict[str, list[list[float]]]) -> None:
+    """The five charts of a training run."""
+    for name, label in CURVE_LABELS.items():
+        series = {name: curves[name]} | ({"validation": curves["validation"]} if name == "loss" else {})
+        charts.line_chart(run.picture(f"train_{name}"), f"train/{name}", series, y_label=label)
+    steps = [[seconds / 60, step] for step, seconds in curves["seconds"]]
+    charts.line_chart(
+        run.picture("train_global_step"), "train/global_step", {"step": steps}, x_label="minutes", y_label="step"
+    )
+
+
+STAGES = (
+    Stage(
+        "qlora_adapter",
+        "training",
+        "4",
+        qlora_adapter,
+        checks.ADAPTER,
+        inputs=("sft_dataset", "corpus_splits", "base_model"),
+        settings=("training", "sft.max_tokens"),
+        loads_model=True,
+    ),
+)
