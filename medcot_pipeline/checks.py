@@ -24,8 +24,7 @@ from medcot_pipeline.evaluation.answers.prompts import prompts_in_training
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import DedupSettings
-from medcot_pipeline.settings.models import NoiseActions
+from medcot_pipeline.settings import DedupSettings, NoiseActions
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.jsonl import read_jsonl
 from medcot_pipeline.support.table_files import read_parquet

@@ -23,6 +23,7 @@ from medcot_pipeline.settings import (
     profile_name,
     project_file,
     project_root,
+    recorded,
     require_utf8,
 )
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError, nearest
@@ -88,17 +89,8 @@ INCUMBENT = "incumbent adapter"
 """Name of the promoted adapter among what an artifact is made from."""
 
 
-def _section(name: str, *left_out: str) -> Reads:
-    def reads(settings: Settings) -> dict[str, Any]:
-        values: dict[str, Any] = getattr(settings, name).model_dump(mode="json", exclude=set(left_out))
-        return {f"{name}.{key}": value for key, value in values.items()}
-
-    return reads
-
-
-def _source(settings: Settings) -> dict[str, Any]:
-    left_out, only_hub = ("path", "incoming", "follow_hub"), ("repository", "config", "revision")
-    return _section("source", *left_out, *(() if settings.source.kind == "hub" else only_hub))(settings)
+def _recorded(*names: str) -> Reads:
+    return lambda settings: recorded(settings, *names)
 
 
 LARGEST_REVIEW = 16 * 2**20
@@ -124,32 +116,10 @@ def _benchmarks(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     return {f"benchmark {name}": path for name, path in benchmark_files(root / folder).items()}
 
 
-def _base_model(settings: Settings) -> dict[str, Any]:
-    relevant = {
-        "smollm2_wheel": (),
-        "tiny_random": ("tiny_hidden", "tiny_layers", "seed"),
-        "hub": ("repository", "revision"),
-        "path": (),
-    }[settings.base_model.kind]
-    values = settings.base_model.model_dump(mode="json", include={"kind", *relevant})
-    return {f"base_model.{key}": value for key, value in values.items()}
-
-
 def _base_model_files(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     if settings.base_model.kind != "path" or settings.base_model.path is None:
         return {}
     return {f"base model {path.name}": path for path in model_files(root / settings.base_model.path)}
-
-
-def _training(settings: Settings) -> dict[str, Any]:
-    only_memory = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")  # the same steps, cut otherwise
-    return _section("training", *only_memory)(settings) | {"sft.max_tokens": settings.sft.max_tokens}
-
-
-def _perplexity(settings: Settings) -> dict[str, Any]:
-    measured = _section("perplexity", "batch_size", "general_texts")(settings)
-    exams = _section("exams", "folder")(settings) if settings.exams.folder else {}
-    return measured | exams
 
 
 def _texts_and_exams(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
@@ -163,21 +133,8 @@ def exam_files(settings: Settings, root: Path) -> list[Path]:
     return [path for path in files_in(root / folder) if file_format(path)] if folder else []
 
 
-def _answers(settings: Settings) -> dict[str, Any]:
-    answers = _section("answers", "prompts", "endpoint")(settings)
-    if settings.answers.backend == "model":
-        return answers
-    there = settings.answers.endpoint.model_dump(mode="json", include={"base_url", "base_model", "tuned_model"})
-    return answers | {f"answers.endpoint.{name}": value for name, value in there.items()}
-
-
 def _prompts(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
     return {"prompts": project_file(settings.answers.prompts, root)}
-
-
-def _judgements(settings: Settings) -> dict[str, Any]:
-    judge = _section("judge", "api_key", "concurrency", "timeout_s", "max_retries")(settings)
-    return judge | {"review.salt": settings.review.salt, "review.repeats": settings.review.repeats}
 
 
 def review_files(settings: Settings, data: Path) -> list[Path]:
@@ -201,18 +158,18 @@ def _reviews(settings: Settings, root: Path, data: Path) -> dict[str, Path]:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage("raw_medical_o1", "corpus", "3", (), _source, _source_files),
-    Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _section("normalize")),
-    Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _section("dedup")),
-    Stage("corpus_splits", "corpus", "2", ("deduplicated_corpus",), _section("splits", "benchmark_dir"), _benchmarks),
-    Stage("sft_dataset", "sft", "1", ("corpus_splits",), _section("sft")),
-    Stage("base_model", "training", "1", (), _base_model, _base_model_files, loads_model=True),
+    Stage("raw_medical_o1", "corpus", "3", (), _recorded("source"), _source_files),
+    Stage("normalized_corpus", "corpus", "2", ("raw_medical_o1",), _recorded("normalize")),
+    Stage("deduplicated_corpus", "corpus", "1", ("normalized_corpus",), _recorded("dedup")),
+    Stage("corpus_splits", "corpus", "2", ("deduplicated_corpus",), _recorded("splits"), _benchmarks),
+    Stage("sft_dataset", "sft", "1", ("corpus_splits",), _recorded("sft")),
+    Stage("base_model", "training", "1", (), _recorded("base_model"), _base_model_files, loads_model=True),
     Stage(
         "qlora_adapter",
         "training",
         "4",
         ("sft_dataset", "corpus_splits", "base_model"),
-        _training,
+        _recorded("training", "sft.max_tokens"),
         loads_model=True,
     ),
     Stage(
@@ -220,7 +177,7 @@ STAGES: tuple[Stage, ...] = (
         "evaluation",
         "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _perplexity,
+        _recorded("perplexity", "exams"),
         _texts_and_exams,
         loads_model=True,
         meets_incumbent=lambda settings: True,
@@ -230,26 +187,26 @@ STAGES: tuple[Stage, ...] = (
         "evaluation",
         "4",
         ("qlora_adapter", "base_model", "corpus_splits"),
-        _answers,
+        _recorded("answers", *(f"answers.endpoint.{name}" for name in ("base_url", "base_model", "tuned_model"))),
         _prompts,
         loads_model=True,
         meets_incumbent=lambda settings: settings.answers.backend == "model",
     ),
-    Stage("judgements", "evaluation", "5", ("model_answers",), _judgements),
+    Stage("judgements", "evaluation", "5", ("model_answers",), _recorded("judge", "review.salt", "review.repeats")),
     Stage("human_review", "evaluation", "3", ("judgements",), lambda settings: {}, _reviews),
     Stage(
         "eval_report",
         "evaluation",
         "5",
         ("perplexity_report", "model_answers", "judgements", "human_review", "qlora_adapter"),
-        _section("report"),
+        _recorded("report"),
     ),
     Stage(
         "promotion",
         "evaluation",
         "2",
         ("eval_report", "qlora_adapter"),
-        _section("promotion"),
+        _recorded("promotion"),
         meets_incumbent=lambda settings: True,
     ),
 )

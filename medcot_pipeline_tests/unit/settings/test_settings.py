@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.settings import Settings, load_settings, profile_names
-from medcot_pipeline.settings.models import setting_fields, variable_of
+from medcot_pipeline.settings import Settings, load_settings, profile_names, setting_fields, variable_of
 from medcot_pipeline.support.errors import MedcotError
 
 BLOCKS = """
