@@ -10,7 +10,7 @@ import pytest
 
 from medcot_pipeline.settings import Settings, load_settings, profile_names, setting_fields, variable_of
 from medcot_pipeline.settings.section import conditions
-from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.profiles import complaint
 
 FIELDS = dict(setting_fields(Settings))
 
@@ -19,13 +19,6 @@ FIELDS = dict(setting_fields(Settings))
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.upper().startswith("MEDCOT_")]:
         monkeypatch.delenv(name)
-
-
-def complaint(name: str | None = None) -> str:
-    with pytest.raises(MedcotError) as raised:
-        load_settings(name)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize(

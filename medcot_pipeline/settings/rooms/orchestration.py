@@ -1,11 +1,12 @@
 """Settings of passes that start by themselves."""
 
+from typing import Annotated
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, field_validator
 
 from medcot_pipeline.settings.keys import Key
-from medcot_pipeline.settings.section import Count, Section
+from medcot_pipeline.settings.section import NOT_IDENTITY, Count, Section
 
 
 class AutomationSettings(Section):
@@ -21,7 +22,7 @@ class AutomationSettings(Section):
     )
     max_attempts: Count = Field(3, description="runs that fail in the same state before schedule and sensors give up")
     max_age_days: Count = Field(35, description="days since its last pass after which an asset counts as not fresh")
-    webhook_url: Key = Field(
+    webhook_url: Annotated[Key, NOT_IDENTITY] = Field(
         SecretStr(""), description="told of failed runs; from the environment only, never stored; empty: nobody is told"
     )
 
