@@ -41,7 +41,7 @@ from medcot_pipeline.corpus.dedup.similar.paraphrases import paraphrase_pairs
 from medcot_pipeline.corpus.dedup.similar.shingles import SHINGLE, jaccard
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
 from medcot_pipeline.corpus.splits.assign import assign_splits
-from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline.settings import DedupSettings, SplitSettings
 from medcot_pipeline.support.table_files import read_parquet
 
 HIDDEN = tuple(pair for pairs in held_out_swaps().values() for pair in pairs)

@@ -31,8 +31,8 @@ from typing import Any
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer, quiet
+from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.settings.load import load_settings
-from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.plan.memory import ModelShape, operations_per_token
 from medcot_pipeline.training.plan.planner import TrainingPlan, describe, plan_training, this_device

@@ -17,8 +17,7 @@ from medcot_pipeline.corpus.sources.source import Reject
 from medcot_pipeline.corpus.splits.assign import ENOUGH_GROUPS, SPLITS, leaks
 from medcot_pipeline.pipeline.check import Check, Inputs, Test
 from medcot_pipeline.records.corpus import SUMMARY
-from medcot_pipeline.settings import DedupSettings
-from medcot_pipeline.settings.models import NoiseActions
+from medcot_pipeline.settings import DedupSettings, NoiseActions
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.jsonl import read_jsonl
 from medcot_pipeline.support.table_files import read_parquet

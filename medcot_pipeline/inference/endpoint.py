@@ -30,7 +30,7 @@ from medcot_pipeline.inference.replies import (
     storable,
     unpack,
 )
-from medcot_pipeline.settings.models import ServerSettings
+from medcot_pipeline.settings import ServerSettings
 from medcot_pipeline.support.errors import causes
 from medcot_pipeline.support.web import open_client, proxies_on_the_way
 

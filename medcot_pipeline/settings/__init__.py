@@ -1,6 +1,7 @@
 """Settings: one pydantic section per stage, profiles in YAML, overrides from the environment.
 
-Belongs here: what can be set, its unit and range, and the errors for values that cannot be used.
+Belongs here: what can be set, its unit and range, the errors for values that cannot be used, and what of it is part of
+an artifact's identity.
 Does not: anything that acts on a setting.
 """
 
@@ -13,39 +14,50 @@ from medcot_pipeline.settings.load import (
     project_file,
     project_root,
 )
-from medcot_pipeline.settings.models import (
-    AnswerSettings,
-    AutomationSettings,
-    BaseModelSettings,
+from medcot_pipeline.settings.paths import folder_of, require_utf8
+from medcot_pipeline.settings.rooms.corpus import (
+    Action,
     DedupSettings,
-    ExamSettings,
-    JudgeSettings,
+    FieldNames,
+    NoiseActions,
     NormalizeSettings,
-    PerplexitySettings,
-    PromotionSettings,
-    ReportSettings,
-    ReviewSettings,
-    Settings,
-    SftSettings,
     SourceSettings,
     SplitSettings,
-    TrackingSettings,
-    TrainingSettings,
 )
-from medcot_pipeline.settings.paths import folder_of, require_utf8
+from medcot_pipeline.settings.rooms.datasets import SftSettings
+from medcot_pipeline.settings.rooms.evaluation import (
+    AnswerSettings,
+    ExamSettings,
+    JudgeSettings,
+    PerplexitySettings,
+    ReportSettings,
+    ReviewSettings,
+)
+from medcot_pipeline.settings.rooms.inference import EndpointSettings, ServerSettings
+from medcot_pipeline.settings.rooms.models import BaseModelSettings
+from medcot_pipeline.settings.rooms.orchestration import AutomationSettings
+from medcot_pipeline.settings.rooms.release import PromotionSettings
+from medcot_pipeline.settings.rooms.training import TrackingSettings, TrainingSettings
+from medcot_pipeline.settings.root import Settings
+from medcot_pipeline.settings.section import setting_fields, variable_of
 
 __all__ = [
+    "Action",
     "AnswerSettings",
     "AutomationSettings",
     "BaseModelSettings",
     "DedupSettings",
+    "EndpointSettings",
     "ExamSettings",
+    "FieldNames",
     "JudgeSettings",
+    "NoiseActions",
     "NormalizeSettings",
     "PerplexitySettings",
     "PromotionSettings",
     "ReportSettings",
     "ReviewSettings",
+    "ServerSettings",
     "Settings",
     "SftSettings",
     "SourceSettings",
@@ -61,4 +73,6 @@ __all__ = [
     "project_root",
     "recorded",
     "require_utf8",
+    "setting_fields",
+    "variable_of",
 ]

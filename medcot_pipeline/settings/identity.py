@@ -1,45 +1,71 @@
-"""PLACEHOLDER until merged."""
+"""What of the settings is part of an artifact's identity.
+
+Belongs here: values by the names under which manifests record them.
+Does not: which settings a stage reads (the stage says so), or which fields count (their marks say so).
+"""
 
 from typing import Any
 
-from medcot_pipeline.settings.models import Settings
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-LEFT_OUT = {
-    "source": ("path", "incoming", "follow_hub"),
-    "splits": ("benchmark_dir",),
-    "training": ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing"),
-    "perplexity": ("batch_size", "general_texts"),
-    "answers": ("prompts", "endpoint"),
-    "exams": ("folder",),
-    "judge": ("api_key", "concurrency", "timeout_s", "max_retries"),
-    "review": ("folder",),
-}
+from medcot_pipeline.settings.root import Settings
+from medcot_pipeline.settings.section import BY_NAME, NOT_IDENTITY, conditions_at
+from medcot_pipeline.support.errors import nearest
 
 
 def recorded(settings: Settings, *names: str) -> dict[str, Any]:
-    """The settings that an artifact depends on, by their dotted names, as JSON values."""
+    """What an artifact's identity holds of the settings that its stage reads.
+
+    A section gives an entry for each of its fields; a section inside it is the value of one. Left out is what its mark
+    leaves out: `NOT_IDENTITY`, `BY_NAME` where the section is named, `OnlyFor` where it has no effect.
+
+    Args:
+        settings: all of them.
+        names: sections ("normalize") and single settings ("sft.max_tokens").
+
+    Returns:
+        JSON values by dotted name, such as {"sft.max_tokens": 2048}.
+
+    Raises:
+        ValueError: there is no such setting, or it is marked as no part of an identity.
+    """
     found: dict[str, Any] = {}
     for name in names:
-        section, _, field = name.partition(".")
-        if field:
-            value: Any = getattr(settings, section)
-            for part in field.split("."):
-                value = getattr(value, part)
-            found[name] = value
-            continue
-        left_out = set(LEFT_OUT.get(section, ()))
-        model = getattr(settings, section)
-        if section == "source" and settings.source.kind != "hub":
-            left_out |= {"repository", "config", "revision"}
-        if section == "base_model":
-            keep = {
-                "smollm2_wheel": (),
-                "tiny_random": ("tiny_hidden", "tiny_layers", "seed"),
-                "hub": ("repository", "revision"),
-                "path": (),
-            }[settings.base_model.kind]
-            values = model.model_dump(mode="json", include={"kind", *keep})
-        else:
-            values = model.model_dump(mode="json", exclude=left_out)
-        found |= {f"{section}.{key}": value for key, value in values.items()}
+        found |= _recorded(settings, name)
     return found
+
+
+def _recorded(settings: Settings, name: str) -> dict[str, Any]:
+    holder: BaseModel = settings
+    value: Any = settings
+    around: list[str] = []
+    counts = True
+    for part in name.split("."):
+        if not isinstance(value, BaseModel) or part not in type(value).model_fields:
+            raise ValueError(_unknown(name, value, around))
+        holder, field = value, type(value).model_fields[part]
+        if NOT_IDENTITY in field.metadata:
+            raise ValueError(f"setting {name}: {part} is marked NOT_IDENTITY, so no stage can record it")
+        counts = counts and _has_effect(settings, field, ".".join(around))
+        value = getattr(value, part)
+        around.append(part)
+    if not counts:
+        return {}
+    if not isinstance(value, BaseModel):
+        return {name: holder.model_dump(mode="json", include={around[-1]})[around[-1]]}
+    included = {
+        key
+        for key, field in type(value).model_fields.items()
+        if not (NOT_IDENTITY in field.metadata or BY_NAME in field.metadata) and _has_effect(settings, field, name)
+    }
+    return {f"{name}.{key}": each for key, each in value.model_dump(mode="json", include=included).items()}
+
+
+def _has_effect(settings: Settings, field: FieldInfo, section: str) -> bool:
+    return all(mark.still_recorded or mark.is_met(settings) for mark in conditions_at(field, section))
+
+
+def _unknown(name: str, value: Any, around: list[str]) -> str:
+    known = [".".join((*around, key)) for key in type(value).model_fields] if isinstance(value, BaseModel) else []
+    return f"setting {name}: there is no such setting or section{nearest(name, known)}"

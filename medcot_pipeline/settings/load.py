@@ -1,7 +1,7 @@
 """Reading settings: a profile's YAML, then the environment over it.
 
 Belongs here: finding the profile, refusing unknown names with the nearest known one, one-line errors for bad values.
-Does not: what the settings mean (models.py).
+Does not: what the settings mean (rooms/).
 """
 
 import os
@@ -15,8 +15,9 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from medcot_pipeline.settings.effects import refuse_without_effect
-from medcot_pipeline.settings.models import PREFIX, Settings, setting_fields, variable_of
 from medcot_pipeline.settings.paths import FOLDERS_OF_LIBRARIES, expand, folder_of, refuse_other_than_utf8
+from medcot_pipeline.settings.root import Settings
+from medcot_pipeline.settings.section import PREFIX, setting_fields, variable_of
 from medcot_pipeline.support.errors import MedcotError, nearest
 
 OUTSIDE_SECTIONS = {"MEDCOT_PROFILE", "MEDCOT_DATA_DIR", "MEDCOT_LOG_FORMAT", "MEDCOT_REALDATA"}

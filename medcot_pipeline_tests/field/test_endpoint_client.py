@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from medcot_pipeline.inference import endpoint as client
 from medcot_pipeline.inference.endpoint import CallFailed, NotConnected, asked_to_wait, open_endpoint
 from medcot_pipeline.inference.replies import Completion
-from medcot_pipeline.settings.models import ServerSettings
+from medcot_pipeline.settings import ServerSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.web import is_loopback
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from medcot_pipeline.corpus.normalize import residue
 from medcot_pipeline.corpus.normalize.table import NormalizedCorpus, normalize_rows
-from medcot_pipeline.settings import NormalizeSettings
-from medcot_pipeline.settings.models import NoiseActions
+from medcot_pipeline.settings import NoiseActions, NormalizeSettings
 
 QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解，最可能的诊断是什么？"
 REASONING = "夜间痛、进食后缓解，这更像十二指肠的问题。再看病程，也符合。"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.settings import Settings
-from medcot_pipeline.settings.models import NormalizeSettings
+from medcot_pipeline.settings import NormalizeSettings, Settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.corpus_chain import (
     lines,

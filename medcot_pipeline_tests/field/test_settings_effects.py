@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.settings import Settings, load_settings, profile_names
-from medcot_pipeline.settings.effects import SWITCHES
-from medcot_pipeline.settings.models import setting_fields, variable_of
-from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.settings import Settings, load_settings, profile_names, setting_fields, variable_of
+from medcot_pipeline.settings.section import conditions
+from medcot_pipeline_tests.support.profiles import complaint
 
 FIELDS = dict(setting_fields(Settings))
 
@@ -20,13 +19,6 @@ FIELDS = dict(setting_fields(Settings))
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.upper().startswith("MEDCOT_")]:
         monkeypatch.delenv(name)
-
-
-def complaint(name: str | None = None) -> str:
-    with pytest.raises(MedcotError) as raised:
-        load_settings(name)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -123,15 +115,14 @@ def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch, sett
     assert load_settings()
 
 
-def test_every_setting_that_speaks_of_a_kind_is_governed_by_it() -> None:
+def test_every_setting_that_speaks_of_a_kind_is_marked_with_it() -> None:
+    marks = list(conditions(Settings))
     for name, field in FIELDS.items():
         if (field.description or "").startswith("kind="):
             kind = (field.description or "").removeprefix("kind=").partition(":")[0]
             switch = f"{name.partition('.')[0]}.kind"
-            assert any(each.name == switch and kind in each.values and each.governs(name) for each in SWITCHES), name
+            assert any(each == name and mark.switch == switch and kind in mark.values for each, mark in marks), name
 
 
-def test_every_name_in_the_table_is_a_setting() -> None:
-    for switch in SWITCHES:
-        assert switch.name in FIELDS
-        assert all(any(switch.governs(name) for name in FIELDS if name.startswith(each)) for each in switch.settings)
+def test_every_switch_is_a_setting() -> None:
+    assert {mark.switch for _, mark in conditions(Settings)} <= set(FIELDS)

@@ -15,7 +15,7 @@ from typing import Any
 
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.load import load_tokenizer, quiet
-from medcot_pipeline.settings.models import TrackingSettings, TrainingSettings
+from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
 from medcot_pipeline.training.plan.memory import ModelShape

@@ -8,7 +8,7 @@ from typing import Any
 
 from medcot_pipeline.models.base import BaseModel, make_tiny_model
 from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer
-from medcot_pipeline.settings.models import BaseModelSettings, TrackingSettings, TrainingSettings
+from medcot_pipeline.settings import BaseModelSettings, TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
 from medcot_pipeline.training.plan.memory import ModelShape

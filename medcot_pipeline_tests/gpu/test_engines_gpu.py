@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from medcot_pipeline.models.base import make_tiny_model
-from medcot_pipeline.settings.models import BaseModelSettings
+from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.json_files import read_json
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

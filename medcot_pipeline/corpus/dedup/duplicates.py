@@ -22,7 +22,7 @@ from medcot_pipeline.corpus.dedup.similar.nearness import Alike, Verdict, alike,
 from medcot_pipeline.corpus.dedup.similar.paraphrases import Triples, paraphrase_pairs
 from medcot_pipeline.corpus.dedup.similar.shared_texts import shared_text_edges
 from medcot_pipeline.corpus.dedup.survivors import best_first, parted, partners_of
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 from medcot_pipeline.support.errors import MedcotError
 
 STEPS = ("exact", "candidates", "rules", "paraphrases", "shared texts", "groups", "review")

@@ -9,7 +9,7 @@ from typing import Any
 
 from medcot_pipeline.corpus.dedup.rules import guards
 from medcot_pipeline.corpus.dedup.similar import candidates, nearness, paraphrases, shingles
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 RULES_VERSION = 1
 """Raised when a rule or a list of words changes what is deleted."""

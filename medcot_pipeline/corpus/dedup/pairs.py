@@ -11,7 +11,7 @@ import polars as pl
 from medcot_pipeline.corpus.dedup.similar.edits import difference
 from medcot_pipeline.corpus.dedup.similar.nearness import LONGEST_EDIT, Verdict
 from medcot_pipeline.corpus.dedup.similar.paraphrases import Triples
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 REVIEW_SCHEMA = {
     "left_id": pl.String,

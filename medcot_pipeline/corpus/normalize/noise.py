@@ -14,7 +14,7 @@ from medcot_pipeline.corpus.normalize.options import Question, chosen_letter, sp
 from medcot_pipeline.corpus.normalize.residue import Texts, first
 from medcot_pipeline.corpus.normalize.text import fold
 from medcot_pipeline.corpus.normalize.text_rules import HAN
-from medcot_pipeline.settings.models import Action, NoiseActions, NormalizeSettings
+from medcot_pipeline.settings import Action, NoiseActions, NormalizeSettings
 
 _HAN_RUN = re.compile(f"[{HAN}]+")
 _LATIN_RUN = re.compile("[A-Za-z]+")

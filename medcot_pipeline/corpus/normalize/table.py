@@ -14,7 +14,7 @@ from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, Row
 from medcot_pipeline.corpus.normalize.text import trace
 from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.corpus.sources.forms import unwrap_thought
-from medcot_pipeline.settings.models import NormalizeSettings
+from medcot_pipeline.settings import NormalizeSettings
 from medcot_pipeline.support.errors import MedcotError
 
 FIELDS = ("question", "reasoning", "answer")

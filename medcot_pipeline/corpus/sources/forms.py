@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from medcot_pipeline.settings.models import FieldNames
+from medcot_pipeline.settings import FieldNames
 from medcot_pipeline.support.errors import printable
 
 THREE_FIELDS = "fields"

@@ -9,7 +9,7 @@ import hashlib
 import polars as pl
 
 from medcot_pipeline.corpus.splits.leaks import SPLITS, leaks
-from medcot_pipeline.settings.models import SplitSettings
+from medcot_pipeline.settings import SplitSettings
 
 __all__ = ["ENOUGH_GROUPS", "SPLITS", "assign_splits", "leaks", "moved_rows"]
 

@@ -14,7 +14,7 @@ from medcot_pipeline.corpus.dedup.similar.candidates import candidate_pairs
 from medcot_pipeline.corpus.dedup.similar.nearness import Alike, alike, verdicts
 from medcot_pipeline.corpus.dedup.similar.shared_texts import FIELDS, long_texts
 from medcot_pipeline.corpus.dedup.similar.shingles import jaccard
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 SPLITS = ("train", "validation", "test")
 LEAKS_SCHEMA = {

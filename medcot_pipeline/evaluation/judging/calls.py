@@ -19,7 +19,7 @@ from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.settings import JudgeSettings
 
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}

@@ -13,7 +13,7 @@ from typing import Any
 from medcot_pipeline.evaluation.judging.calls import Call, Ruling, Winner
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.settings import JudgeSettings
 
 CANARIES = 10
 RETESTS = 20

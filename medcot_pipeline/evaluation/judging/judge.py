@@ -18,7 +18,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
-from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 
 Order = tuple[Literal["base", "tuned"], Literal["base", "tuned"]]

@@ -18,7 +18,7 @@ from medcot_pipeline.evaluation.statistics.intervals import SCORES
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings.models import ReportSettings
+from medcot_pipeline.settings import ReportSettings
 
 SCHEMA_VERSION = 3
 HISTOGRAM_BINS = 20

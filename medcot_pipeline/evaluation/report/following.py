@@ -16,7 +16,7 @@ from medcot_pipeline.evaluation.statistics.length import length_figures
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
-from medcot_pipeline.settings.models import ReportSettings
+from medcot_pipeline.settings import ReportSettings
 
 SOURCES = ("human", "judge", "joint")
 LEAST_KAPPA = 0.4

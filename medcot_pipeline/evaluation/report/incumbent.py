@@ -17,7 +17,7 @@ from medcot_pipeline.evaluation.statistics.intervals import net_preference
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Verdict
-from medcot_pipeline.settings.models import ReportSettings
+from medcot_pipeline.settings import ReportSettings
 
 
 def in_place_of_base(answers: Sequence[Answer], incumbent: Sequence[Answer]) -> list[Answer]:

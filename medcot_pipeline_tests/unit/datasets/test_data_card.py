@@ -6,7 +6,7 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.table import normalize_rows
 from medcot_pipeline.datasets.data_card import data_card
-from medcot_pipeline.settings.models import NormalizeSettings
+from medcot_pipeline.settings import NormalizeSettings
 from medcot_pipeline.support.markdown import LONGEST, bar, cell, flatten, plain, table
 
 HOSTILE = "<script>a()</script> [点我](javascript:a()) | ![x](http://a.example/x.png) `code` $x$ **粗**\n# 标题 \u202e"

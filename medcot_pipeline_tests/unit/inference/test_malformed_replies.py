@@ -20,8 +20,7 @@ from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.judging.judge import judge_answers
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import AnswerSettings
-from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.settings import AnswerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.jsonl import write_jsonl

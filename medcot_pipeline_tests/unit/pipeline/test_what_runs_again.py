@@ -7,14 +7,12 @@ integration/test_what_runs_again.py.
 
 import dataclasses
 import os
-import types
-import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
 from medcot_pipeline.pipeline import plan as planning
@@ -22,6 +20,7 @@ from medcot_pipeline.pipeline.plan import make_plan
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
 from medcot_pipeline.support.errors import MedcotError, Unreadable
+from medcot_pipeline_tests.support.other_values import another
 
 ALL = [stage.asset for stage in STAGES]
 NOTHING: tuple[str, ...] = ()
@@ -145,39 +144,6 @@ EVERY = list(names(Settings))
 def expected(name: str) -> tuple[str, ...]:
     """What the table says of a setting."""
     return SETTINGS[name] if name in SETTINGS else SETTINGS[name.partition(".")[0]]
-
-
-def another(annotation: Any, value: Any) -> Any:
-    """Another value of a setting's type."""
-    options = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
-    if typing.get_origin(annotation) is Literal:
-        return next(option for option in options if option != value)
-    if typing.get_origin(annotation) in (types.UnionType, typing.Union, typing.Annotated):
-        return another(options[0], value)
-    if isinstance(value, BaseModel):
-        first = next(iter(type(value).model_fields))
-        field = type(value).model_fields[first]
-        return value.model_copy(update={first: another(field.annotation, getattr(value, first))})
-    match value:
-        case bool():
-            return not value
-        case int():
-            return value + 1
-        case float():
-            return value / 2 + 0.01
-        case str():
-            return f"{value}x"
-        case Path():
-            return Path("elsewhere") / value
-        case SecretStr():
-            return SecretStr("another")
-        case dict():
-            return {**value, "another.jsonl": "text"}
-        case tuple():
-            return (*value, ("甲", "乙"))
-        case None:
-            return {int: 7, float: 7.5, str: "en", Path: Path("another")}[annotation]
-    raise AssertionError(f"no other value of {annotation} than {value!r} is known")
 
 
 def with_changed(workspace: Workspace, name: str) -> Workspace:

@@ -18,8 +18,7 @@ from medcot_pipeline.orchestration.publication import FORCE_TAG
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
-from medcot_pipeline.settings import PromotionSettings
-from medcot_pipeline.settings.models import EndpointSettings
+from medcot_pipeline.settings import EndpointSettings, PromotionSettings
 from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline.support.json_files import write_json

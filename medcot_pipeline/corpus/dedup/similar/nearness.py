@@ -18,7 +18,7 @@ from medcot_pipeline.corpus.dedup.rules.guards import lexicon, refusal
 from medcot_pipeline.corpus.dedup.similar.candidates import candidate_pairs
 from medcot_pipeline.corpus.dedup.similar.edits import changes, longest_span
 from medcot_pipeline.corpus.dedup.similar.shingles import jaccard
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 LONGEST_EDIT = 20_000  # characters; an edit distance of longer texts is not computed, so they are grouped, not deleted
 _PAIRS_AT_ONCE = 50_000

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medcot_pipeline.corpus.dedup.similar.nearness import alike
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 FIELDS = ("reasoning", "answer")
 

@@ -12,7 +12,7 @@ from medcot_pipeline.corpus.dedup.duplicates import DedupOutcome, DuplicateRowId
 from medcot_pipeline.corpus.dedup.similar.candidates import BANDS, NEIGHBOURS
 from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.normalize.text import comparison_key
-from medcot_pipeline.settings.models import DedupSettings
+from medcot_pipeline.settings import DedupSettings
 
 SETTINGS = DedupSettings()
 LONG = "男，{n}岁，反复咳嗽咳痰十余年，近来活动后气促明显加重，双肺可闻及散在湿啰音，下肢轻度水肿，最可能的诊断是什么？"

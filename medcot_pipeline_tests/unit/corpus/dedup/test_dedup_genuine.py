@@ -13,7 +13,7 @@ from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
 from medcot_pipeline.corpus.normalize.text import normalize_text
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
 from medcot_pipeline.corpus.splits.assign import assign_splits, leaks, moved_rows
-from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline.settings import DedupSettings, SplitSettings
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import rows
 
@@ -24,7 +24,7 @@ import hashlib, sys
 import polars as pl
 from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
 from medcot_pipeline.corpus.splits.assign import assign_splits
-from medcot_pipeline.settings.models import DedupSettings, SplitSettings
+from medcot_pipeline.settings import DedupSettings, SplitSettings
 outcome = find_near_duplicates(pl.read_parquet(sys.argv[1]), DedupSettings())
 split = assign_splits(outcome.kept, SplitSettings())
 for table in (split, outcome.removed, outcome.review):

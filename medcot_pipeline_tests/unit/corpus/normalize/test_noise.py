@@ -11,8 +11,8 @@ from medcot_pipeline.corpus.normalize.options import chosen_letter, split_option
 from medcot_pipeline.corpus.normalize.table import CHUNK_ROWS, UNWRAPPED, NormalizedCorpus, normalize_rows
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
 from medcot_pipeline.corpus.normalize.text_rules import RULES
+from medcot_pipeline.settings import NoiseActions, NormalizeSettings
 from medcot_pipeline.settings.load import load_settings
-from medcot_pipeline.settings.models import NoiseActions, NormalizeSettings
 from medcot_pipeline.support.errors import MedcotError
 
 QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解，最可能的诊断是什么？"

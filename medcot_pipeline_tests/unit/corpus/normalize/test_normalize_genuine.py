@@ -10,7 +10,7 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.table import normalize_rows
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text, trace
-from medcot_pipeline.settings.models import NormalizeSettings
+from medcot_pipeline.settings import NormalizeSettings
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 
 pytestmark = genuine_rows_only

@@ -23,7 +23,7 @@ from medcot_pipeline.inference.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings.models import JudgeSettings
+from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support.chat_endpoint import always_first, completion, endpoint, longer_wins, shown

@@ -15,7 +15,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Verdict
-from medcot_pipeline.settings.models import ReportSettings
+from medcot_pipeline.settings import ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
 VERDICTS: list[Verdict] = [Verdict(f"p{i}", "tuned" if i < 4 else "base", ATTACK) for i in range(6)]

@@ -1,0 +1,5 @@
+"""The sections, one file per room of the package; every field with its unit.
+
+Belongs here: names, types, ranges and defaults, and the marks of section.py.
+Does not: reading files or the environment (load.py).
+"""

@@ -1,0 +1,112 @@
+"""Settings of everything that measures: perplexity, answers, exams, the judge, people, the report."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from medcot_pipeline.settings.paths import UserPath
+from medcot_pipeline.settings.rooms.inference import EndpointSettings, ServerSettings
+from medcot_pipeline.settings.section import BY_NAME, NOT_IDENTITY, Count, OnlyFor, Section
+
+EXAMS = OnlyFor("exams.folder")
+"""The whole section `exams`."""
+JUDGE = OnlyFor("judge.base_url", still_recorded=True)
+"""The whole section `judge`, and what stands elsewhere about the judge."""
+
+
+class PerplexitySettings(Section):
+    """Perplexity of both arms: on held-out rows, on some training rows, and on general texts."""
+
+    max_rows: Count | None = Field(None, description="test rows measured (all by default)")
+    train_rows: int = Field(200, ge=0, description="training rows measured, for the overfitting gap")
+    general_texts: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/general/passages.jsonl"), description="JSONL: id, language, text; what tuning should not forget"
+    )
+    max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
+    batch_size: Annotated[Count, NOT_IDENTITY] = Field(4, description="rows in a batch")
+    bootstrap_resamples: Count = 10_000
+    seed: int = 7
+
+
+class AnswerSettings(Section):
+    """Generations of both arms for the frozen prompts."""
+
+    prompts: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ..."
+    )
+    max_prompts: Count = Field(100, description="prompts answered, from the top of the file")
+    max_new_tokens: Count = Field(2048, description="longest answer, tokens")
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    batch_size: Annotated[Count, OnlyFor("backend", ("model",), still_recorded=True)] = Field(
+        8, description="prompts in a batch; part of what a sampled answer depends on"
+    )
+    seed: int = 11
+    backend: Literal["model", "endpoint"] = Field(
+        "model", description="who writes both arms' answers: the loaded model, or an endpoint that serves both"
+    )
+    endpoint: Annotated[EndpointSettings, BY_NAME, OnlyFor("backend", ("endpoint",))] = EndpointSettings()
+
+    @model_validator(mode="after")
+    def _endpoint_serves_both_arms(self) -> "AnswerSettings":
+        there = self.endpoint
+        if self.backend == "endpoint" and not (there.base_url and there.base_model and there.tuned_model):
+            raise ValueError("backend=endpoint needs endpoint.base_url, endpoint.base_model and endpoint.tuned_model")
+        if self.backend == "endpoint" and there.base_model == there.tuned_model:
+            raise ValueError(f"both arms are {there.base_model!r} at the endpoint: each needs a name of its own")
+        return self
+
+
+class ExamSettings(Section):
+    """Multiple-choice exams of medical knowledge, asked through lm-eval."""
+
+    folder: Annotated[UserPath | None, NOT_IDENTITY] = Field(
+        None,
+        description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
+    )
+    max_questions: Count = Field(200, description="questions of each file, from the top")
+    max_new_tokens: Count = Field(1024, description="longest answer, tokens")
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    batch_size: Count = Field(8, description="questions in a batch; part of what a sampled answer depends on")
+    seed: int = 13
+
+
+class JudgeSettings(ServerSettings):
+    """The AI judge: any OpenAI-compatible endpoint, or none."""
+
+    base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
+    model: str = Field("", description="the judge's name at the endpoint")
+    family: str = Field("", description="who made the judge, such as openai or qwen; by the model's name where empty")
+    max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
+
+    @model_validator(mode="after")
+    def _endpoint_needs_model(self) -> "JudgeSettings":
+        if self.base_url and not self.model:
+            raise ValueError("base_url is set but model is not: set MEDCOT_JUDGE__MODEL")
+        return self
+
+
+class ReviewSettings(Section):
+    """Blind human review."""
+
+    folder: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("reviews"), description="verdict files, relative to the data folder"
+    )
+    salt: str = Field("review-1", description="changes the side each arm is shown on, and the order")
+    repeats: int = Field(10, ge=0, description="items shown a second time, sides swapped")
+
+
+class ReportSettings(Section):
+    """What the report shows."""
+
+    transcripts: Count = Field(5, description="best, worst and random transcripts shown, each")
+    judge_prompt_price: Annotated[float | None, JUDGE] = Field(
+        None, ge=0.0, description="what the judge's endpoint takes for a million prompt tokens, in any currency"
+    )
+    judge_completion_price: Annotated[float | None, JUDGE] = Field(
+        None, ge=0.0, description="the same for a million completion tokens"
+    )
+    bootstrap_resamples: Count = 10_000
+    seed: int = 3
