@@ -1,6 +1,13 @@
+"""The rules of the package's shape, each as a test.
+
+`docs/architecture.md` says them in words.
+"""
+
 import ast
 import json
 import os
+import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,13 +17,16 @@ from typing import Any
 import pytest
 
 import medcot_pipeline
-from medcot_pipeline.checks import CHECKS
-from medcot_pipeline.stages import STAGES, Stage
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.settings import Settings, recorded
+from medcot_pipeline.table import STAGES
 
 PACKAGE = Path(medcot_pipeline.__file__).parent
-DOMAIN = ("corpus", "datasets", "chat", "training", "evaluation", "inference", "models", "records")
-LEAVES = ("artifacts", "settings")
-ORCHESTRATION = ("assets", "orchestration", "cli", "definitions")
+KERNEL = ("pipeline", "artifacts")
+SHARED = (*KERNEL, "settings", "records", "support")
+"""What every room's face may import beside its own room."""
+FACES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("stages.py"))
+MOST_MODULES = 12
 HEAVY = (
     "datasets",
     "matplotlib",
@@ -40,16 +50,17 @@ print(json.dumps({
     "modules": sorted(sys.modules),
     "inputs": {name: sorted(key.to_user_string() for key in node.parent_keys) for name, node in nodes.items()},
     "groups": {name: node.group_name for name, node in nodes.items()},
-    "pools": {name: sorted(node.pools) for name, node in nodes.items()},
+    "tags": {name: node.op_definition.tags if hasattr(node, "op_definition") else {} for name, node in nodes.items()},
     "code versions": {name: node.code_version for name, node in nodes.items()},
+    "descriptions": {name: node.description for name, node in nodes.items()},
     "checks": sorted([key.asset_key.to_user_string(), key.name] for key in graph.asset_check_keys),
 }))
 """
 
 
-def sources(part: str) -> list[Path]:
-    """Files of a package or of a module."""
-    return sorted((PACKAGE / part).rglob("*.py")) or [PACKAGE / f"{part}.py"]
+def modules() -> list[Path]:
+    """Every file of the package, relative to it."""
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -62,47 +73,199 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def offences(part: str, *forbidden: str) -> list[str]:
-    """Imports of a part that lie in one of the forbidden packages."""
-    return [
-        f"{path.relative_to(PACKAGE)} imports {name}"
-        for path in sources(part)
-        for name in imports(path)
-        if any(name == each or name.startswith(f"{each}.") for each in forbidden)
+def importers(package: str) -> set[str]:
+    """Files of the package that import another package, as they are named there."""
+    return {
+        path.as_posix()
+        for path in modules()
+        if any(name == package or name.startswith(f"{package}.") for name in imports(PACKAGE / path))
+    }
+
+
+def own(path: Path) -> set[str]:
+    """Modules and names of this project that a file imports, without `medcot_pipeline.`."""
+    found = (name for name in imports(PACKAGE / path) if name.startswith("medcot_pipeline."))
+    return {name.removeprefix("medcot_pipeline.") for name in found}
+
+
+def lies_in(name: str, *folders: str) -> bool:
+    """Whether a module or a name in it lies in one of some folders."""
+    return any(name == folder or name.startswith(f"{folder}.") for folder in folders)
+
+
+# 1. Rooms meet through artifacts.
+
+
+@pytest.mark.parametrize("face", FACES, ids=str)
+def test_the_stages_of_a_room_know_their_own_room_and_what_all_rooms_share(face: Path) -> None:
+    room = face.parent.as_posix().replace("/", ".")
+    assert {name for name in own(face) if not lies_in(name, room, *SHARED)} == set()
+
+
+def test_no_room_imports_the_stages_of_another() -> None:
+    allowed = {"table.py", "orchestration/automation/triggers.py"}
+    wrong = [
+        f"{path} imports {name}"
+        for path in modules()
+        for name in own(path)
+        if ".stages." in name and not lies_in(name, path.parent.as_posix().replace("/", "."))
     ]
+    assert {each.partition(" ")[0] for each in wrong} <= allowed
 
 
-def own_parts(part: str) -> set[str]:
-    """Parts of this project that a part imports, itself left out."""
-    names = (name for path in sources(part) for name in imports(path) if name.startswith("medcot_pipeline."))
-    return {name.split(".")[1] for name in names} - {part}
+# 2. The kernel knows no asset.
 
 
-@pytest.mark.parametrize(
-    "part", [*DOMAIN, *LEAVES, "errors", "progress", "stages", "planning", "checks", "charts", "web"]
-)
-def test_only_orchestration_knows_dagster(part: str) -> None:
-    assert offences(part, "dagster", "dagster_pipes", "dagster_shared") == []
+@pytest.mark.parametrize("part", KERNEL)
+def test_the_kernel_names_no_asset(part: str) -> None:
+    assets = re.compile(r"[\"'`](?:" + "|".join(stage.asset for stage in STAGES if "_" in stage.asset) + r")[\"'`]")
+    code = {path: (PACKAGE / path).read_text(encoding="utf-8") for path in modules() if path.parts[0] == part}
+    assert {str(path): found for path, text in code.items() if (found := assets.findall(text))} == {}
 
 
-def test_the_child_process_knows_dagster_pipes_alone() -> None:
-    names = {name.split(".")[0] for path in sources("worker") for name in imports(path)}
-    assert {name for name in names if name.startswith("dagster")} == {"dagster_pipes"}
+@pytest.mark.parametrize("part", KERNEL)
+def test_the_kernel_imports_no_room(part: str) -> None:
+    wrong = {
+        f"{path} imports {name}"
+        for path in modules()
+        if path.parts[0] == part
+        for name in own(path)
+        if not lies_in(name, "pipeline", "artifacts", "settings", "support", "compute")
+    }
+    assert wrong == set()
 
 
-@pytest.mark.parametrize("part", DOMAIN)
-def test_domain_code_imports_nothing_of_orchestration(part: str) -> None:
-    others = (*ORCHESTRATION, "checks", "planning", "stages", "worker")
-    assert offences(part, *(f"medcot_pipeline.{other}" for other in others)) == []
+def test_what_is_shared_imports_no_room() -> None:
+    wrong = {
+        f"{path} imports {name}"
+        for path in modules()
+        if path.parts[0] in ("settings", "records", "support", "artifacts")
+        for name in own(path)
+        if not lies_in(name, *{"settings", "support", path.parts[0]})
+    }
+    assert wrong == set()
 
 
-@pytest.mark.parametrize("part", LEAVES)
-def test_artifacts_and_settings_import_nothing_but_errors_and_progress(part: str) -> None:
-    assert own_parts(part) <= {"errors", "progress"}
+# 3. Dagster in one place.
 
 
-def test_what_a_child_process_needs_is_domain_and_leaves() -> None:
-    assert own_parts("worker") <= {*DOMAIN, *LEAVES, "errors", "gpu_lock", "progress", "table_files"}
+def test_only_orchestration_imports_dagster() -> None:
+    found = importers("dagster") | importers("dagster_shared")
+    assert {name for name in found if not name.startswith("orchestration/")} == {"definitions.py"}
+
+
+def test_only_the_child_process_imports_dagster_pipes() -> None:
+    assert importers("dagster_pipes") == {"compute/child.py"}
+
+
+def test_no_room_imports_orchestration() -> None:
+    found = importers("medcot_pipeline.orchestration")
+    outside = {name for name in found if not name.startswith("orchestration/")}
+    assert outside == {"cli.py", "definitions.py"}
+
+
+# 4. A job is a function and its arguments.
+
+
+def jobs() -> list[Path]:
+    """Modules with jobs of the child process."""
+    return [path for path in modules() if path.name == "job.py" and path.parts[0] != "orchestration"]
+
+
+@pytest.mark.parametrize("path", jobs(), ids=str)
+def test_a_job_takes_a_pydantic_model_and_says_its_progress(path: Path) -> None:
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    models = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "BaseModel" for base in node.bases)
+    }
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    assert functions
+    for function in functions:
+        first, second = function.args.args
+        assert first.annotation and ast.unparse(first.annotation) in models
+        assert second.annotation and ast.unparse(second.annotation) == "Say"
+
+
+def test_the_child_process_knows_no_job() -> None:
+    assert {
+        name for name in own(Path("compute/child.py")) if not lies_in(name, "artifacts", "compute", "support")
+    } == set()
+
+
+# 5. One way to servers.
+
+
+def test_only_two_files_open_connections_by_themselves() -> None:
+    assert importers("httpx") == {"inference/endpoint.py", "support/hub.py", "support/web.py"}
+    assert importers("openai") == set()
+    callers = {
+        path.as_posix() for path in modules() if any(lies_in(name, "support.web.open_client") for name in own(path))
+    }
+    assert callers == {"inference/endpoint.py", "orchestration/automation/alerts.py"}
+
+
+# 6. Settings are a leaf.
+
+
+def test_settings_import_nothing_but_support() -> None:
+    found = {name for path in modules() if path.parts[0] == "settings" for name in own(path)}
+    assert {name for name in found if not lies_in(name, "settings", "support")} == set()
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
+def test_the_settings_of_a_stage_exist(stage: Stage) -> None:
+    recorded(Settings(), *stage.settings)
+
+
+# 7. One word for one thing.
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names: dict[str, list[str]] = {}
+    for path in modules():
+        tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                names.setdefault(node.name, []).append(path.as_posix())
+    assert {name: paths for name, paths in names.items() if len(paths) > 1} == {}
+
+
+def test_every_class_that_rooms_exchange_stands_in_the_glossary() -> None:
+    glossary = (PACKAGE.parent / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
+    exchanged = {
+        node.name
+        for path in modules()
+        if path.parts[0] in ("records", "pipeline") and not path.name.startswith("_")
+        for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+    words = {name: " ".join(re.findall(r"[A-Z][a-z]*", name)).lower() for name in exchanged}
+    assert {name for name, said in words.items() if said not in glossary and name.lower() not in glossary} == set()
+
+
+# 8. Adding a stage touches its room, its settings and one line of the table: see test_new_stage.py.
+
+
+# 9. A newcomer reads a file in one screen, and a folder at a glance.
+
+
+def test_no_folder_holds_more_than_a_dozen_modules() -> None:
+    counts: dict[str, int] = {}
+    for path in modules():
+        counts[path.parent.as_posix()] = counts.get(path.parent.as_posix(), 0) + 1
+    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def test_files_are_short() -> None:
+    lines = {path.as_posix(): len((PACKAGE / path).read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert statistics.median(lines.values()) <= 100
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+    assert sum(count < 300 for count in lines.values()) >= 0.9 * len(lines)
+
+
+# What a reader by pattern would read beside the file that was meant.
 
 
 def pattern_readers(path: Path) -> set[str]:
@@ -119,8 +282,8 @@ def pattern_readers(path: Path) -> set[str]:
 
 def test_tables_are_read_in_one_place_where_no_name_is_a_pattern() -> None:
     files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "benchmarks").glob("*.py")]
-    readers = {path.name: found for path in files if (found := pattern_readers(path))}
-    assert readers == {"table_files.py": {"pl.read_parquet"}}
+    readers = [found for path in files if (found := pattern_readers(path))]
+    assert readers == [{"pl.read_parquet"}]
 
 
 def test_a_reader_by_pattern_is_seen_however_it_is_called(tmp_path: Path) -> None:
@@ -133,6 +296,9 @@ def test_a_reader_by_pattern_is_seen_however_it_is_called(tmp_path: Path) -> Non
 def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text("def load():\n    import dagster.core\n    from dagster import asset\n")
     assert list(imports(tmp_path / "module.py")) == ["dagster.core", "dagster.asset"]
+
+
+# What Dagster holds is what the table says.
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +324,8 @@ def test_every_asset_is_in_the_group_of_its_stage(loaded: Any) -> None:
     assert loaded["groups"] == {stage.asset: stage.group for stage in STAGES}
 
 
-def test_what_loads_a_model_runs_in_the_pool_gpu(loaded: Any) -> None:
-    assert loaded["pools"] == {stage.asset: ["gpu"] if stage.loads_model else [] for stage in STAGES}
+def test_the_page_says_of_every_asset_what_its_stage_says(loaded: Any) -> None:
+    assert all((loaded["descriptions"][stage.asset] or "").strip() for stage in STAGES)
 
 
 def test_the_code_version_of_dagster_begins_with_that_of_the_stage(loaded: Any) -> None:
@@ -168,15 +334,17 @@ def test_the_code_version_of_dagster_begins_with_that_of_the_stage(loaded: Any) 
 
 
 def test_the_checks_of_the_graph_are_those_of_the_table(loaded: Any) -> None:
-    assert loaded["checks"] == sorted([asset, check.name] for asset, checks in CHECKS.items() for check in checks)
+    assert loaded["checks"] == sorted([stage.asset, check.name] for stage in STAGES for check in stage.checks)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
-def test_every_asset_has_a_check_that_blocks(stage: Stage) -> None:
-    assert any(check.blocking for check in CHECKS[stage.asset])
+def test_every_asset_has_a_check(stage: Stage) -> None:
+    assert stage.checks
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
-def test_every_asset_comes_after_its_inputs(stage: Stage) -> None:
-    before = [each.asset for each in STAGES[: STAGES.index(stage)]]
-    assert set(stage.inputs) <= set(before)
+def test_what_loads_a_model_asks_a_cluster_for_a_gpu() -> None:
+    from medcot_pipeline.orchestration.assets import GPU_TAGS, asset_of
+
+    tagged = {stage.asset: {name: asset_of(stage).op.tags.get(name) for name in GPU_TAGS} for stage in STAGES}
+    for stage in STAGES:
+        assert (tagged[stage.asset]["medcot/gpu"] == "1") is stage.loads_model

@@ -5,11 +5,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.pipeline.plan import PlanLine, differences, make_plan, training_lines
 from medcot_pipeline.settings import EndpointSettings, Settings, load_settings
-from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
 

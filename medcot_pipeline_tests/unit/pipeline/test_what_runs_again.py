@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
 from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
 from medcot_pipeline.pipeline import plan as planning
 from medcot_pipeline.pipeline.plan import make_plan
 from medcot_pipeline.settings import Settings
-from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline_tests.support.other_values import another
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from medcot_pipeline.orchestration.publication import FORCE_TAG
+from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.instance.status import status_lines
-from medcot_pipeline.orchestration.publication import FORCE_TAG
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
