@@ -18,9 +18,9 @@ from medcot_pipeline.corpus.sources.incoming import REVISION_FILE, followed, pas
 from medcot_pipeline.corpus.sources.source import local_file, locate, read_source
 from medcot_pipeline.corpus.splits.assign import assign_splits, moved_rows
 from medcot_pipeline.corpus.splits.leaks import nearest_across_splits
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.corpus import SUMMARY
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, write_json
@@ -36,7 +36,7 @@ BENCHMARK = "benchmark"
 
 def raw_medical_o1(run: Run) -> None:
     """The source rows, exactly as read, with where they came from."""
-    data = run.workspace.data
+    data = run.place.data
     settings = followed(run.settings.source, data)
     for line in passed_over(settings, data):
         run.say(line)
@@ -138,7 +138,7 @@ def corpus_splits(run: Run) -> None:
         {"overlap": overlap, "nearest": nearest},
         [(f"{name} split", counts.get(name, 0)) for name in ("train", "validation", "test")],
     )
-    moved = moved_since_last_pass(run.workspace, rows)
+    moved = moved_since_last_pass(run.place, rows)
     run.describe(
         nearest_across_splits=Table(nearest),
         moved_rows=moved.height,
@@ -149,9 +149,9 @@ def corpus_splits(run: Run) -> None:
     show_rows(run, rows)
 
 
-def moved_since_last_pass(workspace: Workspace, rows: pl.DataFrame) -> pl.DataFrame:
+def moved_since_last_pass(place: Place, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows that lie in another split than in the artifact that was current until now."""
-    previous = workspace.data / "current" / "corpus_splits" / "rows.parquet"
+    previous = place.data / "current" / "corpus_splits" / "rows.parquet"
     return moved_rows(read_parquet(previous) if previous.is_file() else rows, rows)
 
 
@@ -190,21 +190,21 @@ def show_rows(run: Run, rows: pl.DataFrame) -> None:
     run.describe(rows=rows.height, preview=Table(preview.to_dicts()), rows_file=FileLink("rows.parquet"))
 
 
-def source_files(workspace: Workspace) -> list[OutsideFile]:
+def source_files(place: Place) -> list[OutsideFile]:
     """The file of rows, or the revision that is followed; and the files of further rows."""
-    source, data = workspace.settings.source, workspace.data
+    source, data = place.settings.source, place.data
     further = [OutsideFile(INCOMING, path, path.name) for path in row_files(source, data)]
     if source.kind != "hub":
-        return [OutsideFile(SOURCE_FILE, local_file(source, workspace.root)), *further]
+        return [OutsideFile(SOURCE_FILE, local_file(source, place.root)), *further]
     return [*([OutsideFile(HUB_REVISION, data / REVISION_FILE)] if source.follow_hub else []), *further]
 
 
-def benchmarks(workspace: Workspace) -> list[OutsideFile]:
+def benchmarks(place: Place) -> list[OutsideFile]:
     """The benchmarks that the rows are screened against."""
-    folder = workspace.settings.splits.benchmark_dir
+    folder = place.settings.splits.benchmark_dir
     if folder is None:
         return []
-    found = benchmark_files(workspace.root / folder)
+    found = benchmark_files(place.root / folder)
     return [OutsideFile(BENCHMARK, path, name) for name, path in found.items()]
 
 

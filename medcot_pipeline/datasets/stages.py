@@ -26,7 +26,7 @@ def sft_dataset(run: Run) -> None:
     dataset = build_sft_dataset(rows.filter(split="train"), run.settings.sft, run.progress("counting tokens"))
     dataset.write(run.path)
     history = read_json(splits / SUMMARY)
-    found = lineage(run.workspace, "sft_dataset", run.inputs)
+    found = lineage(run)
     settings = recorded_settings(run.identity, found)
     versions = recorded_versions("sft_dataset", found)
     card = data_card(

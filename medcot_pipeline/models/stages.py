@@ -8,15 +8,15 @@ from medcot_pipeline.artifacts import FileLink, Markdown
 from medcot_pipeline.models import checks
 from medcot_pipeline.models.folder import model_files
 from medcot_pipeline.models.job import PrepareBase, prepare
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 
 
 def base_model(run: Run) -> None:
     """The pinned base model: where it lies, the sha256 of every file, whether its tokenizer fits the format."""
     arguments = PrepareBase(
-        settings=run.settings.base_model, out=run.path, cache=run.workspace.data / "cache", root=run.root
+        settings=run.settings.base_model, out=run.path, cache=run.place.data / "cache", root=run.root
     )
     model = run.job(prepare, arguments)
     run.describe(
@@ -28,12 +28,12 @@ def base_model(run: Run) -> None:
     )
 
 
-def base_files(workspace: Workspace) -> list[OutsideFile]:
+def base_files(place: Place) -> list[OutsideFile]:
     """The files of a base model that lies in a folder."""
-    settings = workspace.settings.base_model
+    settings = place.settings.base_model
     if settings.kind != "path" or settings.path is None:
         return []
-    return [OutsideFile("base model", path, path.name) for path in model_files(workspace.root / settings.path)]
+    return [OutsideFile("base model", path, path.name) for path in model_files(place.root / settings.path)]
 
 
 STAGES = (

@@ -20,8 +20,9 @@ from medcot_pipeline.artifacts.store import RejectedArtifact
 from medcot_pipeline.compute.launch import Launch, result_of
 from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.pipeline.make import make_asset
+from medcot_pipeline.pipeline.place import Artifact
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.settings import recorded
 from medcot_pipeline.support.errors import MedcotError

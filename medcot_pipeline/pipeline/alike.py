@@ -10,9 +10,10 @@ Does not: what a stage compares.
 
 from collections.abc import Callable, Mapping
 
+from medcot_pipeline.pipeline.place import Artifact
 from medcot_pipeline.pipeline.run import Host
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json
 

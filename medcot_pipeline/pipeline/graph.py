@@ -6,20 +6,17 @@ Does not: which stages there are (table.py).
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.support.errors import MedcotError, nearest
 
-if TYPE_CHECKING:
-    from medcot_pipeline.pipeline.workspace import Artifact, Workspace
-
-FindIncumbent = Callable[["Workspace", Mapping[str, "Artifact"], bool], "Artifact | None"]
+FindIncumbent = Callable[[Place, Mapping[str, Artifact], bool], Artifact | None]
 """The artifact that stands against the candidate among the inputs of a stage, or among what those were made from; where
 the last argument is true, one of which a file is damaged is refused."""
 
 
-def no_incumbent(workspace: "Workspace", inputs: Mapping[str, "Artifact"], whole: bool) -> None:
+def no_incumbent(place: Place, inputs: Mapping[str, Artifact], whole: bool) -> None:
     """Of a pipeline that promotes nothing."""
 
 
@@ -66,7 +63,3 @@ class Graph:
     def in_order(self, assets: Sequence[str] | set[str]) -> list[str]:
         """Some assets, each after its inputs."""
         return [asset for asset in self.assets if asset in assets]
-
-    def place(self, asset: str) -> str:
-        """Where an asset stands: `(7/12) qlora_adapter:`."""
-        return f"({self.assets.index(asset) + 1}/{len(self.assets)}) {asset}:"

@@ -13,9 +13,10 @@ from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.shown import Value
 from medcot_pipeline.pipeline.alike import made_alike, unlike
 from medcot_pipeline.pipeline.check import run_checks
-from medcot_pipeline.pipeline.run import Host, Run
+from medcot_pipeline.pipeline.place import Artifact
+from medcot_pipeline.pipeline.run import Host, Run, place_of
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import INCUMBENT, Artifact, Workspace
+from medcot_pipeline.pipeline.workspace import INCUMBENT, Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import duration
 
@@ -50,7 +51,8 @@ def _make(
     started = time.monotonic()
     identity = workspace.identity(stage, inputs)
     folders = {name: artifact.folder for name, artifact in inputs.items()}
-    place = workspace.graph.place(stage.asset)
+    assets = workspace.graph.assets
+    place = place_of(stage.asset, assets)
 
     def say(line: str) -> None:
         host.say(f"{place} {line}", identity.fingerprint)
@@ -62,7 +64,7 @@ def _make(
         def over_incumbent(upstream: str) -> Path | None:
             return _over_incumbent(workspace, workspace.graph.stage(upstream), inputs[upstream], incumbent, host)
 
-        run = Run(workspace, stage, identity, folder, inputs, incumbent, force, host, over_incumbent)
+        run = Run(workspace, assets, identity, folder, inputs, incumbent, force, host, over_incumbent)
         stage.make(run)
         _refuse_changed_files(workspace, stage, identity)
         run.describe(seconds=round(time.monotonic() - started, 1))

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from medcot_pipeline.artifacts import Identity
+from medcot_pipeline.pipeline.place import Artifact
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.workspace import Workspace
 
 Status = Literal["fresh", "stale", "missing", "waiting"]
 

@@ -4,25 +4,25 @@ Belongs here: collecting them from the manifests of what it was made from.
 Does not: how the report shows them. What is current and set today: the figures may have been made of something else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.artifacts.lineage import Ancestor, ancestors
 from medcot_pipeline.artifacts.manifest import package_versions
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.support.errors import MedcotError
 
 
-def lineage(workspace: Workspace, asset: str, inputs: Mapping[str, Artifact]) -> list[Ancestor]:
-    """What an artifact over these inputs is made from, in the order of stages, one artifact of each asset.
+def lineage(run: Run) -> list[Ancestor]:
+    """What an artifact is made from, in the order of stages, one artifact of each asset.
 
     Raises:
         MedcotError: the inputs rest on different artifacts of one asset.
     """
-    manifests = {name: artifact.manifest for name, artifact in inputs.items()}
+    asset, manifests = run.identity.asset, {name: artifact.manifest for name, artifact in run.inputs.items()}
     found: dict[str, Ancestor] = {}
-    for each in ancestors(workspace.store, asset, manifests):
+    for each in ancestors(run.place.store, asset, manifests):
         other = found.setdefault(each.asset, each)
         if other is not each:
             raise MedcotError(
@@ -30,7 +30,7 @@ def lineage(workspace: Workspace, asset: str, inputs: Mapping[str, Artifact]) ->
                 f"rest on different artifacts of {each.asset}, so that their figures do not belong together.",
                 "Run `medcot sync`, which makes again what is stale.",
             )
-    return [found[name] for name in workspace.graph.in_order(set(found))]
+    return [found[name] for name in run.assets if name in found]
 
 
 def recorded_settings(identity: Identity, found: Sequence[Ancestor]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Does not: what any stage computes, publishing (make.py), or Dagster.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,12 +15,16 @@ from medcot_pipeline.artifacts import Identity, Picture
 from medcot_pipeline.artifacts.manifest import ASIDE
 from medcot_pipeline.artifacts.shown import Value
 from medcot_pipeline.compute.launch import Launch, launch_of
-from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.progress import Progress, Say
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
+
+
+def place_of(asset: str, assets: Sequence[str]) -> str:
+    """Where an asset stands among all: `(7/21) qlora_adapter:`."""
+    return f"({assets.index(asset) + 1}/{len(assets)}) {asset}:"
 
 
 class Host(Protocol):
@@ -49,8 +53,8 @@ class Run:
     """One asset being made.
 
     Attributes:
-        workspace: settings, folders, store and graph.
-        stage: whose asset.
+        place: settings, folders and store.
+        assets: names of all assets, each after its inputs.
         identity: what it is made from.
         path: folder to write into.
         inputs: artifacts of the upstream assets.
@@ -61,8 +65,8 @@ class Run:
             there yet; None without an incumbent.
     """
 
-    workspace: Workspace
-    stage: Stage
+    place: Place
+    assets: Sequence[str]
     identity: Identity
     path: Path
     inputs: Mapping[str, Artifact]
@@ -75,17 +79,17 @@ class Run:
     @property
     def settings(self) -> Settings:
         """The profile's settings."""
-        return self.workspace.settings
+        return self.place.settings
 
     @property
     def root(self) -> Path:
         """The project folder, from which relative paths of settings start."""
-        return self.workspace.root
+        return self.place.root
 
     @property
     def work(self) -> Path:
         """A folder for this fingerprint alone that outlives a killed run, for checkpoints and finished batches."""
-        return self.workspace.store.work(self.stage.asset, self.identity.fingerprint)
+        return self.place.store.work(self.identity.asset, self.identity.fingerprint)
 
     def input(self, asset: str) -> Path:
         """Folder of an upstream artifact."""
@@ -93,7 +97,7 @@ class Run:
 
     def say(self, line: str) -> None:
         """Show a line on the page and in the terminal."""
-        self.host.say(f"{self.workspace.graph.place(self.stage.asset)} {line}", self.identity.fingerprint)
+        self.host.say(f"{place_of(self.identity.asset, self.assets)} {line}", self.identity.fingerprint)
 
     def progress(self, what: str) -> Progress:
         """Progress lines for a piece of work."""
@@ -125,7 +129,7 @@ class Run:
         Raises:
             MedcotError: the child says what is wrong, ends without a result, or is killed.
         """
-        place, asset = self.workspace.graph.place(self.stage.asset), self.stage.asset
-        holder = f"{asset} of {self.host.name} in {self.workspace.data}"
-        launch = launch_of(asset, function, arguments, place=place, holder=holder, data=self.workspace.data)
+        asset, data = self.identity.asset, self.place.data
+        place, holder = place_of(asset, self.assets), f"{asset} of {self.host.name} in {data}"
+        launch = launch_of(asset, function, arguments, place=place, holder=holder, data=data)
         return self.host.launch(asset, launch)

@@ -7,15 +7,12 @@ Does not: any stage (each room's stages.py), their order (graph.py).
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.pipeline.check import Check
+from medcot_pipeline.pipeline.place import Artifact, Place
+from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.settings import Settings, recorded
-
-if TYPE_CHECKING:
-    from medcot_pipeline.pipeline.run import Run
-    from medcot_pipeline.pipeline.workspace import Artifact, Workspace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +35,7 @@ class OutsideFile:
         return f"{self.kind} {self.name}".rstrip()
 
 
-def _no_files(workspace: "Workspace") -> Sequence[OutsideFile]:
+def _no_files(place: Place) -> Sequence[OutsideFile]:
     return ()
 
 
@@ -65,15 +62,15 @@ class Stage:
     asset: str
     group: str
     code_version: str
-    make: Callable[["Run"], None]
+    make: Callable[[Run], None]
     checks: tuple[Check, ...]
     inputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    files: Callable[["Workspace"], Sequence[OutsideFile]] = _no_files
+    files: Callable[[Place], Sequence[OutsideFile]] = _no_files
     loads_model: bool = False
     compares: tuple[str, ...] = ()
     meets_incumbent: Callable[[Settings], bool] = lambda settings: False
-    afterwards: Callable[["Workspace", "Artifact", bool], None] | None = None
+    afterwards: Callable[[Place, Artifact, bool], None] | None = None
 
     def identity(self, settings: Settings, inputs: Mapping[str, str], external: Mapping[str, str]) -> Identity:
         """Everything the artifact depends on.

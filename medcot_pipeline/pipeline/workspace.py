@@ -1,4 +1,4 @@
-"""What a pass works with: settings, folders, the store and the graph.
+"""What a pass works with: a place and the graph.
 
 Belongs here: the inputs of a stage as they are now, and the identity that follows.
 Does not: making anything (make.py), what is stale (plan.py).
@@ -7,12 +7,12 @@ Does not: making anything (make.py), what is stale (plan.py).
 import contextlib
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 
-from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
+from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.pipeline.graph import Graph
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.settings import Settings, require_utf8
+from medcot_pipeline.settings import require_utf8
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError
 
 INCUMBENT = "incumbent adapter"
@@ -20,41 +20,10 @@ INCUMBENT = "incumbent adapter"
 
 
 @dataclasses.dataclass(frozen=True)
-class Artifact:
-    """A published artifact, or a copy of one: its manifest, and the folder that it lies in."""
+class Workspace(Place):
+    """Where a pass works, and the stages that it works on."""
 
-    manifest: Manifest
-    folder: Path
-
-    @property
-    def content_hash(self) -> str:
-        """sha256 over its content."""
-        return self.manifest.content_hash
-
-
-@dataclasses.dataclass(frozen=True)
-class Workspace:
-    """The profile's name and settings, the project folder, the store and the graph that a pass works with."""
-
-    profile: str
-    settings: Settings
-    root: Path
-    store: ArtifactStore
     graph: Graph
-
-    @property
-    def data(self) -> Path:
-        """The data folder."""
-        return self.store.root
-
-    def current(self, asset: str) -> Artifact | None:
-        """The asset's artifact that the last pass chose, or None where there is none that is whole."""
-        manifest = self.store.current(asset)
-        return self.artifact(manifest) if manifest else None
-
-    def artifact(self, manifest: Manifest) -> Artifact:
-        """The published artifact of a manifest."""
-        return Artifact(manifest, self.store.folder(manifest.asset, manifest.fingerprint))
 
     def inputs(self, asset: str) -> dict[str, Artifact]:
         """The current artifacts of the asset's inputs, each whole and accepted.

@@ -6,14 +6,14 @@ Does not: which adapter stands against which (promoted.py).
 
 from collections.abc import Mapping
 
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.release.promoted import ADAPTER, Promoted
 from medcot_pipeline.release.record import Adapter
 
 BASE = "base_model"
 
 
-def find_incumbent(workspace: Workspace, inputs: Mapping[str, Artifact], whole: bool) -> Artifact | None:
+def find_incumbent(place: Place, inputs: Mapping[str, Artifact], whole: bool) -> Artifact | None:
     """The incumbent of the candidate that a stage's inputs are, or were made from; None without one.
 
     Raises:
@@ -22,12 +22,12 @@ def find_incumbent(workspace: Workspace, inputs: Mapping[str, Artifact], whole: 
     candidate = _content(inputs, ADAPTER)
     if candidate is None:
         raise ValueError(f"no input was made from {ADAPTER}")
-    promoted = Promoted(workspace.data)
+    promoted = Promoted(place.data)
     found = promoted.against(candidate, _content(inputs, BASE))
     if found is None:
         return None
     adapter = Adapter.of(found)
-    if whole and (problem := workspace.store.damage(promoted.folder(adapter))):
+    if whole and (problem := place.store.damage(promoted.folder(adapter))):
         raise promoted.damaged(adapter, problem)
     return Artifact(found, promoted.folder(adapter))
 

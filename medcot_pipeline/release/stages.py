@@ -7,10 +7,10 @@ Does not: the requirements (decision.py), links and the record (promoted.py, rec
 import dataclasses
 
 from medcot_pipeline.artifacts import FileLink, Table
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.provenance import lineage
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
 from medcot_pipeline.release import checks
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
@@ -22,11 +22,11 @@ ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promo
 
 def promotion(run: Run) -> None:
     """Whether the adapter takes over as the promoted one, with every figure that the decision rests on."""
-    lineage(run.workspace, PROMOTION, run.inputs)  # refuses the report of another adapter
+    lineage(run)  # refuses the report of another adapter
     candidate, incumbent = run.inputs[ADAPTER].manifest, run.incumbent.manifest if run.incumbent else None
     report = read_json(run.input("eval_report") / "report.json")
     decision = decide(report, incumbent is not None, run.settings.promotion)
-    foreseen = Promoted(run.workspace.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
+    foreseen = Promoted(run.place.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
     event = foreseen["event"]
     if decision.promote and event == "stays candidate":
         decision = dataclasses.replace(decision, reasons=(*decision.reasons, ROLLED_BACK))
@@ -43,14 +43,14 @@ def promotion(run: Run) -> None:
     )
 
 
-def carry_out(workspace: Workspace, decided: Artifact, reused: bool) -> None:
+def carry_out(place: Place, decided: Artifact, reused: bool) -> None:
     """Promote the adapter, or not, as the published decision says.
 
     Raises:
         MedcotError: the decision cannot be carried out any more; one that is found again then moves nothing.
     """
     decision = read_json(decided.folder / DECISION)
-    problem = Promoted(workspace.data).settle(workspace.store, decision)
+    problem = Promoted(place.data).settle(place.store, decision)
     if problem and not reused:
         raise MedcotError(problem, "Run `medcot sync` again.")
 

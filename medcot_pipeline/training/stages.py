@@ -18,13 +18,13 @@ CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "gra
 def qlora_adapter(run: Run) -> None:
     """The PEFT adapter trained on the SFT data set over the base in NF4, with its tokenizer and curves."""
     settings = run.settings
-    data = run.workspace.data
+    data = run.place.data
     arguments = TrainAdapter(
         settings=settings.training,
         tracking=settings.tracking,
         max_row_tokens=settings.sft.max_tokens,
         base_model=run.input("base_model"),
-        hashes=run.workspace.store.hashes.memory,
+        hashes=run.place.store.hashes.memory,
         sft=run.input("sft_dataset") / "rows.parquet",
         splits=run.input("corpus_splits") / "rows.parquet",
         out=run.path,

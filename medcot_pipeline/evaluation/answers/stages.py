@@ -16,9 +16,9 @@ from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAns
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, refuse_trained_prompts
 from medcot_pipeline.evaluation.answers.rules import rule_table
 from medcot_pipeline.pipeline.alike import MADE_WITH
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt, read_prompts
@@ -67,7 +67,7 @@ def _generate(run: Run, adapter: Path | None) -> dict[str, Any]:
         settings=run.settings.answers,
         base_model=run.input("base_model"),
         adapter=adapter,
-        hashes=run.workspace.store.hashes.memory,
+        hashes=run.place.store.hashes.memory,
         out=run.path,
         work=run.work,
     )
@@ -135,9 +135,9 @@ def _preview(prompts: list[Prompt], answers: list[Answer]) -> list[dict[str, Any
     ]
 
 
-def prompts_outside(workspace: Workspace) -> list[OutsideFile]:
+def prompts_outside(place: Place) -> list[OutsideFile]:
     """The file of prompts."""
-    return [OutsideFile("prompts", project_file(workspace.settings.answers.prompts, workspace.root))]
+    return [OutsideFile("prompts", project_file(place.settings.answers.prompts, place.root))]
 
 
 STAGES = (

@@ -12,9 +12,9 @@ from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion, ex
 from medcot_pipeline.evaluation.exams.files import exam_files, require_exams
 from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS, AskExams, ask
 from medcot_pipeline.pipeline.alike import MADE_WITH
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.jsonl import read_jsonl
 
@@ -45,7 +45,7 @@ def _measure(run: Run, adapter: Path | None) -> None:
             settings=settings,
             base_model=run.input("base_model"),
             adapter=adapter,
-            hashes=run.workspace.store.hashes.memory,
+            hashes=run.place.store.hashes.memory,
             splits=run.input("corpus_splits") / "rows.parquet",
             files=files,
             out=run.path,
@@ -76,9 +76,9 @@ def exam_report(run: Run) -> None:
     run.describe(status=str(exams["status"]), questions=len(questions))
 
 
-def exams_outside(workspace: Workspace) -> list[OutsideFile]:
+def exams_outside(place: Place) -> list[OutsideFile]:
     """The files of exams."""
-    return [OutsideFile("exam", path, path.name) for path in exam_files(workspace.settings, workspace.root)]
+    return [OutsideFile("exam", path, path.name) for path in exam_files(place.settings, place.root)]
 
 
 STAGES = (

@@ -32,7 +32,7 @@ def judgements(run: Run) -> None:
 
 def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> dict[str, Any]:
     """The judge's record over base and tuned; that over incumbent and tuned goes into a file of its own."""
-    settings, cache = run.settings.judge, run.workspace.data / "cache" / "judge.jsonl"
+    settings, cache = run.settings.judge, run.place.data / "cache" / "judge.jsonl"
     started = time.monotonic()
     outcome = judge_answers(prompts, answers, settings, cache, run.progress("judging"))
     paid: dict[str, float] = {**outcome.paid}

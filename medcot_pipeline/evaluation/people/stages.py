@@ -10,9 +10,9 @@ from medcot_pipeline.evaluation.people.joined import join_reviews
 from medcot_pipeline.evaluation.people.pack import build_pack, render_page
 from medcot_pipeline.evaluation.people.review_file import review_files
 from medcot_pipeline.evaluation.people.shown_packs import packs_shown
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Verdict
@@ -38,11 +38,11 @@ def human_review(run: Run) -> None:
     """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
     shown, judge = run.input("review_pack"), run.input("judgements") / "judge.json"
     outcome = join_reviews(
-        review_files(run.settings, run.workspace.data),
+        review_files(run.settings, run.place.data),
         read_json(shown / "pack.json"),
         read_json(shown / "key.json"),
         {each["prompt_id"]: Verdict(**each) for each in read_json(judge)["verdicts"]},
-        packs_shown(run.workspace),
+        packs_shown(run.place),
     )
     human = outcome.record
     write_json(run.path / "human.json", human)
@@ -69,9 +69,9 @@ def human_review(run: Run) -> None:
             run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")
 
 
-def reviews(workspace: Workspace) -> list[OutsideFile]:
+def reviews(place: Place) -> list[OutsideFile]:
     """The verdict files that people saved."""
-    return [OutsideFile(REVIEW, path, path.name) for path in review_files(workspace.settings, workspace.data)]
+    return [OutsideFile(REVIEW, path, path.name) for path in review_files(place.settings, place.data)]
 
 
 STAGES = (

@@ -14,9 +14,9 @@ from medcot_pipeline.evaluation.perplexity.compare import both_arms, largest_dif
 from medcot_pipeline.evaluation.perplexity.figures import definition_rows, incumbent_figures, perplexity_figures
 from medcot_pipeline.evaluation.perplexity.job import EXAMPLES, TOKENS, MeasurePerplexity, measure_perplexity
 from medcot_pipeline.pipeline.alike import MADE_WITH
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.support import charts
@@ -44,7 +44,7 @@ def _measure(run: Run, adapter: Path | None) -> None:
         settings=settings,
         base_model=run.input("base_model"),
         adapter=adapter,
-        hashes=run.workspace.store.hashes.memory,
+        hashes=run.place.store.hashes.memory,
         splits=splits,
         passages=project_file(settings.general_texts, run.root),
         out=run.path,
@@ -104,9 +104,9 @@ def perplexity_report(run: Run) -> None:
     )
 
 
-def passages(workspace: Workspace) -> list[OutsideFile]:
+def passages(place: Place) -> list[OutsideFile]:
     """The general texts."""
-    return [OutsideFile("general texts", project_file(workspace.settings.perplexity.general_texts, workspace.root))]
+    return [OutsideFile("general texts", project_file(place.settings.perplexity.general_texts, place.root))]
 
 
 STAGES = (

@@ -5,39 +5,34 @@ Does not: following manifests (pipeline/provenance.py), how the report shows the
 """
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.artifacts.lineage import Ancestor
 from medcot_pipeline.artifacts.manifest import git_commit
+from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.provenance import lineage, recorded_settings, recorded_versions
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.support.json_files import read_json
 
 
-def provenance(workspace: Workspace, identity: Identity, inputs: Mapping[str, Artifact]) -> dict[str, Any]:
+def provenance(run: Run) -> dict[str, Any]:
     """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets), sources and seeds.
 
     Settings that change no output, such as the number of calls in flight, are in no manifest, and not here either.
 
-    Args:
-        workspace: whose artifacts.
-        identity: the report's.
-        inputs: what it is made from, by asset.
-
     Raises:
         MedcotError: the inputs rest on different artifacts of one asset: their figures do not belong together.
     """
-    found = lineage(workspace, identity.asset, inputs)
-    settings = recorded_settings(identity, found)
+    found = lineage(run)
+    settings = recorded_settings(run.identity, found)
     return {
         "artifacts": [_artifact(each) for each in found],
-        "packages": {"python": platform.python_version(), **recorded_versions(identity.asset, found)},
-        "git_commit": git_commit(workspace.root),
+        "packages": {"python": platform.python_version(), **recorded_versions(run.identity.asset, found)},
+        "git_commit": git_commit(run.root),
         "settings": settings,
-        "sources": _source(workspace, found),
+        "sources": _source(run.place, found),
         "seeds": {name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
     }
 
@@ -69,10 +64,10 @@ def _artifact(each: Ancestor) -> dict[str, str]:
     }
 
 
-def _source(workspace: Workspace, found: Sequence[Ancestor]) -> dict[str, Any]:
+def _source(place: Place, found: Sequence[Ancestor]) -> dict[str, Any]:
     """What the raw rows say of where they came from."""
     for each in found:
         if each.asset == "raw_medical_o1" and each.manifest:
-            folder = workspace.store.folder(each.asset, each.manifest.fingerprint)
+            folder = place.store.folder(each.asset, each.manifest.fingerprint)
             return dict(read_json(folder / "source.json"))
     return {"not known": f"not kept any more: {', '.join(each.asset for each in found if each.manifest is None)}"}

@@ -30,7 +30,7 @@ def eval_report(run: Run) -> None:
     paid = judged / "aside" / "paid.json"
     beside = run.input("perplexity_report") / "incumbent.json"
     report = build_report(
-        profile=run.workspace.profile,
+        profile=run.place.profile,
         perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
         incumbent=_incumbent(run, read_json(beside)) if beside.is_file() else None,
         exams=read_json(run.input("exam_report") / "exams.json"),
@@ -42,7 +42,7 @@ def eval_report(run: Run) -> None:
         judge_paid=read_json(paid) if paid.is_file() else {},
         human=read_json(run.input("human_review") / "human.json"),
         training=training_summary(run.input("qlora_adapter")),
-        provenance=provenance(run.workspace, run.identity, run.inputs),
+        provenance=provenance(run),
         settings=run.settings.report,
     )
     write_json(run.path / "report.json", report)
