@@ -27,8 +27,7 @@ from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import DedupSettings
 from medcot_pipeline.settings.models import NoiseActions
 from medcot_pipeline.support.json_files import read_json
-from medcot_pipeline.support.jsonl import read_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_jsonl, read_parquet
 
 BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
 """What an item of a review page may hold."""

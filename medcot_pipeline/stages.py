@@ -27,7 +27,7 @@ from medcot_pipeline.settings import (
 )
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError, nearest
 from medcot_pipeline.support.folders import files_in
-from medcot_pipeline.support.record_files import file_format
+from medcot_pipeline.support.row_files import file_format
 
 Reads = Callable[[Settings], dict[str, Any]]
 Files = Callable[[Settings, Path, Path], dict[str, Path]]

@@ -22,8 +22,7 @@ from medcot_pipeline.orchestration.publication import AssetRun, asset_options, p
 from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import write_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_parquet, write_jsonl
 
 
 @dg.asset(**asset_options("raw_medical_o1"))

@@ -38,8 +38,7 @@ from medcot_pipeline.settings import project_file
 from medcot_pipeline.stages import Workspace, exam_files, review_files
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_jsonl
 
 
 @dg.asset(**asset_options("perplexity_report"))

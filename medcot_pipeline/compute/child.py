@@ -83,7 +83,7 @@ def answers(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Generate both arms' answers, and the incumbent's."""
     from medcot_pipeline.evaluation.answers.generation import generate_answers
     from medcot_pipeline.records.prompts import Prompt
-    from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
+    from medcot_pipeline.support.table_files import read_jsonl, write_jsonl
 
     prompts = read_jsonl(Path(task["prompts"]), Prompt)
     settings = AnswerSettings(**task["settings"])
@@ -101,8 +101,7 @@ def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Ask both arms the exams."""
     from medcot_pipeline.evaluation.exams.asking import ask_exams, exam_scores
     from medcot_pipeline.evaluation.exams.files import read_exam
-    from medcot_pipeline.support.jsonl import write_jsonl
-    from medcot_pipeline.support.table_files import read_parquet
+    from medcot_pipeline.support.table_files import read_parquet, write_jsonl
 
     settings = ExamSettings(**task["settings"])
     read = [read_exam(Path(path), settings.max_questions) for path in task["files"]]

@@ -6,7 +6,7 @@ stands in `<think>...</think>` at the start of the answer, or in `reasoning_cont
 than one question, a call of a tool, a picture, a system prompt that says more than who answers) is refused by name.
 
 Belongs here: recognising the form, taking it apart, and what makes a text unusable.
-Does not: reading files (support/record_files.py), changing any text (corpus/normalize/text.py).
+Does not: reading files (support/row_files.py), changing any text (corpus/normalize/text.py).
 """
 
 import re

@@ -1,7 +1,7 @@
 """Reading the source rows, exactly as they are.
 
 Belongs here: the sample, a file, the public data set at a revision, the rows of all files and their ids.
-Does not: formats of files (support/record_files.py), forms of records (forms.py), which revision and which further
+Does not: formats of files (support/row_files.py), forms of records (forms.py), which revision and which further
 files there are (incoming.py), changing any text (corpus/normalize/text.py).
 """
 
@@ -18,7 +18,7 @@ from medcot_pipeline.corpus.sources.forms import Unusable, fields_for, texts_of
 from medcot_pipeline.settings import SourceSettings, project_file
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.hub import fetching
-from medcot_pipeline.support.record_files import KNOWN_FORMATS, Unreadable, file_format, read_records
+from medcot_pipeline.support.row_files import KNOWN_FORMATS, Unreadable, file_format, read_records
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")
 HUB_FILES = {

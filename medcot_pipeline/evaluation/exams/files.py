@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.overlap.benchmark_files import Item, read_items
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.record_files import FORMATS
+from medcot_pipeline.support.row_files import FORMATS
 
 LETTERS = "ABCDEFGH"
 """Of the options that can be told in what a model writes: I is an English word."""

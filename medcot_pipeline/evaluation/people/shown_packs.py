@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.people.pack import Key, Pack
 from medcot_pipeline.evaluation.people.review_file import load_review
 from medcot_pipeline.stages import Workspace, review_files
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, replace_json
+from medcot_pipeline.support.json_files import read_json, write_json
 
 REMEMBERED = "packs-shown.json"
 """In the data folder: the packs that there were when artifacts were last pruned."""
@@ -44,7 +44,7 @@ def packs_shown(workspace: Workspace) -> set[str]:
 def remember_packs(workspace: Workspace) -> None:
     """Write down which packs were shown, before pruning: pages that were given out come back as reviews later."""
     if shown := packs_shown(workspace):
-        replace_json(workspace.store.root / REMEMBERED, sorted(shown))
+        write_json(workspace.store.root / REMEMBERED, sorted(shown))
 
 
 def reviewed_artifacts(workspace: Workspace) -> set[Path]:

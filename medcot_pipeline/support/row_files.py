@@ -57,7 +57,7 @@ def read_records(path: Path) -> Iterator[tuple[str, Any]]:
     if kind == ".parquet":
         yield from _parquet_records(path)
     elif kind in (".jsonl", ".ndjson"):
-        yield from _json_lines(_read_text(path))
+        yield from read_json_lines(path)
     elif kind == ".csv":
         yield from _csv_records(path, _read_text(path))
     else:
@@ -179,8 +179,13 @@ def _json_array(path: Path, text: str) -> list[Any]:
     return records
 
 
-def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Pairs of line and value of a file with a JSON value in each line, whatever its name; `Unreadable` for another.
+
+    Raises:
+        MedcotError: the file is not UTF-8.
+    """
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 record = json.loads(line, object_pairs_hook=_json_object)
