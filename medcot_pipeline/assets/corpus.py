@@ -104,10 +104,10 @@ def deduplicated_corpus(
             outcome = find_near_duplicates(rows, workspace.settings.dedup, run.progress("looking for duplicates"))
             outcome.kept.write_parquet(run.path / "rows.parquet")
             outcome.removed.write_parquet(run.path / "removed.parquet")
-            outcome.review.write_parquet(run.path / "review.parquet")
+            outcome.pairs_to_show.write_parquet(run.path / "review.parquet")
             write_json(run.path / "settings.json", workspace.settings.dedup.model_dump(mode="json"))
             summarise(
-                run, "normalized_corpus", {"dedup": outcome.engine}, [("after deduplication", outcome.kept.height)]
+                run, "normalized_corpus", {"dedup": outcome.made_with}, [("after deduplication", outcome.kept.height)]
             )
             run.describe(
                 removed=Table(outcome.examples(10)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.row_files import Unreadable, read_json_lines
+from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_prompts(path: Path, limit: int | None = None) -> list[Prompt]:
     prompts: list[Prompt] = []
     seen: set[str] = set()
     for where, fields in read_json_lines(path):
-        if isinstance(fields, Unreadable):
+        if isinstance(fields, BrokenRecord):
             raise MedcotError(f"{path}, {where}: not a prompt ({fields.problem}).")
         try:
             json.dumps(fields, ensure_ascii=False).encode()  # half of a character could not be written again

@@ -18,7 +18,7 @@ from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.settings import PerplexitySettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Progress, Say
-from medcot_pipeline.support.row_files import Unreadable, read_json_lines
+from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 
 LOGIT_CHUNKS = {"cpu": 32, "cuda": 256}
 """Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB.
@@ -242,7 +242,7 @@ def read_passages(path: Path) -> list[Passage]:
         raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
     passages = []
     for where, fields in read_json_lines(path):
-        if isinstance(fields, Unreadable):
+        if isinstance(fields, BrokenRecord):
             raise MedcotError(f"{path}, {where}: not a passage ({fields.problem}).")
         try:
             passages.append(Passage(**fields))

@@ -24,7 +24,7 @@ def test_a_file_is_replaced_whole_and_nothing_lies_beside_it(tmp_path: Path) -> 
     write_json(path, {"rows": "二"})
     assert path.read_text(encoding="utf-8") == '{\n "rows": "二"\n}\n'
     assert read_json(path) == {"rows": "二"}
-    assert os.listdir(path.parent) == ["report.json"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_bytes_and_line_ends_are_written_as_they_are(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_where_the_disk_refuses_the_old_file_stays_and_nothing_is_left(tmp_path:
     write_whole(path, "old")
     ended = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True)
     assert "OSError: [Errno 27] File too large" in ended.stderr
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "old"
 
 
@@ -65,4 +65,4 @@ def test_what_a_killed_writer_leaves_is_called_so_that_it_is_found(tmp_path: Pat
 def test_half_a_character_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_json(tmp_path / "file", "\ud83d")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
