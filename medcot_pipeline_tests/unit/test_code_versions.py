@@ -91,7 +91,7 @@ def clean_rows() -> pl.DataFrame:
 
 def deduplicated() -> list[pl.DataFrame]:
     outcome = find_near_duplicates(clean_rows().drop("group_id"), DedupSettings())
-    return [outcome.kept, outcome.removed, outcome.review]
+    return [outcome.kept, outcome.removed, outcome.pairs_to_show]
 
 
 def split() -> list[pl.DataFrame]:
