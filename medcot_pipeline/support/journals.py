@@ -20,16 +20,14 @@ def add_line(path: Path, value: object) -> None:
     """Add a value as one line, in ASCII; on disk when this returns. Folder and file are made where they are missing."""
     make_folder(path.parent)
     with path.open("a+b") as file:
-        begins = file.tell() == 0
-        if not begins:
+        if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
         file.write(json.dumps(value).encode("ascii") + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    if begins:
-        sync(path.parent)
+    sync(path.parent)
 
 
 def read_lines(path: Path) -> list[Any]:
