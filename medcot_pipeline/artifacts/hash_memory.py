@@ -16,7 +16,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.disk import make_folder
+from medcot_pipeline.support.files import make_folder
 
 MEMORY = "file-hashes.sqlite"
 """Its name in the folder `cache`; another schema gets another name."""

@@ -10,8 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts.store import SWEPT, ArtifactStore, sweep
+from medcot_pipeline.support.files import UNFINISHED
 from medcot_pipeline.support.locks import alone
 
+TEMPORARY = (
+    "current/.*",
+    "promoted/.*-*",
+    "cache/.hashes-*",
+    *(f"{home}{UNFINISHED}" for home in ("", "*/", "work/*/*/")),
+)
+"""Links and files that are about to take a name; a folder in the making is swept with all that is in it."""
 TEMPORARY_SECONDS = 60.0
 """A temporary link or file is replaced within milliseconds; one of this age was left."""
 
@@ -51,7 +59,7 @@ def clear_work(store: ArtifactStore, asset: str, fingerprint: str) -> bool:
 
 
 def _temporaries(root: Path) -> Iterator[Path]:
-    for pattern in ("current/.*", "promoted/.*-*", "cache/.hashes-*"):
+    for pattern in TEMPORARY:
         for path in sorted(root.glob(pattern)):
             if time.time() - path.lstat().st_mtime > TEMPORARY_SECONDS:
                 yield path

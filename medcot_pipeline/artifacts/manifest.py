@@ -15,6 +15,7 @@ from typing import Any
 
 from medcot_pipeline.artifacts.identity import Identity, canonical_json, sha256_text
 from medcot_pipeline.support.errors import NOT_THERE, reading
+from medcot_pipeline.support.files import write_whole
 
 NAME = "manifest.json"
 ASIDE = "aside"
@@ -89,7 +90,7 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into the artifact's folder."""
         text = json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=1, allow_nan=False)
-        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+        write_whole(folder / NAME, text + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

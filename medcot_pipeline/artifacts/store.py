@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medcot_pipeline.artifacts.disk import make_folder, move, point, sync, sync_tree
 from medcot_pipeline.artifacts.hash_memory import MEMORY
 from medcot_pipeline.artifacts.identity import FileHashes, Identity, sha256_file
 from medcot_pipeline.artifacts.manifest import (
@@ -33,6 +32,7 @@ from medcot_pipeline.artifacts.manifest import (
 )
 from medcot_pipeline.artifacts.shown import Value, to_json
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError, comes_of, reading
+from medcot_pipeline.support.files import make_folder, move, point, sync, sync_tree, write_whole
 from medcot_pipeline.support.locks import hold, share
 from medcot_pipeline.support.progress import Say
 
@@ -298,9 +298,7 @@ class ArtifactStore:
         aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
         with contextlib.suppress(FileNotFoundError):  # another process saw the same, and was first
             move(folder, aside)
-            (aside / "why.txt").write_text(f"{problem}\n", encoding="utf-8")
-            sync(aside / "why.txt")
-            sync(aside)
+            write_whole(aside / "why.txt", f"{problem}\n")
         return aside
 
 

@@ -19,8 +19,7 @@ from medcot_pipeline.pipeline.check import Check, Inputs, Test
 from medcot_pipeline.records.corpus import SUMMARY
 from medcot_pipeline.settings import DedupSettings, NoiseActions
 from medcot_pipeline.support.json_files import read_json
-from medcot_pipeline.support.jsonl import read_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_jsonl, read_parquet
 
 
 def _rows(folder: Path) -> pl.DataFrame:

@@ -24,8 +24,7 @@ from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.corpus import SUMMARY
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import write_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_parquet, write_jsonl
 
 SOURCE_FILE = "source file"
 HUB_REVISION = "hub revision"
@@ -98,9 +97,9 @@ def deduplicated_corpus(run: Run) -> None:
     outcome = find_near_duplicates(rows, run.settings.dedup, run.progress("looking for duplicates"))
     outcome.kept.write_parquet(run.path / "rows.parquet")
     outcome.removed.write_parquet(run.path / "removed.parquet")
-    outcome.review.write_parquet(run.path / "review.parquet")
+    outcome.pairs_to_show.write_parquet(run.path / "review.parquet")
     write_json(run.path / "settings.json", run.settings.dedup.model_dump(mode="json"))
-    summarise(run, "normalized_corpus", {"dedup": outcome.engine}, [("after deduplication", outcome.kept.height)])
+    summarise(run, "normalized_corpus", {"dedup": outcome.made_with}, [("after deduplication", outcome.kept.height)])
     run.describe(
         removed=Table(outcome.examples(10)),
         removed_rows=FileLink("removed.parquet"),

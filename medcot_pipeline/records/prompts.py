@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,25 +35,20 @@ def read_prompts(path: Path, limit: int | None = None) -> list[Prompt]:
         raise MedcotError(f"{path}: no such file of prompts.", "Set MEDCOT_ANSWERS__PROMPTS to a JSONL file.")
     prompts: list[Prompt] = []
     seen: set[str] = set()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for where, fields in read_json_lines(path):
+        if isinstance(fields, BrokenRecord):
+            raise MedcotError(f"{path}, {where}: not a prompt ({fields.problem}).")
         try:
-            fields = json.loads(line)
             json.dumps(fields, ensure_ascii=False).encode()  # half of a character could not be written again
             prompt = Prompt(**{**fields, "constraints": tuple(fields.get("constraints", ()))})
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise MedcotError(f"{path}, line {number:,}: not a prompt ({error}).") from error
+            raise MedcotError(f"{path}, {where}: not a prompt ({error}).") from error
         for name in ("id", "prompt"):
             value = getattr(prompt, name)
             if not isinstance(value, str) or not value.strip():
-                raise MedcotError(f'{path}, line {number:,}: field "{name}" is {value!r}, not text.')
+                raise MedcotError(f'{path}, {where}: field "{name}" is {value!r}, not text.')
         if prompt.id in seen:
-            raise MedcotError(f"{path}, line {number:,}: the id {prompt.id} stands twice.", "Give it another id.")
+            raise MedcotError(f"{path}, {where}: the id {prompt.id} stands twice.", "Give it another id.")
         seen.add(prompt.id)
         prompts.append(prompt)
     if not prompts:

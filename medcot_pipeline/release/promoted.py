@@ -22,12 +22,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.disk import make_link, sync
 from medcot_pipeline.artifacts.identity import canonical_json, sha256_text
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
 from medcot_pipeline.artifacts.store import ArtifactStore
 from medcot_pipeline.release.record import Adapter, Event, Record, names
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.files import make_link, sync
 from medcot_pipeline.support.locks import hold, share
 
 log = logging.getLogger("medcot")

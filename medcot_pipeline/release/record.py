@@ -4,18 +4,14 @@ Belongs here: reading it, adding to it, and what it says of an adapter.
 Does not: copies and links, which follow it (promoted.py).
 """
 
-import contextlib
 import dataclasses
 import datetime
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.artifacts.manifest import Manifest
-from medcot_pipeline.support.errors import NOT_THERE, reading
+from medcot_pipeline.support.journals import add_line, read_lines
 
 Event = Literal["promoted", "stays promoted", "stays candidate", "rolled back", "taken over", "removed"]
 """Of a decision, or of a move without one: a rollback; a link of an earlier version, or of a person, that was taken
@@ -78,16 +74,7 @@ class Record:
         Raises:
             Unreadable: the record cannot be read for the moment.
         """
-        try:
-            with reading(self._path):
-                written = self._path.read_bytes()
-        except NOT_THERE:
-            return []
-        lines = []
-        for line in written.split(b"\n"):
-            with contextlib.suppress(ValueError):
-                lines.append(json.loads(line))
-        return lines
+        return read_lines(self._path)
 
     def moves(self, after: int = 0) -> list[dict[str, Any]]:
         """The lines after which another adapter was promoted; the first `after` lines are left out."""
@@ -118,10 +105,4 @@ class Record:
         """Add a line; on disk when this returns."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         line = {"time": now, "event": event, **names(adapter, "adapter"), **names(predecessor, "predecessor"), **more}
-        with self._path.open("a+b") as file:
-            if file.tell() and not self._path.read_bytes().endswith(b"\n"):
-                file.write(b"\n")
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        sync(self._path.parent)
+        add_line(self._path, line)

@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from medcot_pipeline.artifacts.disk import make_folder
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.files import make_folder
 from medcot_pipeline.support.progress import Say, duration
 
 LOOK_AGAIN_SECONDS = 0.2

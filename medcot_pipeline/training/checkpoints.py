@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.artifacts import sha256_file
-from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.support.errors import NOT_THERE, MedcotError, reading
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import Say
@@ -24,11 +23,7 @@ STATE = "trainer_state.json"
 def mark_whole(checkpoint: Path, fingerprint: str) -> None:
     """Note that a checkpoint is whole, and which run's it is; to be called once all its files are written."""
     files = {path.name: sha256_file(path) for path in sorted(checkpoint.iterdir()) if path.name != MARK}
-    unfinished = checkpoint / f".{MARK}"
-    write_json(unfinished, {"fingerprint": fingerprint, "files": files})
-    sync(unfinished)
-    unfinished.rename(checkpoint / MARK)
-    sync(checkpoint)
+    write_json(checkpoint / MARK, {"fingerprint": fingerprint, "files": files})
 
 
 def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:

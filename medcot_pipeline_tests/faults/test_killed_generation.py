@@ -8,7 +8,7 @@ from pathlib import Path
 from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.settings.load import project_root
-from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline.support.table_files import write_jsonl
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
 

@@ -32,5 +32,5 @@ def test_general_passages_in_another_encoding_are_named(tmp_path: Path) -> None:
     """Staged after thuml/Time-Series-Library#525: a file in GBK ended in a UnicodeDecodeError."""
     path = tmp_path / "passages.jsonl"
     path.write_bytes(PASSAGE.encode("gbk"))
-    with pytest.raises(MedcotError, match=r"passages\.jsonl: not UTF-8"):
+    with pytest.raises(MedcotError, match=r"passages\.jsonl, line 1: not UTF-8"):
         read_passages(path)

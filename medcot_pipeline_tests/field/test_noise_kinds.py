@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcot_pipeline.corpus.normalize import residue
+from medcot_pipeline.corpus.normalize import converted, generated
 from medcot_pipeline.corpus.normalize.table import NormalizedCorpus, normalize_rows
 from medcot_pipeline.settings import NoiseActions, NormalizeSettings
 
@@ -189,6 +189,12 @@ PIECES = st.lists(
 def test_no_text_makes_a_search_fail_or_show_what_is_not_there(question: str, reasoning: str, answer: str) -> None:
     """Staged after field reports: one odd row ended a run over a million."""
     texts = (question, reasoning, answer)
-    for find in (residue.placeholder, residue.chat_tokens, residue.chat_headings, residue.html, residue.refusal):
+    for find in (
+        generated.placeholder,
+        generated.chat_tokens,
+        generated.chat_headings,
+        converted.html,
+        generated.refusal,
+    ):
         shown = find(texts)
         assert shown in "\n".join(texts) or shown.split(" is ")[-1] in texts

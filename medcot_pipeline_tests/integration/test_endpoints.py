@@ -12,7 +12,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline.support.table_files import write_jsonl
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint, longer_wins
 from medcot_pipeline_tests.support.home import ROOT, Home
 

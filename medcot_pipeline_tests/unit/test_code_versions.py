@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from medcot_pipeline.stages import stage_of
 
 from medcot_pipeline.artifacts import canonical_json, sha256_text
 from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
@@ -21,7 +22,6 @@ from medcot_pipeline.corpus.normalize.table import normalize_rows
 from medcot_pipeline.corpus.splits.assign import assign_splits
 from medcot_pipeline.datasets.sft import build_sft_dataset
 from medcot_pipeline.settings import DedupSettings, NormalizeSettings, SftSettings, SplitSettings
-from medcot_pipeline.stages import stage_of
 
 GOLDEN = Path(__file__).with_name("golden_stages.json")
 REWRITE = "python -m medcot_pipeline_tests.unit.test_code_versions"
@@ -91,7 +91,7 @@ def clean_rows() -> pl.DataFrame:
 
 def deduplicated() -> list[pl.DataFrame]:
     outcome = find_near_duplicates(clean_rows().drop("group_id"), DedupSettings())
-    return [outcome.kept, outcome.removed, outcome.review]
+    return [outcome.kept, outcome.removed, outcome.pairs_to_show]
 
 
 def split() -> list[pl.DataFrame]:

@@ -12,7 +12,7 @@ from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.normalize.text import fold
 
 
-def with_identity(rows: pl.DataFrame) -> pl.DataFrame:
+def with_options_and_case(rows: pl.DataFrame) -> pl.DataFrame:
     """Add `options` (the folded options in alphabetical order, empty for an open question) and `cased`.
 
     The key is the stem's, and "下列正确的是" is the stem of many questions: rows of one key are one question only where

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from medcot_pipeline.corpus.dedup.distinctions import with_identity
+from medcot_pipeline.corpus.dedup.distinctions import with_options_and_case
 from medcot_pipeline.corpus.dedup.groups import group_ids
-from medcot_pipeline.corpus.dedup.made_with import describe_engine
-from medcot_pipeline.corpus.dedup.pairs import review_file
+from medcot_pipeline.corpus.dedup.made_with import made_with
+from medcot_pipeline.corpus.dedup.pairs import pairs_to_show
 from medcot_pipeline.corpus.dedup.rules.contexts import Contexts
-from medcot_pipeline.corpus.dedup.similar.nearness import Alike, Verdict, alike, verdicts
+from medcot_pipeline.corpus.dedup.similar.nearness import Alike, PairFinding, alike, pair_findings
 from medcot_pipeline.corpus.dedup.similar.paraphrases import Triples, paraphrase_pairs
 from medcot_pipeline.corpus.dedup.similar.shared_texts import shared_text_edges
 from medcot_pipeline.corpus.dedup.survivors import best_first, parted, partners_of
 from medcot_pipeline.settings import DedupSettings
 from medcot_pipeline.support.errors import MedcotError
 
-STEPS = ("exact", "candidates", "rules", "paraphrases", "shared texts", "groups", "review")
+STEPS = ("exact", "candidates", "rules", "paraphrases", "shared texts", "groups", "pairs to show")
 _NOTHING: Triples = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
 
 
@@ -42,18 +42,18 @@ class DedupOutcome:
         removed: `survivors.REMOVED_SCHEMA`, by row_id. `reason` is "exact" (equal keys) or "near_duplicate",
             `partner_id` the kept row that stands for it, `similarity` the Jaccard similarity of the keys, `difference`
             the differing spans of the two questions.
-        review: `review.REVIEW_SCHEMA`, pairs of kept rows for a person. `tier` is "near_miss" (alike, and told
+        pairs_to_show: `pairs.SHOWN_SCHEMA`, pairs of kept rows for a person. `tier` is "near_miss" (alike, and told
             apart by a rule that `difference` names; similarity is Jaccard) or "paraphrase" (similarity is the TF-IDF
             cosine).
         funnel: what each step left or found: step, rows.
-        engine: library, version, algorithm version, seed, parameters.
+        made_with: library, version, algorithm version, seed, parameters.
     """
 
     kept: pl.DataFrame
     removed: pl.DataFrame
-    review: pl.DataFrame
+    pairs_to_show: pl.DataFrame
     funnel: list[dict[str, Any]]
-    engine: dict[str, Any]
+    made_with: dict[str, Any]
 
     def examples(self, n: int) -> list[dict[str, Any]]:
         """`n` removed rows with both questions, the least similar first: where an error would be."""
@@ -93,12 +93,12 @@ def find_near_duplicates(
     """
     report = progress or (lambda done, total: None)
     rows = _checked(rows)
-    ranked = best_first(with_identity(rows))
+    ranked = best_first(with_options_and_case(rows))
     best = ranked.filter(pl.col("place") == pl.col("best"))
     keys = best.filter(pl.col("key") != "")["key"].unique().sort()
     report(1, len(STEPS))
-    pairs, judged = _compare(keys, settings, report)
-    partners = partners_of(best, keys, judged)
+    pairs, findings = _compare(keys, settings, report)
+    partners = partners_of(best, keys, findings)
     close = _NOTHING
     if settings.near_duplicates and settings.paraphrases and len(keys):
         close = paraphrase_pairs(keys, min(settings.review_cosine, settings.group_cosine))
@@ -113,7 +113,7 @@ def find_near_duplicates(
     )
     report(6, len(STEPS))
     kept, removed = parted(rows, ranked, partners, keys, groups)
-    review, offered = review_file(kept, keys, judged, close, settings)
+    shown, offered = pairs_to_show(kept, keys, findings, close, settings)
     report(7, len(STEPS))
     exact = removed.filter(pl.col("reason") == "exact").height
     sizes = kept.group_by("group_id").len()["len"].to_list()
@@ -126,13 +126,13 @@ def find_near_duplicates(
         "rows in the largest group": max(sizes, default=0),
         "pairs compared": pairs.candidates,
         "pairs of the group tier": len(pairs.left),
-        "near-misses told apart": sum(bool(verdict.refusal) for verdict in judged),
+        "near-misses told apart": sum(bool(finding.refusal) for finding in findings),
         "pairs of a paraphrase's cosine": len(close[0]),
         "pairs offered for review": offered,
-        "pairs in the review file": review.height,
+        "pairs in the review file": shown.height,
     }
     steps = [{"step": step, "rows": number} for step, number in funnel.items()]
-    return DedupOutcome(kept, removed, review, steps, describe_engine(settings))
+    return DedupOutcome(kept, removed, shown, steps, made_with(settings))
 
 
 def _checked(rows: pl.DataFrame) -> pl.DataFrame:
@@ -148,11 +148,11 @@ def _checked(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _compare(
     keys: pl.Series, settings: DedupSettings, report: Callable[[int, int], None]
-) -> tuple[Alike, list[Verdict]]:
+) -> tuple[Alike, list[PairFinding]]:
     if not settings.near_duplicates or len(keys) < 2:
         return Alike(0, *_NOTHING, np.empty(0)), []
     pairs = alike(keys, settings)
     report(2, len(STEPS))
-    judged = verdicts(keys, pairs, settings, Contexts(keys))
+    findings = pair_findings(keys, pairs, settings, Contexts(keys))
     report(3, len(STEPS))
-    return pairs, judged
+    return pairs, findings

@@ -11,11 +11,8 @@ from medcot_pipeline.corpus.dedup.rules import guards
 from medcot_pipeline.corpus.dedup.similar import candidates, nearness, paraphrases, shingles
 from medcot_pipeline.settings import DedupSettings
 
-RULES_VERSION = 1
-"""Raised when a rule or a list of words changes what is deleted."""
 
-
-def describe_engine(settings: DedupSettings) -> dict[str, Any]:
+def made_with(settings: DedupSettings) -> dict[str, Any]:
     """Everything beside the rows that the outcome depends on."""
     from rensa import RMinHash
 
@@ -25,7 +22,6 @@ def describe_engine(settings: DedupSettings) -> dict[str, Any]:
         "algorithm": "R-MinHash over the full set",
         "algorithm_version": int(RMinHash.ALGORITHM_VERSION),
         "seed": candidates.SEED,
-        "rules_version": RULES_VERSION,
         "verified_with": {name: version(name) for name in ("rapidfuzz", "scipy", "numpy", "polars")},
         "parameters": {
             "shingle": shingles.SHINGLE,

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import polars as pl
 
 from medcot_pipeline.corpus.dedup.similar.edits import difference
-from medcot_pipeline.corpus.dedup.similar.nearness import LONGEST_EDIT, Verdict
+from medcot_pipeline.corpus.dedup.similar.nearness import LONGEST_EDIT, PairFinding
 from medcot_pipeline.corpus.dedup.similar.paraphrases import Triples
 from medcot_pipeline.settings import DedupSettings
 
-REVIEW_SCHEMA = {
+SHOWN_SCHEMA = {
     "left_id": pl.String,
     "right_id": pl.String,
     "tier": pl.String,
@@ -34,22 +34,23 @@ class _Offer(NamedTuple):
     rule: str
 
 
-def review_file(
-    kept: pl.DataFrame, keys: pl.Series, judged: list[Verdict], close: Triples, settings: DedupSettings
+def pairs_to_show(
+    kept: pl.DataFrame, keys: pl.Series, findings: list[PairFinding], close: Triples, settings: DedupSettings
 ) -> tuple[pl.DataFrame, int]:
     """The most similar pairs of each tier whose rows were both kept, and how many such pairs there are.
 
     Args:
         kept: `key`, `row_id`, `question`, by row_id; the first row of a key stands for it.
         keys: distinct keys in ascending order.
-        judged: verdicts on pairs of keys; those with a refusal are the tier "near_miss".
+        findings: of pairs of keys; those with a refusal are the tier "near_miss".
         close: pairs of keys with their cosine; those below `group_cosine` are the tier "paraphrase".
         settings: thresholds, and how many pairs of each tier are shown.
     """
     names = keys.to_list()
     first = kept.unique("key", keep="first", maintain_order=True)
     here = {key: (row_id, question) for key, row_id, question in first.select("key", "row_id", "question").iter_rows()}
-    misses = [_Offer(v.left, v.right, "near_miss", v.jaccard, v.refusal) for v in judged if v.refusal]
+    told_apart = (each for each in findings if each.refusal)
+    misses = [_Offer(each.left, each.right, "near_miss", each.jaccard, each.refusal) for each in told_apart]
     likely = [
         _Offer(left, right, "paraphrase", cosine, "")
         for left, right, cosine in zip(*(part.tolist() for part in close), strict=True)
@@ -61,7 +62,7 @@ def review_file(
         standing_pairs += len(standing)
         standing.sort(key=lambda offer: (-offer.similarity, offer.left, offer.right))
         records += [_record(offer, names, here) for offer in standing[: settings.review_pairs]]
-    return pl.DataFrame(records, schema=REVIEW_SCHEMA, orient="row"), standing_pairs
+    return pl.DataFrame(records, schema=SHOWN_SCHEMA, orient="row"), standing_pairs
 
 
 def differing_spans(one: str, other: str) -> str:

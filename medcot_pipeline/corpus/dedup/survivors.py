@@ -10,7 +10,7 @@ import polars as pl
 
 from medcot_pipeline.corpus.dedup.groups import group_of_key
 from medcot_pipeline.corpus.dedup.pairs import differing_spans
-from medcot_pipeline.corpus.dedup.similar.nearness import Verdict
+from medcot_pipeline.corpus.dedup.similar.nearness import PairFinding
 
 REASONABLE_CHARS = 2_000
 """Characters of reasoning beyond which longer is no better."""
@@ -25,7 +25,7 @@ REMOVED_SCHEMA = {
 
 
 def best_first(rows: pl.DataFrame) -> pl.DataFrame:
-    """Row id, key and identity from the best row to the worst, with `place`, and `best`: the best place of its like."""
+    """Row id, key, options and case from the best row to the worst; `place`, and `best`, the best place of its like."""
     chars = [pl.col(name).str.len_chars().clip(upper_bound=REASONABLE_CHARS) for name in ("reasoning", "answer")]
     ranked = (
         rows.sort(pl.col("flags").list.len(), *chars, "row_id", descending=[False, True, True, False])
@@ -36,7 +36,7 @@ def best_first(rows: pl.DataFrame) -> pl.DataFrame:
     return ranked.with_columns(pl.when(pl.col("key") == "").then(pl.col("place")).otherwise(like).alias("best"))
 
 
-def partners_of(best: pl.DataFrame, keys: pl.Series, judged: list[Verdict]) -> pl.DataFrame:
+def partners_of(best: pl.DataFrame, keys: pl.Series, findings: list[PairFinding]) -> pl.DataFrame:
     """Rows to remove among the best of their like: `best`, its `partner` (places) and their `similarity`.
 
     Rows are visited from the best to the worst. One that is a duplicate of rows that stay goes, and the most similar of
@@ -45,22 +45,22 @@ def partners_of(best: pl.DataFrame, keys: pl.Series, judged: list[Verdict]) -> p
     Args:
         best: the rows of `best_first` that are the best of their like.
         keys: distinct keys in ascending order.
-        judged: verdicts on pairs of keys.
+        findings: of pairs of keys.
     """
-    same = [verdict for verdict in judged if not verdict.refusal]
-    involved = sorted({key for verdict in same for key in (verdict.left, verdict.right)})
+    same = [finding for finding in findings if not finding.refusal]
+    involved = sorted({key for finding in same for key in (finding.left, finding.right)})
     number = {key: place for place, key in zip(involved, keys[involved].to_list(), strict=True)}
     rows_of: dict[int, list[tuple[int, str]]] = defaultdict(list)
     some = best.filter(pl.col("key").is_in(list(number)))
     for place, key, options, cased in some.select("place", "key", "options", "cased").iter_rows():
         rows_of[number[key]].append((place, f"{options}|{cased}"))
     neighbours: dict[int, list[tuple[float, int]]] = defaultdict(list)
-    for verdict in same:
-        for one, like in rows_of[verdict.left]:
-            for other, unlike in rows_of[verdict.right]:
+    for finding in same:
+        for one, like in rows_of[finding.left]:
+            for other, unlike in rows_of[finding.right]:
                 if like == unlike:
-                    neighbours[one].append((-verdict.jaccard, other))
-                    neighbours[other].append((-verdict.jaccard, one))
+                    neighbours[one].append((-finding.jaccard, other))
+                    neighbours[other].append((-finding.jaccard, one))
     removed: dict[int, tuple[int, float]] = {}
     for place in sorted(neighbours):
         standing = [(score, other) for score, other in neighbours[place] if other < place and other not in removed]

@@ -1,17 +1,17 @@
 """Defects of a row, each a named rule.
 
 Belongs here: what each rule looks for in a normalised row, and the piece of text that shows it.
-Does not: what generators and converters leave behind (residue.py), repairing anything (a lost exponent is never
-guessed), or what happens to the row (`NoiseActions`).
+Does not: what generators and converters leave behind (generated.py, converted.py), repairing anything (a lost exponent
+is never guessed), or what happens to the row (`NoiseActions`).
 """
 
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from medcot_pipeline.corpus.normalize import residue
-from medcot_pipeline.corpus.normalize.options import Question, chosen_letter, split_options
-from medcot_pipeline.corpus.normalize.residue import Texts, first
+from medcot_pipeline.corpus.normalize import converted, generated
+from medcot_pipeline.corpus.normalize.options import ParsedQuestion, chosen_letter, split_options
+from medcot_pipeline.corpus.normalize.places import Texts, first
 from medcot_pipeline.corpus.normalize.text import fold
 from medcot_pipeline.corpus.normalize.text_rules import HAN
 from medcot_pipeline.settings import Action, NoiseActions, NormalizeSettings
@@ -41,18 +41,18 @@ class Letters(NamedTuple):
         return "en" if self.latin and self.han * 50 <= self.han + self.latin else "mixed"
 
 
-class Row(NamedTuple):
+class NormalizedRow(NamedTuple):
     """A normalised row, with what several rules need of it."""
 
     question: str
     reasoning: str
     answer: str
-    parts: Question
+    parts: ParsedQuestion
     key: str
     letters: tuple[Letters, Letters, Letters]
 
     @classmethod
-    def of(cls, question: str, reasoning: str, answer: str) -> "Row":
+    def of(cls, question: str, reasoning: str, answer: str) -> "NormalizedRow":
         """The row with its question taken apart, the comparison key of its stem, and the letters of each field."""
         parts = split_options(question)
         letters = (Letters.of(question), Letters.of(reasoning), Letters.of(answer))
@@ -69,7 +69,7 @@ class NoiseRule(NamedTuple):
 
     name: str
     finds: str
-    find: Callable[[Row, NormalizeSettings], str]
+    find: Callable[[NormalizedRow, NormalizeSettings], str]
 
     def action(self, settings: NormalizeSettings) -> Action:
         """What the settings say about a row with this defect."""
@@ -77,12 +77,12 @@ class NoiseRule(NamedTuple):
         return action
 
 
-def _empty(row: Row, settings: NormalizeSettings) -> str:
+def _empty(row: NormalizedRow, settings: NormalizeSettings) -> str:
     fields = {"question": row.key, "reasoning": row.reasoning, "answer": row.answer}
     return next((f"{name} is empty" for name, text in fields.items() if not text), "")
 
 
-def _too_short(row: Row, settings: NormalizeSettings) -> str:
+def _too_short(row: NormalizedRow, settings: NormalizeSettings) -> str:
     fields = (
         ("question", row.question, settings.min_question_chars),
         ("reasoning", row.reasoning, settings.min_reasoning_chars),
@@ -101,7 +101,7 @@ _IMAGE = re.compile(
 )
 
 
-def _needs_image(row: Row, settings: NormalizeSettings) -> str:
+def _needs_image(row: NormalizedRow, settings: NormalizeSettings) -> str:
     return first(_IMAGE, row.question)
 
 
@@ -111,13 +111,13 @@ _OPEN_END = re.compile(
 )
 
 
-def _truncated(row: Row, settings: NormalizeSettings) -> str:
+def _truncated(row: NormalizedRow, settings: NormalizeSettings) -> str:
     if row.reasoning and not _SENTENCE_END.search(row.reasoning[-1:]):
         return row.reasoning[-20:]
     return row.answer[-20:] if _OPEN_END.search(row.answer[-10:]) else ""
 
 
-def _wrong_language(row: Row, settings: NormalizeSettings) -> str:
+def _wrong_language(row: NormalizedRow, settings: NormalizeSettings) -> str:
     expected = settings.language or row.letters[0].language
     for name, letters in zip(("question", "reasoning", "answer"), row.letters, strict=True):
         enough = letters.han + letters.latin >= FEW_LETTERS
@@ -133,15 +133,15 @@ _STEM_REMNANT = re.compile(
 )
 
 
-def _shared_stem_remnant(row: Row, settings: NormalizeSettings) -> str:
+def _shared_stem_remnant(row: NormalizedRow, settings: NormalizeSettings) -> str:
     return first(_STEM_REMNANT, row.parts.stem)
 
 
-def _has_options(row: Row, settings: NormalizeSettings) -> str:
+def _has_options(row: NormalizedRow, settings: NormalizeSettings) -> str:
     return "".join(row.parts.options)
 
 
-def _answer_letter_conflict(row: Row, settings: NormalizeSettings) -> str:
+def _answer_letter_conflict(row: NormalizedRow, settings: NormalizeSettings) -> str:
     if not row.parts.options:
         return ""
     reasoned, answered = chosen_letter(row.reasoning, row.parts.options), chosen_letter(row.answer, row.parts.options)
@@ -151,7 +151,7 @@ def _answer_letter_conflict(row: Row, settings: NormalizeSettings) -> str:
 _LOST_EXPONENT = re.compile(r"[×xX*] ?[1l][0O](?:\d{0,2} ?/? ?L|\d{1,2} ?/ ?(?:ml|mL|μl|μL|mm³|mm))(?![A-Za-z])")
 
 
-def _lost_exponent(row: Row, settings: NormalizeSettings) -> str:
+def _lost_exponent(row: NormalizedRow, settings: NormalizeSettings) -> str:
     return first(_LOST_EXPONENT, *row[:3])
 
 
@@ -163,29 +163,29 @@ _OCR = re.compile(
 )
 
 
-def _ocr_digits(row: Row, settings: NormalizeSettings) -> str:
+def _ocr_digits(row: NormalizedRow, settings: NormalizeSettings) -> str:
     return first(_OCR, *(text for text in row[:3] if _OCR_HINT.search(text)))
 
 
-def _residue(find: Callable[[Texts], str]) -> Callable[[Row, NormalizeSettings], str]:
+def _in_texts(find: Callable[[Texts], str]) -> Callable[[NormalizedRow, NormalizeSettings], str]:
     return lambda row, settings: find(row[:3])
 
 
-_FINDERS: dict[str, Callable[[Row, NormalizeSettings], str]] = {
+_FINDERS: dict[str, Callable[[NormalizedRow, NormalizeSettings], str]] = {
     "empty_after_normalisation": _empty,
-    "placeholder": _residue(residue.placeholder),
-    "mojibake_left": _residue(residue.mojibake),
-    "error_message": _residue(residue.error_message),
+    "placeholder": _in_texts(generated.placeholder),
+    "mojibake_left": _in_texts(converted.mojibake),
+    "error_message": _in_texts(generated.error_message),
     "too_short": _too_short,
-    "chat_tokens": _residue(residue.chat_tokens),
-    "chat_headings": _residue(residue.chat_headings),
+    "chat_tokens": _in_texts(generated.chat_tokens),
+    "chat_headings": _in_texts(generated.chat_headings),
     "needs_image": _needs_image,
-    "repetition": _residue(residue.repetition),
-    "copied_field": _residue(residue.copied_field),
-    "refusal": _residue(residue.refusal),
-    "replacement_characters": _residue(residue.replacement_characters),
-    "html": _residue(residue.html),
-    "literal_escapes": _residue(residue.literal_escapes),
+    "repetition": _in_texts(generated.repetition),
+    "copied_field": _in_texts(generated.copied_field),
+    "refusal": _in_texts(generated.refusal),
+    "replacement_characters": _in_texts(converted.replacement_characters),
+    "html": _in_texts(converted.html),
+    "literal_escapes": _in_texts(converted.literal_escapes),
     "truncated": _truncated,
     "wrong_language": _wrong_language,
     "shared_stem_remnant": _shared_stem_remnant,
@@ -193,7 +193,7 @@ _FINDERS: dict[str, Callable[[Row, NormalizeSettings], str]] = {
     "answer_letter_conflict": _answer_letter_conflict,
     "lost_exponent": _lost_exponent,
     "ocr_digits": _ocr_digits,
-    "traditional_characters": _residue(residue.traditional_characters),
+    "traditional_characters": _in_texts(converted.traditional_characters),
 }
 NOISE_RULES: tuple[NoiseRule, ...] = tuple(
     NoiseRule(name, field.description or "", _FINDERS[name]) for name, field in NoiseActions.model_fields.items()

@@ -20,7 +20,7 @@ CONCLUSION = 80
 """Characters at the end of a text within which a single mentioned option is the one chosen."""
 
 
-class Question(NamedTuple):
+class ParsedQuestion(NamedTuple):
     """A question taken apart: the stem, and the text of each option by its letter (none for an open question)."""
 
     stem: str
@@ -38,16 +38,16 @@ def _run_from_a(markers: list[re.Match[str]], least: int) -> list[re.Match[str]]
     return run if len(run) >= least else []
 
 
-def split_options(question: str) -> Question:
+def split_options(question: str) -> ParsedQuestion:
     """Separate stem and options: at least two lines that start with A, B, ..., or three markers within lines."""
     lines = _run_from_a(list(_AT_LINE.finditer(question)), 2)
     inline = _run_from_a(list(_ANYWHERE.finditer(question)), 3)
     run = inline if len(inline) >= len(lines) else lines
     if not run:
-        return Question(question, {})
+        return ParsedQuestion(question, {})
     ends = [marker.start() for marker in run[1:]] + [len(question)]
     options = {marker[1]: question[marker.end() : end].strip() for marker, end in zip(run, ends, strict=True)}
-    return Question(question[: run[0].start()].strip(), options)
+    return ParsedQuestion(question[: run[0].start()].strip(), options)
 
 
 def chosen_letter(text: str, options: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import polars as pl
 
-from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, Row
+from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, NormalizedRow
 from medcot_pipeline.corpus.normalize.text import trace
 from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.corpus.sources.forms import unwrap_thought
@@ -110,7 +110,7 @@ def _normalize_chunk(
     removed: list[tuple[str, str, str, str]] = []
     for row_id, *read in chunk.iter_rows():
         fields = [field or "" for field in read]
-        row = Row.of(*_normalize_fields(row_id, fields, tallies))
+        row = NormalizedRow.of(*_normalize_fields(row_id, fields, tallies))
         flags, reason, detail = _judge(row_id, row, settings, tallies)
         if reason:
             removed.append((row_id, fields[0], reason, detail))
@@ -127,17 +127,17 @@ def _normalize_fields(row_id: str, fields: list[str], tallies: dict[str, _Tally]
     if bare != reasoning:
         tallies[UNWRAPPED].count(row_id, partial(_first_difference, reasoning, bare))
     for field in (question, bare, answer):
-        text, changes = trace(field)
+        text, conversions = trace(field)
         texts.append(text)
-        for change in changes:
-            if change.rule not in met:
-                met.add(change.rule)
-                tallies[change.rule].count(row_id, partial(_first_difference, change.before, change.after))
+        for conversion in conversions:
+            if conversion.rule not in met:
+                met.add(conversion.rule)
+                tallies[conversion.rule].count(row_id, partial(_first_difference, conversion.before, conversion.after))
     return texts
 
 
 def _judge(
-    row_id: str, row: Row, settings: NormalizeSettings, tallies: dict[str, _Tally]
+    row_id: str, row: NormalizedRow, settings: NormalizeSettings, tallies: dict[str, _Tally]
 ) -> tuple[list[str], str, str]:
     """Flags of a row, or the rule that drops it and what that found; every rule that is not ignored counts."""
     flags, reason, detail = [], "", ""

@@ -1,6 +1,6 @@
 """Normalisation of one text: for training (`normalize_text`) and for comparing (`comparison_key`).
 
-Belongs here: running the rules until none changes anything, and the fold that makes a comparison key.
+Belongs here: running the rules until none conversions anything, and the fold that makes a comparison key.
 Does not: the rules (text_rules.py), options of a question (options.py), tables of rows (table.py).
 
 The key folds more than the text and still keeps the quantity: 10⁹/L and 109/L, 5～10 and 510, (+) and (-) have
@@ -17,7 +17,7 @@ MAX_PASSES = 8
 """Passes over the rules; genuine text needs two. Markup nested deeper than this is left as the last pass leaves it."""
 
 
-class Change(NamedTuple):
+class Conversion(NamedTuple):
     """What one rule did to a text."""
 
     rule: str
@@ -29,23 +29,23 @@ _UNCONDITIONAL = tuple(rule for rule in RULES if not rule.needs)
 _NEEDED = re.compile("[" + re.escape("".join(rule.needs for rule in RULES)) + "]")
 
 
-def trace(text: str) -> tuple[str, list[Change]]:
-    """The normalised text, and every change on the way, in order."""
-    changes: list[Change] = []
+def trace(text: str) -> tuple[str, list[Conversion]]:
+    """The normalised text, and every conversion on the way, in order."""
+    conversions: list[Conversion] = []
     for _ in range(MAX_PASSES):
         start = text
         for rule in RULES if _NEEDED.search(text) else _UNCONDITIONAL:
             after = rule.apply(text)
             if after != text:
-                changes.append(Change(rule.name, text, after))
+                conversions.append(Conversion(rule.name, text, after))
                 text = after
         if text == start:
             break
-    return text, changes
+    return text, conversions
 
 
 def normalize_text(text: str) -> str:
-    """The text for training: the rules of `RULES` until nothing changes.
+    """The text for training: the rules of `RULES` until nothing conversions.
 
     Idempotent. Digits, signs, comparisons, ranges and exponents stay; only a tag's digits change their form
     (`10<sup>9</sup>` to 10⁹).

@@ -1,7 +1,7 @@
 """Reading evaluation benchmarks and exams: JSON, JSONL, CSV and Parquet files that others made.
 
 Belongs here: finding the files, their items, fields by name.
-Does not: formats and what makes a record unreadable (support/record_files.py), comparing (screen.py), options and
+Does not: formats and what makes a record unreadable (support/row_files.py), comparing (screen.py), options and
 answers of an exam (evaluation/exams/files.py).
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.folders import files_in
-from medcot_pipeline.support.record_files import FORMATS, Unreadable, file_format, read_records
+from medcot_pipeline.support.row_files import FORMATS, BrokenRecord, file_format, read_records
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def read_items(path: Path) -> Iterator[Item]:
         MedcotError: the file is no UTF-8, or not what its name says as a whole.
     """
     for where, record in read_records(path):
-        if isinstance(record, Unreadable):
+        if isinstance(record, BrokenRecord):
             yield Item(where, {}, record.problem)
         elif isinstance(record, dict):
             yield Item(where, record)

@@ -1,7 +1,8 @@
 """Overlap of the corpus with evaluation benchmarks.
 
 Belongs here: comparing question stems with benchmark stems, and the evidence for each hit.
-Does not: reading benchmarks (benchmark_files.py), taking rows out (the caller, by `drop_confirmed_from_train`).
+Does not: reading benchmarks (benchmark_files.py), sets of grams (grams.py), taking rows out (the caller, by
+`drop_confirmed_from_train`).
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from medcot_pipeline.corpus.dedup.similar.arrays import distinct
-from medcot_pipeline.corpus.dedup.similar.candidates import mixed
 from medcot_pipeline.corpus.dedup.similar.edits import difference
 from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark, read_benchmarks
+from medcot_pipeline.corpus.overlap.grams import gram_set, gram_sets, grams_of
 
-GRAM = 5
 SHORTEST_KEY = 8
 CONTAINMENT = 0.70
 JACCARD = 0.70
@@ -143,12 +143,12 @@ def _near_pairs(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Every pair that is a hit (PAIRS_SCHEMA: numbers of a row and an item), by row, the strongest first."""
     found = [pl.DataFrame(schema=PAIRS_SCHEMA)]
     if items.height:
-        vocabulary = distinct(_grams(items["key"].to_list())[0])
-        matrix, sizes = _sets(items["key"].to_list(), vocabulary)
+        vocabulary = distinct(grams_of(items["key"].to_list())[0])
+        matrix, sizes = gram_sets(items["key"].to_list(), vocabulary)
         across = matrix.T.tocsr()
         for start in range(0, rows.height, _ROWS_AT_ONCE):
             chunk = rows.slice(start, _ROWS_AT_ONCE)
-            row_matrix, row_sizes = _sets(chunk["key"].to_list(), vocabulary)
+            row_matrix, row_sizes = gram_sets(chunk["key"].to_list(), vocabulary)
             shared = (row_matrix @ across).tocoo()
             pairs = pl.concat([_by_grams(chunk, items, shared, row_sizes, sizes), _by_edits(chunk, items)])
             found.append(pairs.with_columns(row=pl.col("row") + start))
@@ -188,41 +188,8 @@ def _by_edits(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     one, other = np.nonzero(alike >= EDITS)
     pairs = []
     for row, item in zip(left["number"].gather(one), right["number"].gather(other), strict=True):
-        mine, theirs = (_gram_set(table["key"][place]) for table, place in ((rows, row), (items, item)))
+        mine, theirs = (gram_set(table["key"][place]) for table, place in ((rows, row), (items, item)))
         common = len(mine & theirs)
         shares = (common / min(len(mine), len(theirs)), common / len(mine | theirs))
         pairs.append((row, item, *shares, "edits", "flagged"))
     return pl.DataFrame(pairs, schema=PAIRS_SCHEMA, orient="row")
-
-
-def _gram_set(key: str) -> set[str]:
-    return {key[place : place + GRAM] for place in range(len(key) - GRAM + 1)}
-
-
-def _grams(keys: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """64-bit hashes of all 5-grams, and the number of the key that each is in; every key has one at least."""
-    lengths = np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))
-    codes = np.frombuffer("".join(keys).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    owner = np.repeat(np.arange(len(keys)), lengths)
-    whole = owner[GRAM - 1 :] == owner[: len(owner) - GRAM + 1]
-    state = np.zeros(max(0, len(codes) - GRAM + 1), dtype=np.uint64)
-    for place in range(GRAM):
-        state = mixed(state ^ codes[place : place + len(state)])
-    return state[whole].view(np.int64), owner[: len(whole)][whole]
-
-
-def _sets(keys: list[str], vocabulary: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
-    """One sparse row per key with a 1 per distinct gram of the vocabulary, and the number of all its distinct grams."""
-    from scipy.sparse import csr_matrix
-
-    grams, owner = _grams(keys)
-    order = np.lexsort((grams, owner))
-    grams, owner = grams[order], owner[order]
-    first = np.ones(len(grams), dtype=bool)
-    first[1:] = (grams[1:] != grams[:-1]) | (owner[1:] != owner[:-1])
-    grams, owner = grams[first], owner[first]
-    columns = np.minimum(np.searchsorted(vocabulary, grams), len(vocabulary) - 1)
-    known = vocabulary[columns] == grams
-    ones = np.ones(int(known.sum()), dtype=np.int32)
-    matrix = csr_matrix((ones, (owner[known], columns[known])), shape=(len(keys), len(vocabulary)))
-    return matrix, np.bincount(owner, minlength=len(keys))

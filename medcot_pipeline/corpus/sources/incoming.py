@@ -17,8 +17,8 @@ from typing import Any
 from medcot_pipeline.settings import SourceSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.folders import files_in
-from medcot_pipeline.support.json_files import read_json, replace_json
-from medcot_pipeline.support.record_files import KNOWN_FORMATS, file_format
+from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.row_files import KNOWN_FORMATS, file_format
 
 REVISION_FILE = Path("incoming/revision.json")
 MOST_NAMED = 10
@@ -32,7 +32,7 @@ def note_revision(data: Path, repository: str, revision: str) -> None:
     with contextlib.suppress(FileNotFoundError, ValueError):
         if read_json(path) == noted:
             return
-    replace_json(path, noted)
+    write_json(path, noted)
 
 
 def followed(settings: SourceSettings, data: Path) -> SourceSettings:

@@ -1,7 +1,7 @@
 """Reading the source rows, exactly as they are.
 
 Belongs here: the sample, a file, the public data set at a revision, the rows of all files and their ids.
-Does not: formats of files (support/record_files.py), forms of records (forms.py), which revision and which further
+Does not: formats of files (support/row_files.py), forms of records (forms.py), which revision and which further
 files there are (incoming.py), changing any text (corpus/normalize/text.py).
 """
 
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import polars as pl
 
-from medcot_pipeline.corpus.sources.forms import Unusable, fields_for, texts_of
+from medcot_pipeline.corpus.sources.forms import fields_for, texts_of
+from medcot_pipeline.corpus.sources.texts import UnusableRecord
 from medcot_pipeline.settings import SourceSettings, project_file
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.hub import fetching
-from medcot_pipeline.support.record_files import KNOWN_FORMATS, Unreadable, file_format, read_records
+from medcot_pipeline.support.row_files import KNOWN_FORMATS, BrokenRecord, file_format, read_records
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")
 HUB_FILES = {
@@ -148,12 +149,12 @@ def _read_file(path: Path, settings: SourceSettings, seen: dict[str, int], *, fu
     rejects: list[Reject] = []
     forms: set[str] = set()
     for where, record in records:
-        if isinstance(record, Unreadable):
+        if isinstance(record, BrokenRecord):
             rejects.append(Reject(where, record.problem, record.held[:2000]))
             continue
         try:
             form, question, reasoning, answer = texts_of(record, fields, further=further)
-        except Unusable as problem:
+        except UnusableRecord as problem:
             rejects.append(Reject(where, str(problem), json.dumps(record, default=str)[:2000]))
         else:
             forms.add(form)

@@ -8,10 +8,10 @@ corpus/dedup/rules/guards.py).
 import numpy as np
 import polars as pl
 
-from medcot_pipeline.corpus.dedup.distinctions import with_identity
+from medcot_pipeline.corpus.dedup.distinctions import with_options_and_case
 from medcot_pipeline.corpus.dedup.rules.contexts import Contexts
 from medcot_pipeline.corpus.dedup.similar.candidates import candidate_pairs
-from medcot_pipeline.corpus.dedup.similar.nearness import Alike, alike, verdicts
+from medcot_pipeline.corpus.dedup.similar.nearness import Alike, alike, pair_findings
 from medcot_pipeline.corpus.dedup.similar.shared_texts import FIELDS, long_texts
 from medcot_pipeline.corpus.dedup.similar.shingles import jaccard
 from medcot_pipeline.settings import DedupSettings
@@ -43,7 +43,7 @@ def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
         LEAKS_SCHEMA, by field and ids; `similarity` is the Jaccard similarity, 1 for equal texts.
     """
     rows = rows.filter(pl.col("split").is_in(SPLITS))
-    questions = with_identity(rows.filter(pl.col("key") != "").select("row_id", "split", "question", "key"))
+    questions = with_options_and_case(rows.filter(pl.col("key") != "").select("row_id", "split", "question", "key"))
     found = [
         _leaks_of(
             questions.select("row_id", "split", text="key", like=pl.col("options") + "|" + pl.col("cased")),
@@ -124,7 +124,7 @@ def _same_text(distinct: pl.Series, ends: pl.DataFrame, settings: DedupSettings)
     close = Alike(found.candidates, found.left[apart], found.right[apart], found.jaccard[apart], found.edit[apart])
     same = []
     if np.any(apart):
-        same = [pair for pair in verdicts(distinct, close, settings, Contexts(distinct)) if not pair.refusal]
+        same = [pair for pair in pair_findings(distinct, close, settings, Contexts(distinct)) if not pair.refusal]
     return pl.DataFrame(
         {
             "text": distinct[[pair.left for pair in same]],

@@ -7,16 +7,15 @@ Does not: writing answers (generation.py, endpoint.py).
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.support.files import write_whole
 from medcot_pipeline.support.progress import Say
 
 PLAN = "plan.json"
@@ -77,7 +76,7 @@ class BatchRecords:
             say("beginning anew: the finished batches were made with other versions or on another device")
             shutil.rmtree(work)
         if not found.is_file():
-            _write_whole(found, frozen)
+            write_whole(found, frozen)
         self.open = [batch for batch in plan if not self._path(batch).is_file()]
         if len(self.open) < len(plan):
             say(f"{len(plan) - len(self.open)} of {len(plan)} batches were finished before")
@@ -89,7 +88,7 @@ class BatchRecords:
             "answers": [dataclasses.asdict(answer) for answer in answers],
             "changed": list(changed),
         }
-        _write_whole(self._path(batch), json.dumps(record, ensure_ascii=False))
+        write_whole(self._path(batch), json.dumps(record, ensure_ascii=False))
 
     def collect(self) -> Generated:
         """The records of every batch, in the order of the plan."""
@@ -106,15 +105,3 @@ class BatchRecords:
 
     def _path(self, batch: Batch) -> Path:
         return self._work / f"{batch.name}.json"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file in one step: it is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync(path.parent)

@@ -14,8 +14,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.json_files import read_json
-from medcot_pipeline.support.jsonl import read_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_jsonl, read_parquet
 
 
 def every_prompt_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:

@@ -15,8 +15,8 @@ from medcot_pipeline.models.arms import made_with
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
-from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
 from medcot_pipeline.support.progress import Say
+from medcot_pipeline.support.table_files import read_jsonl, write_jsonl
 
 ANSWERS = "answers.jsonl"
 PROMPTS = "prompts.jsonl"

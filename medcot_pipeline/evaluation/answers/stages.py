@@ -24,8 +24,7 @@ from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt, read_prompts
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_jsonl
 
 GROUP = "evaluation"
 TIMINGS = "timings.json"

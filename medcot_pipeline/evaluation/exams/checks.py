@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion
 from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS
 from medcot_pipeline.pipeline.check import Check, Inputs
 from medcot_pipeline.support.json_files import read_json
-from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_jsonl
 
 
 def every_question_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:

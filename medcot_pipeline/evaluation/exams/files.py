@@ -20,7 +20,7 @@ from medcot_pipeline.corpus.overlap.benchmark_files import Item, read_items
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.folders import files_in
-from medcot_pipeline.support.record_files import FORMATS, file_format
+from medcot_pipeline.support.row_files import FORMATS, file_format
 
 LETTERS = "ABCDEFGH"
 """Of the options that can be told in what a model writes: I is an English word."""

@@ -15,9 +15,8 @@ from medcot_pipeline.evaluation.exams.files import read_exam
 from medcot_pipeline.models.arms import made_with
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.settings import ExamSettings
-from medcot_pipeline.support.jsonl import write_jsonl
 from medcot_pipeline.support.progress import Say
-from medcot_pipeline.support.table_files import read_parquet
+from medcot_pipeline.support.table_files import read_parquet, write_jsonl
 
 ANSWERS = "answers.jsonl"
 QUESTIONS = "questions.jsonl"

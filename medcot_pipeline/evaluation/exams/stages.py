@@ -16,7 +16,7 @@ from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_jsonl
 
 GROUP = "evaluation"
 LEFT_OUT = "left_out.json"

@@ -9,10 +9,9 @@ import asyncio
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from medcot_pipeline.evaluation.judging.wording import first_messages, repair_messages, template_sha
 from medcot_pipeline.inference.calls import Unanswered, ask_each
@@ -20,6 +19,7 @@ from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoi
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.support.journals import add_line, read_lines
 
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}
@@ -81,16 +81,14 @@ class RulingCache:
 
     def __init__(self, path: Path) -> None:
         """Read `path` where it exists. A line that a killed run left torn is passed over, its call made again."""
-        self.rulings: dict[str, Ruling] = {}
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = path.read_bytes() if path.exists() else b""
-        for line in content.splitlines():
+        path.open("ab").close()  # a file that cannot be written is refused before a call is paid for
+        self.rulings: dict[str, Ruling] = {}
+        for line in read_lines(path):
             ruling = _ruling_from(line)
             if ruling:
                 self.rulings[ruling.key] = ruling
-        self._file = path.open("ab")
-        if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")
 
     def adopt(self, key: str, former: str) -> None:
         """Take a ruling that was kept under a former key for that of a key."""
@@ -100,13 +98,7 @@ class RulingCache:
     def add(self, ruling: Ruling) -> None:
         """Keep a ruling; on disk when this returns."""
         self.rulings[ruling.key] = ruling
-        self._file.write(json.dumps(dataclasses.asdict(ruling)).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        add_line(self._path, dataclasses.asdict(ruling))
 
 
 def ask_all(
@@ -195,15 +187,14 @@ def parse_reply(reply: str) -> tuple[Winner, str] | None:
     return found[0] if len({winner for winner, _ in found}) == 1 else None
 
 
-def _ruling_from(line: bytes) -> Ruling | None:
-    """One cached line; None where it is torn, no ruling, or one that is asked again.
+def _ruling_from(value: Any) -> Ruling | None:
+    """One cached line; None where it is no ruling, or one that is asked again.
 
     Older versions kept replies without a verdict that were only cut, and text that cannot be stored.
     """
     try:
-        value = json.loads(line)
         ruling = Ruling(**{**value, "changed": tuple(value.get("changed", ()))})
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (TypeError, AttributeError):
         return None
     texts = (ruling.key, ruling.reason, ruling.served, *ruling.changed)
     counts = (ruling.prompt_tokens, ruling.completion_tokens)

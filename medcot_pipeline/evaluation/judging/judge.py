@@ -117,14 +117,11 @@ def judge_answers(
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
-    try:
-        for key, call in distinct.items():
-            store.adopt(key, call.former_key(settings))
-        pending = [call for key, call in distinct.items() if key not in store.rulings]
-        cached = len(distinct) - len(pending)
-        left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
-    finally:
-        store.close()
+    for key, call in distinct.items():
+        store.adopt(key, call.former_key(settings))
+    pending = [call for key, call in distinct.items() if key not in store.rulings]
+    cached = len(distinct) - len(pending)
+    left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
     _require_answers(left, len(distinct), settings)
     refused = {call.key(settings): str(error) for call, error in left.failed}
     answered = {key: store.rulings[key] for key in distinct if key not in refused}

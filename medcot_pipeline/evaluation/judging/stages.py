@@ -16,7 +16,7 @@ from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.json_files import write_json
-from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_jsonl
 
 
 def judgements(run: Run) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from medcot_pipeline.evaluation.people.pack import Key, Pack, render_page
 from medcot_pipeline.evaluation.people.review_file import file_name, join_review, load_review, merge
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import replace_json
+from medcot_pipeline.support.json_files import write_json
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 4 * 2**20
@@ -107,7 +107,7 @@ class ReviewServer(ThreadingHTTPServer):
             if review["verdicts"]:
                 for before in mine:
                     before.replace(file)  # before it is written: at no moment is it there under two names
-                replace_json(file, review)
+                write_json(file, review)
         return file, review
 
     def shutdown_request(self, request: Any) -> None:

@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.people.pack import Key, Pack
 from medcot_pipeline.evaluation.people.review_file import load_review, review_files
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, replace_json
+from medcot_pipeline.support.json_files import read_json, write_json
 
 PACKS = {"review_pack": "key.json", "judgements": "key.json", "human_review": "second-look-*/key.json"}
 """Keys of packs by the asset that holds them; in an earlier release the judgements held the first ones."""
@@ -48,7 +48,7 @@ def packs_shown(place: Place) -> set[str]:
 def remember_packs(place: Place) -> None:
     """Write down which packs were shown, before pruning: pages that were given out come back as reviews later."""
     if shown := packs_shown(place):
-        replace_json(place.store.root / REMEMBERED, sorted(shown))
+        write_json(place.store.root / REMEMBERED, sorted(shown))
 
 
 def reviewed_artifacts(place: Place) -> set[Path]:

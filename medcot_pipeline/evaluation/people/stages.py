@@ -17,7 +17,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_jsonl
 
 REVIEW = "review"
 """Kind of the verdict files that people save."""

@@ -6,7 +6,6 @@ Does not: perplexities and intervals (figures.py), which rows are held out (corp
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings import PerplexitySettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Progress, Say
+from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 
 LOGIT_CHUNKS = {"cpu": 32, "cuda": 256}
 """Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB.
@@ -231,14 +231,11 @@ def read_passages(path: Path) -> list[Passage]:
     if not path.is_file():
         raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
     passages = []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MedcotError(f"{path}: not UTF-8 ({error.reason}).", "Save the file as UTF-8.") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                passages.append(Passage(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise MedcotError(f"{path}, line {number:,}: not a passage ({error}).") from error
+    for where, fields in read_json_lines(path):
+        if isinstance(fields, BrokenRecord):
+            raise MedcotError(f"{path}, {where}: not a passage ({fields.problem}).")
+        try:
+            passages.append(Passage(**fields))
+        except TypeError as error:
+            raise MedcotError(f"{path}, {where}: not a passage ({error}).") from error
     return passages

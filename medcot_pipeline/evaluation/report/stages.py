@@ -20,7 +20,7 @@ from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import read_jsonl
+from medcot_pipeline.support.table_files import read_jsonl
 
 
 def eval_report(run: Run) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from medcot_pipeline.settings import folder_of, project_root
 from medcot_pipeline.support.errors import MedcotError, causes
+from medcot_pipeline.support.files import write_whole
 from medcot_pipeline.support.locks import flock
 
 if TYPE_CHECKING:
@@ -114,4 +115,4 @@ def _refuse_another_version(home: Path, instance: "dg.DagsterInstance") -> None:
 def _write_once(path: Path) -> None:
     if not path.exists():
         text = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(encoding="utf-8")
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.settings import TrainingSettings
-from medcot_pipeline.support.json_files import read_json, replace_json
+from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training.plan.memory import Engine
 from medcot_pipeline.training.plan.planner import Device, TrainingPlan, describe
@@ -38,7 +38,7 @@ class FrozenPlan:
     def write(self, work: Path, plan: TrainingPlan) -> None:
         """Keep the plan of a run that begins."""
         work.mkdir(parents=True, exist_ok=True)
-        replace_json(work / NAME, {"made_for": self.made_for, "plan": describe(plan)})
+        write_json(work / NAME, {"made_for": self.made_for, "plan": describe(plan)})
 
     def read(self, work: Path, say: Say) -> TrainingPlan | None:
         """The plan that the run began with; None, with a word, where it was made for something else or is not there."""

@@ -56,15 +56,32 @@ def test_work_of_an_artifact_that_a_live_process_makes_again_stays(store: Artifa
     assert work.is_dir()
 
 
-@pytest.mark.parametrize("name", [f"current/.{ASSET}-0a1b", "cache/.hashes-0a1b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"current/.{ASSET}-0a1b",
+        "cache/.hashes-0a1b",
+        ".packs-shown.json-0a1b2c3d.part",
+        "incoming/.revision.json-0a1b2c3d.part",
+        f"work/{ASSET}/{'f' * 64}/.plan.json-0a1b2c3d.part",
+    ],
+)
 def test_an_old_temporary_file_is_removed_and_a_new_one_stays(store: ArtifactStore, name: str) -> None:
     path = store.root / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("nowhere")
     assert clear_leftovers(store) == []
     age(path, 3600)
     assert clear_leftovers(store) == [f"{name}: a temporary file of a process that is gone, removed"]
     assert not path.is_symlink()
+
+
+def test_what_others_are_still_copying_into_a_folder_stays(store: ArtifactStore) -> None:
+    copied = store.root / "incoming" / ".june.jsonl.part"
+    copied.parent.mkdir()
+    copied.touch()
+    age(copied, 3600)
+    assert clear_leftovers(store) == []
 
 
 def test_a_folder_in_the_place_of_a_link_is_set_aside_and_the_link_made_again(store: ArtifactStore) -> None:

@@ -23,7 +23,7 @@ from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.support.jsonl import write_jsonl
+from medcot_pipeline.support.table_files import write_jsonl
 from medcot_pipeline_tests.support.chat_endpoint import completion
 from medcot_pipeline_tests.support.wire import Send, Wire, response, says, wire
 

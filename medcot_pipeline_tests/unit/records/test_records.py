@@ -8,7 +8,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt, read_prompts
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.jsonl import read_jsonl, write_jsonl
+from medcot_pipeline.support.table_files import read_jsonl, write_jsonl
 
 FIRST = {"id": "zh-1", "language": "zh", "category": "用药", "prompt": "发热时怎么用药？"}
 SECOND = {"id": "en-1", "language": "en", "category": "triage", "prompt": "What is a red flag?", "emergency": True}
@@ -70,7 +70,8 @@ def test_an_identifier_that_stands_twice_is_named_with_its_line(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{broken", "not a prompt ("),
+        ("{broken", "not a prompt (not JSON (Expecting property name enclosed in double quotes): {broken)."),
+        ('{"id": "a", "id": "b"}', 'not a prompt (the field "id" stands in it more than once).'),
         ([], "not a prompt ("),
         (5, "not a prompt ("),
         ({"id": "zh-2"}, "not a prompt (Prompt.__init__() missing 3 required positional arguments: "),
@@ -91,7 +92,7 @@ def test_a_line_that_is_no_prompt_is_named(tmp_path: Path, line: Any, said: str)
 def test_prompts_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_bytes("发热".encode("gb18030"))
-    assert complaint(path).startswith(": not UTF-8 (")
+    assert complaint(path) == ", line 1: not UTF-8 (byte 0xb7 at offset 0). Save the file as UTF-8."
 
 
 @pytest.mark.parametrize(

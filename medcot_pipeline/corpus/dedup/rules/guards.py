@@ -14,7 +14,7 @@ import polars as pl
 
 from medcot_pipeline.corpus.dedup.rules.contexts import Contexts
 from medcot_pipeline.corpus.dedup.rules.swaps import SWAPS
-from medcot_pipeline.corpus.dedup.similar.edits import Change
+from medcot_pipeline.corpus.dedup.similar.edits import ChangedSpan
 
 _INTENTS = frozenset("诊断 治疗 检查 病因 原因 药物 手术 并发症 机制 部位 预后 证型 方剂 首选".split())  # noqa: SIM905
 NEUTRAL = frozenset("的地得了着之其该此这那为是在于和与及者也且则即就还并而由对使位名例请问吗呢")
@@ -49,7 +49,7 @@ def lexicon(more: tuple[tuple[str, str], ...] = (), without: tuple[tuple[str, st
     return Lexicon([pair for pair in [*built_in, *more] if pair not in without])
 
 
-def refusal(found: list[Change], contexts: Contexts, words: Lexicon) -> str:
+def refusal(found: list[ChangedSpan], contexts: Contexts, words: Lexicon) -> str:
     """Why two keys that differ in these spans are two questions; empty where nothing says so.
 
     In the order of certainty:
@@ -82,7 +82,7 @@ def refusal(found: list[Change], contexts: Contexts, words: Lexicon) -> str:
     return ""
 
 
-def _refused_by_itself(change: Change, contexts: Contexts, words: Lexicon) -> str:
+def _refused_by_itself(change: ChangedSpan, contexts: Contexts, words: Lexicon) -> str:
     before, after = words.words(change.around_before), words.words(change.around_after)
     lost, gained = before - after, after - before
     if lost and gained:
@@ -99,7 +99,7 @@ def _refused_by_itself(change: Change, contexts: Contexts, words: Lexicon) -> st
     return "lost word" if not (change.before and change.after) and words.words(both) else ""
 
 
-def _used_alike(change: Change, contexts: Contexts) -> bool:
+def _used_alike(change: ChangedSpan, contexts: Contexts) -> bool:
     """Whether the spans are characters with common contexts, or two-character words that other texts have too."""
     if len(change.before) == len(change.after) == 1:
         return contexts.exchangeable(change.before, change.after, change.left, change.right) >= EXCHANGEABLE
@@ -108,7 +108,7 @@ def _used_alike(change: Change, contexts: Contexts) -> bool:
     )
 
 
-def _harmless_alone(change: Change, contexts: Contexts, words: Lexicon) -> bool:
+def _harmless_alone(change: ChangedSpan, contexts: Contexts, words: Lexicon) -> bool:
     both = change.before + change.after
     if NEUTRAL.issuperset(both):
         return True
@@ -119,14 +119,14 @@ def _harmless_alone(change: Change, contexts: Contexts, words: Lexicon) -> bool:
     return not words.words(both) and _NEGATION.isdisjoint(both) and _shows_misprint(change, contexts)
 
 
-def _shows_misprint(change: Change, contexts: Contexts) -> bool:
+def _shows_misprint(change: ChangedSpan, contexts: Contexts) -> bool:
     """Whether one reading is unheard of (a boundary in no other text) and the other is not (all in another text)."""
     before = _boundaries(change.before, change, contexts)
     after = _boundaries(change.after, change, contexts)
     return (min(before) <= 1 and min(after) >= 2) or (min(after) <= 1 and min(before) >= 2)
 
 
-def _boundaries(span: str, change: Change, contexts: Contexts) -> tuple[int, int]:
+def _boundaries(span: str, change: ChangedSpan, contexts: Contexts) -> tuple[int, int]:
     """Texts that have the boundary before the span, and the one after it; without a span there is only one."""
     if not span:
         alone = contexts.seen(change.left, change.right)

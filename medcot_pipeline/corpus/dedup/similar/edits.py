@@ -13,7 +13,7 @@ _LEAD = 3
 _LONGEST_SHOWN = 40
 
 
-class Change(NamedTuple):
+class ChangedSpan(NamedTuple):
     """One changed span.
 
     Attributes:
@@ -38,7 +38,7 @@ class Change(NamedTuple):
         return self.lead[-1:] or EDGE
 
 
-def changes(one: str, other: str) -> list[Change]:
+def changes(one: str, other: str) -> list[ChangedSpan]:
     """The changed spans of a shortest edit script (Levenshtein 1966), neighbouring operations taken together."""
     from rapidfuzz.distance import Levenshtein
 
@@ -51,7 +51,7 @@ def changes(one: str, other: str) -> list[Change]:
         else:
             spans.append([step.src_start, step.src_end, step.dest_start, step.dest_end])
     return [
-        Change(
+        ChangedSpan(
             one[a:b],
             other[c:d],
             one[max(0, a - _LEAD) : a],
@@ -63,7 +63,7 @@ def changes(one: str, other: str) -> list[Change]:
     ]
 
 
-def longest_span(found: list[Change]) -> int:
+def longest_span(found: list[ChangedSpan]) -> int:
     """Length of the longest changed span on either side, characters."""
     return max((max(len(change.before), len(change.after)) for change in found), default=0)
 

@@ -44,7 +44,7 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PairFinding:
     """What the rules say about a pair: `refusal` is empty where the two are one text (the delete tier)."""
 
     left: int
@@ -76,10 +76,10 @@ def alike(texts: pl.Series, settings: DedupSettings, progress: Callable[[int, in
     return Alike(found, left, right, similarity, edit)
 
 
-def verdicts(texts: pl.Series, pairs: Alike, settings: DedupSettings, contexts: Contexts) -> list[Verdict]:
+def pair_findings(texts: pl.Series, pairs: Alike, settings: DedupSettings, contexts: Contexts) -> list[PairFinding]:
     """The rules' word on every pair of enough edit similarity and no long span; the others are no duplicates."""
     words = lexicon(settings.swaps, settings.ignored_swaps)
-    judged = []
+    findings = []
     close = np.flatnonzero(pairs.edit >= max(settings.edit_similarity, 1e-9))
     for start in range(0, len(close), _PAIRS_AT_ONCE):
         some = close[start : start + _PAIRS_AT_ONCE]
@@ -88,10 +88,10 @@ def verdicts(texts: pl.Series, pairs: Alike, settings: DedupSettings, contexts: 
             found = changes(one, other)
             if longest_span(found) <= settings.max_changed_span:
                 reason = refusal(found, contexts, words)
-                judged.append(
-                    Verdict(int(pairs.left[place]), int(pairs.right[place]), float(pairs.jaccard[place]), reason)
+                findings.append(
+                    PairFinding(int(pairs.left[place]), int(pairs.right[place]), float(pairs.jaccard[place]), reason)
                 )
-    return judged
+    return findings
 
 
 def _edit_similarity(

@@ -73,7 +73,7 @@ def test_a_near_miss_stays_and_is_shown_to_a_person_in_one_group_with_its_neighb
     outcome = find_near_duplicates(rows(question, question.replace(one, other)), SETTINGS)
     assert outcome.kept.height == 2
     assert len(set(groups(outcome).values())) == 1
-    assert outcome.review["tier"].to_list() == ["near_miss"]
+    assert outcome.pairs_to_show["tier"].to_list() == ["near_miss"]
 
 
 def test_a_paraphrase_is_grouped_and_never_removed() -> None:
@@ -168,11 +168,11 @@ def test_without_near_duplicates_only_equal_keys_leave() -> None:
     assert partners(outcome) == {"r00002": "r00000"}
 
 
-def test_the_engine_names_library_version_seed_and_parameters() -> None:
-    engine = find_near_duplicates(rows("甲", "乙"), SETTINGS).engine
-    assert engine["library"] == "rensa"
-    assert engine["algorithm_version"] == 2
-    assert {"version", "seed", "parameters", "rules_version"} <= set(engine)
+def test_the_outcome_says_with_which_library_version_seed_and_parameters() -> None:
+    made_with = find_near_duplicates(rows("甲", "乙"), SETTINGS).made_with
+    assert made_with["library"] == "rensa"
+    assert made_with["algorithm_version"] == 2
+    assert {"version", "seed", "parameters"} <= set(made_with)
 
 
 def test_examples_show_both_questions() -> None:
@@ -198,7 +198,7 @@ def test_kept_and_removed_part_the_input_whatever_its_order(questions: list[str]
     again = find_near_duplicates(shuffled, SETTINGS)
     assert again.kept.equals(outcome.kept)
     assert again.removed.equals(outcome.removed)
-    assert again.review.equals(outcome.review)
+    assert again.pairs_to_show.equals(outcome.pairs_to_show)
     assert again.funnel == outcome.funnel
 
 
@@ -240,4 +240,4 @@ def test_thousands_of_rows_that_differ_by_a_number_are_one_group_after_a_linear_
     assert outcome.kept["group_id"].n_unique() == 1
     compared = next(step["rows"] for step in outcome.funnel if step["step"] == "pairs compared")
     assert compared < 3_000 * BANDS * NEIGHBOURS < 3_000 * 2_999 / 2, "all pairs would be 4.5 million"
-    assert outcome.review.height <= 2 * SETTINGS.review_pairs
+    assert outcome.pairs_to_show.height <= 2 * SETTINGS.review_pairs

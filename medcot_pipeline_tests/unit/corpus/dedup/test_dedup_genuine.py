@@ -27,7 +27,7 @@ from medcot_pipeline.corpus.splits.assign import assign_splits
 from medcot_pipeline.settings import DedupSettings, SplitSettings
 outcome = find_near_duplicates(pl.read_parquet(sys.argv[1]), DedupSettings())
 split = assign_splits(outcome.kept, SplitSettings())
-for table in (split, outcome.removed, outcome.review):
+for table in (split, outcome.removed, outcome.pairs_to_show):
     print(hashlib.sha256(table.write_ndjson().encode()).hexdigest())
 """
 

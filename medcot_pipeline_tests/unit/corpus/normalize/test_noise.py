@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
-from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, Letters, Row
+from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, Letters, NormalizedRow
 from medcot_pipeline.corpus.normalize.options import chosen_letter, split_options
 from medcot_pipeline.corpus.normalize.table import CHUNK_ROWS, UNWRAPPED, NormalizedCorpus, normalize_rows
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
@@ -35,7 +35,7 @@ def outcome(settings: NormalizeSettings = DEFAULTS, /, **row: str) -> Normalized
 def found(rule: str, **fields: str) -> str:
     row = {"question": QUESTION, "reasoning": REASONING, "answer": ANSWER, **fields}
     finder = next(candidate for candidate in NOISE_RULES if candidate.name == rule)
-    return finder.find(Row.of(*(normalize_text(text) for text in row.values())), NormalizeSettings())
+    return finder.find(NormalizedRow.of(*(normalize_text(text) for text in row.values())), NormalizeSettings())
 
 
 HITS = [

@@ -14,8 +14,8 @@ import pytest
 from medcot_pipeline.corpus.sources.source import SourceRows, fetch_from_hub, locate, read_rows
 from medcot_pipeline.settings import SourceSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.jsonl import write_jsonl
-from medcot_pipeline.support.record_files import KNOWN_FORMATS
+from medcot_pipeline.support.row_files import KNOWN_FORMATS
+from medcot_pipeline.support.table_files import write_jsonl
 from medcot_pipeline_tests.support.hub_server import Hub, hub_environment, serving
 
 FIELDS = ("Question", "Complex_CoT", "Response")

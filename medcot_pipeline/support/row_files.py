@@ -34,7 +34,7 @@ UNPACKED_TIMES = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Unreadable:
+class BrokenRecord:
     """What is wrong with a record, and what it held."""
 
     problem: str
@@ -48,7 +48,7 @@ def file_format(path: Path) -> str:
 
 
 def read_records(path: Path) -> Iterator[tuple[str, Any]]:
-    """Pairs of place in the file and record: any JSON value, or `Unreadable`.
+    """Pairs of place in the file and record: any JSON value, or `BrokenRecord`.
 
     Raises:
         MedcotError: the file is not of its format or not UTF-8, or its header names a column twice.
@@ -57,7 +57,7 @@ def read_records(path: Path) -> Iterator[tuple[str, Any]]:
     if kind == ".parquet":
         yield from _parquet_records(path)
     elif kind in (".jsonl", ".ndjson"):
-        yield from _json_lines(_read_text(path))
+        yield from read_json_lines(path)
     elif kind == ".csv":
         yield from _csv_records(path, _read_text(path))
     else:
@@ -132,7 +132,7 @@ def _refuse_repeated_columns(path: Path, line: int, header: list[str]) -> None:
         )
 
 
-def _csv_record(header: list[str], cells: list[str]) -> dict[str, str] | Unreadable:
+def _csv_record(header: list[str], cells: list[str]) -> dict[str, str] | BrokenRecord:
     problem = ""
     if len(cells) != len(header):
         hint = ": a field with a comma in it is put in quotes" if len(cells) > len(header) else ""
@@ -145,7 +145,7 @@ def _csv_record(header: list[str], cells: list[str]) -> dict[str, str] | Unreada
             "to joins them; put the field in quotes and double the mark"
         )
     if problem:
-        return Unreadable(problem, json.dumps(cells, ensure_ascii=False))
+        return BrokenRecord(problem, json.dumps(cells, ensure_ascii=False))
     return {name: cell for name, cell in zip(header, cells, strict=True) if name}
 
 
@@ -174,20 +174,25 @@ def _json_array(path: Path, text: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise MedcotError(f"{path}: JSON that cannot be read ({_json_problem(error)}).") from error
     if not isinstance(records, list):
-        kind = "dict" if isinstance(records, Unreadable) else type(records).__name__
+        kind = "dict" if isinstance(records, BrokenRecord) else type(records).__name__
         raise MedcotError(f"{path}: a .json file must be an array of rows, not {kind}.")
     return records
 
 
-def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Pairs of line and value of a file with a JSON value in each line, whatever its name; `BrokenRecord` for another.
+
+    Raises:
+        MedcotError: the file is not UTF-8.
+    """
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 record = json.loads(line, object_pairs_hook=_json_object)
             except (ValueError, RecursionError) as error:
-                record = Unreadable(f"not JSON ({_json_problem(error)}): {line[:80]}", line)
-            if isinstance(record, Unreadable):
-                record = Unreadable(record.problem, line)
+                record = BrokenRecord(f"not JSON ({_json_problem(error)}): {line[:80]}", line)
+            if isinstance(record, BrokenRecord):
+                record = BrokenRecord(record.problem, line)
             yield f"line {number:,}", record
 
 
@@ -195,16 +200,18 @@ def _json_problem(error: ValueError | RecursionError) -> str:
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(";")[0]
 
 
-def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unreadable:
-    """The object of these names and values; `Unreadable` where it, or an object within it, has a name twice."""
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | BrokenRecord:
+    """The object of these names and values; `BrokenRecord` where it, or an object within it, has a name twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        return Unreadable(f'the field "{printable(twice)}" stands in it more than once', json.dumps(pairs, default=str))
-    return next(filter(None, map(_unreadable_in, found.values())), found)
+        return BrokenRecord(
+            f'the field "{printable(twice)}" stands in it more than once', json.dumps(pairs, default=str)
+        )
+    return next(filter(None, map(_broken_in, found.values())), found)
 
 
-def _unreadable_in(value: Any) -> Unreadable | None:
+def _broken_in(value: Any) -> BrokenRecord | None:
     if isinstance(value, list):
-        return next(filter(None, map(_unreadable_in, value)), None)
-    return value if isinstance(value, Unreadable) else None
+        return next(filter(None, map(_broken_in, value)), None)
+    return value if isinstance(value, BrokenRecord) else None

@@ -1,12 +1,14 @@
-"""Changes to folders that a power cut does not undo once they are made.
+"""Files and folders that a power cut does not undo once they are made.
 
 A file's content is on disk when the file is synced; that the file is there at all, or that a link leads elsewhere, is
 on disk when its folder is synced.
 
-Belongs here: syncing files and folders, and making, moving and linking with it.
-Does not: what is written.
+Belongs here: the one writer of a whole file; making, moving and linking; what killed writers leave.
+Does not: what is written (json_files.py, table_files.py), lines added to a file (journals.py), listing a folder from
+outside (folders.py).
 """
 
+import contextlib
 import errno
 import os
 import uuid
@@ -16,6 +18,33 @@ from medcot_pipeline.support.errors import MedcotError
 
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems without symbolic links answer: FAT and exFAT the first, some on networks the others."""
+
+UNFINISHED = f".*-{'[0-9a-f]' * 8}.part"
+"""How a file is called while it is written, as a pattern: hidden, so that readers pass over it."""
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file in one step: whoever reads it finds the old or the new one whole; on disk when this returns.
+
+    A link in its place is replaced, and a file that has further names keeps its content under those.
+
+    Args:
+        path: the file; its folder is made where it is missing.
+        content: all of it; text is written as UTF-8, with its line ends as they are.
+    """
+    make_folder(path.parent)
+    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.part")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+    sync(path.parent)
 
 
 def sync(path: Path) -> None:
