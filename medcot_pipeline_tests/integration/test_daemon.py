@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -123,8 +122,7 @@ def served(
         server = stack.enter_context(postgres.postgres_server())
         started = []
         for storage in STORAGES:
-            home = Home(tmp_path_factory.mktemp(storage))
-            shutil.copytree(chain.data, home.data, symlinks=True)
+            home = chain.copy_to(tmp_path_factory.mktemp(storage), "data")
             (home.folder / "dagster").mkdir()
             settings = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(
                 encoding="utf-8"
