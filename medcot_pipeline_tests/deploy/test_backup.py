@@ -273,7 +273,7 @@ trap 'seen=$((seen + 1)); [ "$seen" -ne "$KILL_BEFORE" ] || kill -KILL 0' DEBUG
 """Read by bash before the script: kills it, with all that it started, before one of its commands."""
 
 
-def test_a_backup_killed_before_any_of_its_commands_leaves_the_earlier_ones_whole_and_the_next_one_works(
+def test_a_backup_killed_at_any_command_harms_no_earlier_one_and_the_next_one_works(
     small: Home, tmp_path: Path
 ) -> None:
     folder, killer = tmp_path / "backups", tmp_path / "killer.sh"

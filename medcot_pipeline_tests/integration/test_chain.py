@@ -85,7 +85,7 @@ def test_the_plain_dagster_commands_work_after_medcot_env(chain_copy: Home) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_selecting_the_report_where_nothing_was_made_names_the_upstream_and_the_command(fresh_home: Home) -> None:
+def test_a_report_over_nothing_names_the_upstream_and_the_command(fresh_home: Home) -> None:
     done = fresh_home.run("bash", "-c", 'eval "$(medcot env)" && dagster asset materialize --select eval_report')
     assert done.returncode == 1
     assert "eval_report needs perplexity_report, which is not materialised. Run `medcot sync`" in done.stderr

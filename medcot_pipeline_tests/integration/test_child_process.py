@@ -74,7 +74,7 @@ def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_question_that_a_library_asks_in_the_child_is_not_answered_by_what_stands_at_standard_input() -> None:
+def test_a_question_of_a_library_in_the_child_is_not_answered_from_standard_input() -> None:
     script = (
         "from medcot_pipeline.compute.child import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
     )

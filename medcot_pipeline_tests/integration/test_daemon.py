@@ -24,8 +24,8 @@ from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline_tests.support import postgres
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.hub_server import Hub, hub_environment, serving
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
-from medcot_pipeline_tests.unit.orchestration.test_alerts import webhook
+from medcot_pipeline_tests.support.review_pack import whole
+from medcot_pipeline_tests.support.webhook import webhook
 
 pytestmark = pytest.mark.skipif(not postgres.INSTALLED, reason=postgres.MISSING)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medcot_pipeline_tests.support.home import ROOT, Home
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
+from medcot_pipeline_tests.support.review_pack import whole
 
 
 @pytest.fixture

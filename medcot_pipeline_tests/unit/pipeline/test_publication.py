@@ -47,7 +47,7 @@ def evaluations(instance: dg.DagsterInstance, asset: str) -> dict[str, dg.AssetC
     return found
 
 
-def test_a_check_that_refuses_an_artifact_stands_at_the_asset_with_its_sentence_as_do_those_that_passed(
+def test_a_refused_artifact_shows_every_check_with_its_sentence(
     workspace: Workspace,
 ) -> None:
     source = workspace.root / "rows.json"

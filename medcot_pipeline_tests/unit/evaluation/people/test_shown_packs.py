@@ -13,7 +13,7 @@ from medcot_pipeline.stages import Workspace, review_files
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline_tests.support.home import ROOT, Home
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import ANSWERS, PROMPTS, whole, written
+from medcot_pipeline_tests.support.review_pack import ANSWERS, PROMPTS, whole, written
 
 PASSED = [CheckOutcome("pack_covers_answers", True, True, "")]
 
