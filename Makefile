@@ -77,4 +77,5 @@ constraints:  ## write constraints.txt anew from the newest versions that pyproj
 	rm -rf build/constraints
 
 clean:  ## remove the environment and the caches, not the data
+	@test ! -d build/chains || chmod -R u+w build/chains  # the tests' chains are read-only
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

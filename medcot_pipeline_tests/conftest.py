@@ -1,14 +1,16 @@
 """Fixtures that several kinds of tests share.
 
-Belongs here: a whole chain in the profile `tiny`, made once for a test run.
+Belongs here: a whole chain in the profile `tiny`, made once for all test runs that would make the same one.
 Does not: anything that replaces a real part.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from medcot_pipeline_tests.support.chain_cache import CHAINS, cached_chain, project_key, sync
 from medcot_pipeline_tests.support.home import Home
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: tests share two cores with servers
@@ -16,12 +18,19 @@ os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and 
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The whole chain on the sample in the profile `tiny`, by `medcot sync`."""
-    home = Home(tmp_path_factory.mktemp("chain"))
-    done = home.run("medcot", "sync")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home
+def chain() -> Iterator[Home]:
+    """The whole chain on the sample in the profile `tiny`, by `medcot sync`: for tests that read its files.
+
+    Whoever runs a command or changes a file takes `chain_copy`, or `chain.copy_to`.
+    """
+    with cached_chain(CHAINS, sync, project_key) as home:
+        yield home
+
+
+@pytest.fixture
+def chain_copy(chain: Home, tmp_path: Path) -> Home:
+    """A copy of the chain that the test may change."""
+    return chain.copy_to(tmp_path / "chain")
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def dagster_dev(chain: Home) -> Iterator[tuple[str, int]]:
-    """Address and process of `dagster dev`, started as the README says."""
+def dagster_dev(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Address and process of `dagster dev` over a copy of the chain, started as the README says."""
     (port,) = free_ports(1)
     server = subprocess.Popen(
         ["bash", "-c", f'eval "$(medcot env)" && dagster dev -p {port}'],
         cwd=ROOT,
-        env=chain.environment(),
+        env=chain.copy_to(tmp_path_factory.mktemp("page")).environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

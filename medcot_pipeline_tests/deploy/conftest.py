@@ -37,7 +37,7 @@ def postgres(installed: None) -> Iterator[PostgresServer]:
 def served(chain: Home, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A served instance whose data folder holds the models' artifacts of the chain, and that asks a judge."""
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(chain.data / "artifacts", folder / "data" / "artifacts", symlinks=True)
+    chain.copy_to(folder, "data/artifacts")
     for asset in ("normalized_corpus", "sft_dataset"):
         shutil.rmtree(folder / "data" / "artifacts" / asset)
     with endpoint(longer_wins) as (url, _):

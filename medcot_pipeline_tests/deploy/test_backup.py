@@ -44,8 +44,7 @@ def restore(home: Home, backup: Path, **database: str) -> subprocess.CompletedPr
 @pytest.fixture
 def lived_in(installed: None, chain: Home, tmp_path: Path) -> Home:
     """A home with a finished chain that a test may destroy."""
-    home = Home(tmp_path / "instance")
-    shutil.copytree(chain.folder, home.folder, symlinks=True)
+    home = chain.copy_to(tmp_path / "instance")
     (home.data / "reviews").mkdir(exist_ok=True)
     (home.data / "reviews" / "note.txt").write_text("kept")
     return home
@@ -79,7 +78,9 @@ def test_caches_unfinished_work_and_half_artifacts_stay_out_of_a_backup(lived_in
 
 def test_a_backup_of_a_damaged_artifact_is_refused_and_names_it(lived_in: Home, tmp_path: Path) -> None:
     report = lived_in.current("eval_report") / "report.json"
-    report.write_text(report.read_text() + " ")
+    text = report.read_text()
+    report.unlink()
+    report.write_text(text + " ")
     done = lived_in.run(str(DEPLOY / "backup.sh"), str(tmp_path / "backups"))
     assert done.returncode == 1
     assert f"{report.parent.name}: report.json has changed since it was published" in done.stderr
@@ -272,7 +273,7 @@ trap 'seen=$((seen + 1)); [ "$seen" -ne "$KILL_BEFORE" ] || kill -KILL 0' DEBUG
 """Read by bash before the script: kills it, with all that it started, before one of its commands."""
 
 
-def test_a_backup_killed_before_any_of_its_commands_leaves_the_earlier_ones_whole_and_the_next_one_works(
+def test_a_backup_killed_at_any_command_harms_no_earlier_one_and_the_next_one_works(
     small: Home, tmp_path: Path
 ) -> None:
     folder, killer = tmp_path / "backups", tmp_path / "killer.sh"

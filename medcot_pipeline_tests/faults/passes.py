@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -227,7 +226,7 @@ def copy_artifacts(chain: Home, home: Home, assets: Sequence[str]) -> None:
     """Give a home the artifacts of the chain, as its own."""
     for asset in assets:
         folder = chain.current(asset)
-        shutil.copytree(folder, home.data / "artifacts" / asset / folder.name)
+        chain.copy_to(home.folder, f"data/artifacts/{asset}/{folder.name}")
         link = home.data / "current" / asset
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(Path("..") / "artifacts" / asset / folder.name)

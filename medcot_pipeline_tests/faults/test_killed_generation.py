@@ -37,10 +37,10 @@ def answers(worker: "subprocess.Popen[str]", folder: Path) -> str:
 
 
 def test_a_worker_killed_between_batches_resumes_to_the_records_of_an_uninterrupted_run(
-    chain: Home, tmp_path: Path
+    chain_copy: Home, tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
-    killed = generate(chain, tmp_path / "killed", work)
+    killed = generate(chain_copy, tmp_path / "killed", work)
     deadline = time.monotonic() + 240
     while not list(work.glob("base-*.json")):
         assert killed.poll() is None and time.monotonic() < deadline, "no batch was finished"
@@ -51,10 +51,10 @@ def test_a_worker_killed_between_batches_resumes_to_the_records_of_an_uninterrup
     assert 0 < len(finished) < BATCHES, "the worker was killed too late"
     assert not (tmp_path / "killed" / "answers.jsonl").exists()
 
-    resumed = answers(generate(chain, tmp_path / "resumed", work), tmp_path / "resumed")
+    resumed = answers(generate(chain_copy, tmp_path / "resumed", work), tmp_path / "resumed")
     assert f"{len(finished)} of {BATCHES} batches were finished before" in said(tmp_path / "resumed")
     assert {name: (work / name).read_bytes() for name in finished} == finished, "a finished record is never rewritten"
-    whole = answers(generate(chain, tmp_path / "whole", tmp_path / "other work"), tmp_path / "whole")
+    whole = answers(generate(chain_copy, tmp_path / "whole", tmp_path / "other work"), tmp_path / "whole")
     assert resumed == whole
     assert len(resumed.splitlines()) == 2 * SETTINGS.max_prompts
     assert len({json.loads(line)["reasoning"] for line in resumed.splitlines()}) > SETTINGS.max_prompts

@@ -60,10 +60,16 @@ def published(out: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def home(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A copy of the chain: a worker takes the lock of its data folder."""
+    return chain.copy_to(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert finish(start_training(chain, folder / "out", folder / "work"), folder / "out")["optimizer_steps"] == STEPS
+    assert finish(start_training(home, folder / "out", folder / "work"), folder / "out")["optimizer_steps"] == STEPS
     return published(folder / "out")
 
 
@@ -77,7 +83,7 @@ def random_moment(draw: random.Random, out: Path, work: Path, before: int) -> Ca
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.faults)])
 def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterrupted_run(
-    chain: Home, tmp_path: Path, undisturbed: dict[str, bytes], kills: int
+    home: Home, tmp_path: Path, undisturbed: dict[str, bytes], kills: int
 ) -> None:
     seed = os.environ.get("FAULTS_SEED", "1")
     draw = random.Random(f"trainer {seed}")
@@ -86,7 +92,7 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
         to_the_end = done == kills or (attempts > 0 and draw.random() < 0.5)
         work, out = tmp_path / f"work-{finished}", tmp_path / f"out-{finished}-{attempts}"
         before = max((int(path.name.rsplit("-", 1)[1]) for path in work.glob("checkpoint-*")), default=0)
-        worker = start_training(chain, out, work)
+        worker = start_training(home, out, work)
         attempts += 1
         if not to_the_end and before < STEPS:
             wait_until(worker, random_moment(draw, out, work, before))
@@ -103,17 +109,17 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
 
 
 def test_a_killed_run_that_goes_on_with_another_budget_trains_the_same_rows_in_every_step(
-    chain: Home, tmp_path: Path
+    home: Home, tmp_path: Path
 ) -> None:
     of_eight = {"max_train_tokens": 12_000, "per_device_train_batch_size": 8, "early_stopping_checkpoints": None}
     narrow, wide = (SETTINGS.model_copy(update=of_eight | {"micro_batch_tokens": tokens}) for tokens in (512, 700))
-    finish(start_training(chain, tmp_path / "whole", tmp_path / "whole-work", wide), tmp_path / "whole")
+    finish(start_training(home, tmp_path / "whole", tmp_path / "whole-work", wide), tmp_path / "whole")
     work = tmp_path / "work"
-    worker = start_training(chain, tmp_path / "killed", work, narrow)
+    worker = start_training(home, tmp_path / "killed", work, narrow)
     wait_until(worker, (work / "checkpoint-2" / MARK).is_file)
     worker.kill()
     assert worker.wait() == -signal.SIGKILL
-    resumed = finish(start_training(chain, tmp_path / "resumed", work, wide), tmp_path / "resumed")
+    resumed = finish(start_training(home, tmp_path / "resumed", work, wide), tmp_path / "resumed")
     assert resumed["resumed_from"] in {"checkpoint-2", "checkpoint-3"}
     assert "micro_batch_tokens was 512, is 700" in said(tmp_path / "resumed")
     losses = {name: read_json(tmp_path / name / "curves.json")["loss"] for name in ("whole", "resumed")}
@@ -134,15 +140,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_is_named_and_training_resumes_once_there_is_space(
-    chain: Home, tmp_path: Path, small_disk: Path, undisturbed: dict[str, bytes]
+    home: Home, tmp_path: Path, small_disk: Path, undisturbed: dict[str, bytes]
 ) -> None:
     (small_disk / "other").write_bytes(bytes(12_000_000))
-    failing = start_training(chain, tmp_path / "full", small_disk / "work")
+    failing = start_training(home, tmp_path / "full", small_disk / "work")
     failing.communicate(timeout=600)
     assert "No space left on device" in said(tmp_path / "full")
     assert "Free some space and run `medcot sync` again." in said(tmp_path / "full")
     assert not (tmp_path / "full" / "adapter_model.safetensors").exists()
     subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
-    finish(start_training(chain, tmp_path / "resumed", small_disk / "work"), tmp_path / "resumed")
+    finish(start_training(home, tmp_path / "resumed", small_disk / "work"), tmp_path / "resumed")
     assert "resuming from checkpoint-" in said(tmp_path / "resumed")
     assert published(tmp_path / "resumed") == undisturbed

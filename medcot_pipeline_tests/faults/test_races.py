@@ -25,7 +25,7 @@ from medcot_pipeline_tests.faults.passes import (
     watched,
 )
 from medcot_pipeline_tests.support.home import Home
-from medcot_pipeline_tests.unit.orchestration.test_processes import SAY_WHO
+from medcot_pipeline_tests.support.live_process import SAY_WHO
 
 PUBLISHED = re.compile(r"\) (\w+): published in")
 WAITING = re.compile(r"waiting for (the pool gpu|\w+ [0-9a-f]{12}), which is held by")
@@ -96,7 +96,7 @@ def test_a_pass_that_waits_for_a_slot_says_for_whom_and_can_be_interrupted(
     assert set(taken_slots(fresh_home)) == {run}, "and the interrupted pass does not wait any more"
 
 
-def test_when_the_process_that_holds_the_slot_is_killed_the_waiting_pass_mends_its_run_and_goes_on(
+def test_a_waiting_pass_mends_the_run_of_a_killed_holder_and_goes_on(
     fresh_home: Home, held: tuple[str, "subprocess.Popen[str]"]
 ) -> None:
     run, holder = held

@@ -8,7 +8,7 @@ import pytest
 from medcot_pipeline.evaluation.people.review_file import join_review, load_review
 from medcot_pipeline.evaluation.perplexity.measure import read_passages
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import KEY, review
+from medcot_pipeline_tests.support.review_pack import KEY, review
 
 PASSAGE = json.dumps({"id": "a", "language": "zh", "text": "春天来了。"}, ensure_ascii=False)
 

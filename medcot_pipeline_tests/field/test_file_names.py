@@ -5,15 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from medcot_pipeline.stages import LARGEST_REVIEW, Workspace, exam_files, review_files, stage_of
 
 from medcot_pipeline.pipeline.plan import make_plan
-from medcot_pipeline.stages import LARGEST_REVIEW, Workspace, exam_files, review_files, stage_of
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.home import ROOT, Home
-from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
-from medcot_pipeline_tests.unit.pipeline.test_plan import change
+from medcot_pipeline_tests.support.planning import change
 
-workspace = test_planning.workspace
+workspace = planning.workspace
 GBK = "病例.jsonl".encode("gbk")
 SHOWN = "\\xb2\\xa1\\xc0\\xfd.json"
 

@@ -7,7 +7,7 @@ import pytest
 
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
 from medcot_pipeline_tests.support.corpus_chain import make_corpus, make_raw, record, rows_of, texts, workspace_over
-from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import rows
+from medcot_pipeline_tests.support.normalized_rows import rows
 
 
 @pytest.mark.parametrize("name", ["rows[1].parquet", "rows?.parquet", "row*.parquet"])

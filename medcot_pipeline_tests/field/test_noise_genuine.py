@@ -9,8 +9,8 @@ from medcot_pipeline.corpus.normalize.mojibake import undo, what_is_left
 from medcot_pipeline.corpus.normalize.table import normalize_rows
 from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.settings import NormalizeSettings
-from medcot_pipeline_tests.field.test_noise_kinds import RESIDUE
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
+from medcot_pipeline_tests.support.noise_rules import RESIDUE
 
 pytestmark = genuine_rows_only
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from medcot_pipeline.corpus.normalize import converted, generated
 from medcot_pipeline.corpus.normalize.table import NormalizedCorpus, normalize_rows
 from medcot_pipeline.settings import NoiseActions, NormalizeSettings
+from medcot_pipeline_tests.support.noise_rules import RESIDUE
 
 QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解，最可能的诊断是什么？"
 REASONING = "夜间痛、进食后缓解，这更像十二指肠的问题。再看病程，也符合。"
@@ -123,20 +124,6 @@ MEDICINE = [
     {"answer": "答案：B。\n\n**Answer:** B. Reasoning: the pain at night."},
     {"answer": "血红蛋白100000000000000"},
 ]
-RESIDUE = (
-    "placeholder",
-    "mojibake_left",
-    "error_message",
-    "chat_tokens",
-    "chat_headings",
-    "repetition",
-    "copied_field",
-    "refusal",
-    "replacement_characters",
-    "html",
-    "literal_escapes",
-    "traditional_characters",
-)
 
 
 @pytest.mark.parametrize("fields", MEDICINE)

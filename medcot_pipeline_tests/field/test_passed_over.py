@@ -22,8 +22,8 @@ from medcot_pipeline_tests.support.corpus_chain import (
     workspace_over,
 )
 from medcot_pipeline_tests.support.home import Home
-from medcot_pipeline_tests.unit.corpus.sources.test_sources import write
-from medcot_pipeline_tests.unit.orchestration.test_ticks import skipped, tick
+from medcot_pipeline_tests.support.source_files import write
+from medcot_pipeline_tests.support.ticks import skipped, tick
 
 UNKNOWN = "unknown format; known: .json, .jsonl, .ndjson, .csv or .parquet, each also with .gz behind it"
 

@@ -10,7 +10,7 @@ import pytest
 
 from medcot_pipeline.evaluation.people.server import ReviewServer
 from medcot_pipeline_tests.support.home import Home
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import KEY, PACK, review
+from medcot_pipeline_tests.support.review_pack import KEY, PACK, review
 
 FIRST = ("medcot", "sync", "--only", "raw_medical_o1")
 CALLS = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline_tests.unit.training.test_tracking import start_alone
+from medcot_pipeline_tests.support.tracked_run import start_alone
 
 SECRET = "geheim-4711"
 GARBAGE = b"\xff\xfe[" + SECRET.encode() + b"\x00 = {{\n"

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import polars as pl
-
 from medcot_pipeline.stages import STAGES
+
 from medcot_pipeline.training.checkpoints import MARK
 from medcot_pipeline_tests.support.home import ROOT, Home
 
@@ -45,48 +45,47 @@ def test_med_o1_holds_the_training_split_with_all_its_reasoning(chain: Home) -> 
     assert sorted((record["input"], record["output"]) for record in records) == expected
 
 
-def test_a_second_sync_does_no_work(chain: Home) -> None:
-    done = chain.run("medcot", "sync")
+def test_a_second_sync_does_no_work(chain_copy: Home) -> None:
+    done = chain_copy.run("medcot", "sync")
     assert done.returncode == 0, done.stderr
     assert "Everything is fresh." in done.stdout
     assert not materialised(done.stderr)
 
 
-def test_a_setting_of_the_report_redoes_the_report_and_the_decision_on_it(chain: Home) -> None:
-    done = chain.run("medcot", "sync", MEDCOT_REPORT__TRANSCRIPTS="2")
+def test_a_setting_of_the_report_redoes_the_report_and_the_decision_on_it(chain_copy: Home) -> None:
+    done = chain_copy.run("medcot", "sync", MEDCOT_REPORT__TRANSCRIPTS="2")
     assert materialised(done.stderr) == {"eval_report", "promotion"}, done.stdout + done.stderr
-    restored = chain.run("medcot", "sync")
+    restored = chain_copy.run("medcot", "sync")
     assert not materialised(restored.stderr), "a setting that was set back finds its artifact again"
 
 
-def test_a_change_that_gives_the_same_rows_stops_there(chain: Home) -> None:
-    done = chain.run("medcot", "sync", MEDCOT_NORMALIZE__MIN_QUESTION_CHARS="4")
+def test_a_change_that_gives_the_same_rows_stops_there(chain_copy: Home) -> None:
+    done = chain_copy.run("medcot", "sync", MEDCOT_NORMALIZE__MIN_QUESTION_CHARS="4")
     assert materialised(done.stderr) == {"normalized_corpus"}, done.stdout + done.stderr
-    chain.run("medcot", "sync")
 
 
-def test_plan_names_the_setting_that_changed(chain: Home) -> None:
-    done = chain.run("medcot", "plan", MEDCOT_PERPLEXITY__SEED="99")
+def test_plan_names_the_setting_that_changed(chain_copy: Home) -> None:
+    done = chain_copy.run("medcot", "plan", MEDCOT_PERPLEXITY__SEED="99")
     line = next(line for line in done.stdout.splitlines() if "perplexity_report" in line)
     assert "stale" in line
     assert "setting perplexity.seed: 7 -> 99" in line
 
 
-def test_plan_shows_the_training_plan_that_the_run_then_made(chain: Home) -> None:
-    done = chain.run("medcot", "plan")
-    summary = json.loads((chain.current("qlora_adapter") / "aside" / "training.json").read_text(encoding="utf-8"))
+def test_plan_shows_the_training_plan_that_the_run_then_made(chain_copy: Home) -> None:
+    done = chain_copy.run("medcot", "plan")
+    summary = json.loads((chain_copy.current("qlora_adapter") / "aside" / "training.json").read_text(encoding="utf-8"))
     made = f"{summary['optimizer_steps']} optimiser steps of 4 rows, {summary['tokens']:,} tokens"
     assert f"Training: hf on CPU: {made}" in done.stdout
     assert "micro-batches of rows of like length, at most 4,096 padded tokens" in done.stdout
 
 
-def test_the_plain_dagster_commands_work_after_medcot_env(chain: Home) -> None:
+def test_the_plain_dagster_commands_work_after_medcot_env(chain_copy: Home) -> None:
     script = 'eval "$(medcot env)" && dagster asset materialize --select eval_report && dg launch --assets eval_report'
-    done = chain.run("bash", "-c", script)
+    done = chain_copy.run("bash", "-c", script)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_selecting_the_report_where_nothing_was_made_names_the_upstream_and_the_command(fresh_home: Home) -> None:
+def test_a_report_over_nothing_names_the_upstream_and_the_command(fresh_home: Home) -> None:
     done = fresh_home.run("bash", "-c", 'eval "$(medcot env)" && dagster asset materialize --select eval_report')
     assert done.returncode == 1
     assert "eval_report needs perplexity_report, which is not materialised. Run `medcot sync`" in done.stderr
@@ -106,17 +105,17 @@ def trainer_of(parent: int) -> int | None:
     return None
 
 
-def test_a_killed_trainer_publishes_nothing_and_the_next_sync_resumes(chain: Home) -> None:
+def test_a_killed_trainer_publishes_nothing_and_the_next_sync_resumes(chain_copy: Home) -> None:
     shorter = {"MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "9000", "MEDCOT_TRAINING__CHECKPOINT_SHARE": "0.2"}
-    before = chain.current("qlora_adapter")
+    before = chain_copy.current("qlora_adapter")
     sync = subprocess.Popen(
         ["medcot", "sync", "--only", "qlora_adapter"],
         cwd=ROOT,
-        env=chain.environment(**shorter),
+        env=chain_copy.environment(**shorter),
         stderr=subprocess.PIPE,
         text=True,
     )
-    work = chain.data / "work" / "qlora_adapter"
+    work = chain_copy.data / "work" / "qlora_adapter"
     deadline = time.monotonic() + 240
     while not list(work.glob(f"*/checkpoint-*/{MARK}")):
         assert sync.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
@@ -127,8 +126,7 @@ def test_a_killed_trainer_publishes_nothing_and_the_next_sync_resumes(chain: Hom
     _, errors = sync.communicate(timeout=60)
     assert sync.returncode == 1
     assert "the child process was killed or crashed" in errors.splitlines()[-1]
-    assert chain.current("qlora_adapter") == before, "nothing was published"
-    again = chain.run("medcot", "sync", "--only", "qlora_adapter", **shorter)
+    assert chain_copy.current("qlora_adapter") == before, "nothing was published"
+    again = chain_copy.run("medcot", "sync", "--only", "qlora_adapter", **shorter)
     assert "resuming from checkpoint-" in again.stderr, again.stderr
     assert materialised(again.stderr) == {"qlora_adapter"}
-    chain.run("medcot", "sync")

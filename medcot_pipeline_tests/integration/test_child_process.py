@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.instance.passes import find_problem
 from medcot_pipeline.settings import load_settings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.home import ROOT, Home
 
@@ -74,7 +74,7 @@ def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_question_that_a_library_asks_in_the_child_is_not_answered_by_what_stands_at_standard_input() -> None:
+def test_a_question_of_a_library_in_the_child_is_not_answered_from_standard_input() -> None:
     script = (
         "from medcot_pipeline.compute.child import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
     )

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -25,8 +24,8 @@ from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline_tests.support import postgres
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.hub_server import Hub, hub_environment, serving
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
-from medcot_pipeline_tests.unit.orchestration.test_alerts import webhook
+from medcot_pipeline_tests.support.review_pack import whole
+from medcot_pipeline_tests.support.webhook import webhook
 
 pytestmark = pytest.mark.skipif(not postgres.INSTALLED, reason=postgres.MISSING)
 
@@ -123,8 +122,7 @@ def served(
         server = stack.enter_context(postgres.postgres_server())
         started = []
         for storage in STORAGES:
-            home = Home(tmp_path_factory.mktemp(storage))
-            shutil.copytree(chain.data, home.data, symlinks=True)
+            home = chain.copy_to(tmp_path_factory.mktemp(storage), "data")
             (home.folder / "dagster").mkdir()
             settings = (resources.files("medcot_pipeline.orchestration.instance") / "dagster.yaml").read_text(
                 encoding="utf-8"

@@ -1,7 +1,6 @@
 """Exams through lm-eval, from a file to the report, on the model that the profile `tiny` trained."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,13 @@ FAST = {
 
 
 @pytest.fixture
-def examined(chain: Home, tmp_path: Path) -> Home:
+def examined(chain_copy: Home, tmp_path: Path) -> Home:
     """A copy of the chain with an exam set; both arms are asked it."""
-    home = Home(tmp_path / "home")
-    shutil.copytree(chain.data, home.data, symlinks=True)
     lines = [json.dumps(question, ensure_ascii=False) for question in QUESTIONS]
     (tmp_path / "cmexam.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = home.run("medcot", "sync", MEDCOT_EXAMS__FOLDER=str(tmp_path), **FAST)
+    done = chain_copy.run("medcot", "sync", MEDCOT_EXAMS__FOLDER=str(tmp_path), **FAST)
     assert done.returncode == 0, done.stdout + done.stderr
-    return home
+    return chain_copy
 
 
 def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> None:

@@ -1,6 +1,5 @@
 """Adapters that take over and that do not, over the real chain in the profile `tiny`."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,7 @@ BETTER = {"MEDCOT_TRAINING__MAX_TRAIN_TOKENS": "40000"}
 @pytest.fixture(scope="module")
 def trained(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A copy of the chain, in which one adapter was trained and promoted; the tests go on where the last one ended."""
-    home = Home(tmp_path_factory.mktemp("promotion"))
-    shutil.copytree(chain.data, home.data, symlinks=True)
-    return home
+    return chain.copy_to(tmp_path_factory.mktemp("promotion"))
 
 
 def even(messages: list[dict[str, str]]) -> str:

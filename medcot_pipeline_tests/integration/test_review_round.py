@@ -5,64 +5,60 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from medcot_pipeline_tests.support.home import ROOT, Home
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
+from medcot_pipeline_tests.support.review_pack import whole
 
 
 @pytest.fixture
-def reviews(chain: Home) -> Iterator[Path]:
-    """The review folder, empty before and after; the chain is as it was once its file is gone again."""
-    folder = chain.data / "reviews"
+def reviews(chain_copy: Home) -> Path:
+    """The review folder, with no file in it."""
+    folder = chain_copy.data / "reviews"
     folder.mkdir(exist_ok=True)
-    yield folder
-    for path in folder.iterdir():
-        path.unlink()
-    chain.run("medcot", "sync")
+    return folder
 
 
-def read(chain: Home, asset: str, name: str) -> Any:
-    return json.loads((chain.current(asset) / name).read_text(encoding="utf-8"))
+def read(home: Home, asset: str, name: str) -> Any:
+    return json.loads((home.current(asset) / name).read_text(encoding="utf-8"))
 
 
-def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "tuned")
+def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain_copy: Home, reviews: Path) -> None:
+    review = whole(read(chain_copy, "judgements", "key.json"), "tuned")
     (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
-    plan = chain.run("medcot", "plan").stdout
+    plan = chain_copy.run("medcot", "plan").stdout
     stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
     assert set(stale) == {"human_review", "eval_report", "promotion"}, plan
     assert "review-王医生.json" in stale["human_review"]
-    done = chain.run("medcot", "sync")
+    done = chain_copy.run("medcot", "sync")
     assert done.returncode == 0, done.stderr
     assert set(re.findall(r"(\w+): published in", done.stderr)) == {"human_review", "eval_report", "promotion"}
-    following = read(chain, "eval_report", "report.json")["instruction_following"]
+    following = read(chain_copy, "eval_report", "report.json")["instruction_following"]
     assert (following["status"], following["headline"]) == ("measured", "human")
     assert following["preference"]["human"]["net"]["value"] == 1.0
     assert following["reviewers"][0]["with_self"]["raw"]["value"] == 1.0
 
 
-def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, reviews: Path) -> None:
-    before = chain.current("eval_report")
-    review = whole({**read(chain, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
+def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain_copy: Home, reviews: Path) -> None:
+    before = chain_copy.current("eval_report")
+    review = whole({**read(chain_copy, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
     (reviews / "old.json").write_text(json.dumps(review), encoding="utf-8")
-    done = chain.run("medcot", "sync")
+    done = chain_copy.run("medcot", "sync")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"medcot: {reviews}/old.json: reviews pack 00000000, but this run's")
-    assert chain.current("eval_report") == before
+    assert chain_copy.current("eval_report") == before
     assert (reviews / "old.json").is_file()
 
 
-def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "base")
+def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain_copy: Home, reviews: Path) -> None:
+    review = whole(read(chain_copy, "judgements", "key.json"), "base")
     server = subprocess.Popen(
         ["medcot", "review", "--port", "0"],
         cwd=ROOT,
-        env=chain.environment(),
+        env=chain_copy.environment(),
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C

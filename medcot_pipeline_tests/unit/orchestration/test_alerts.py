@@ -1,50 +1,20 @@
 """Who is told of a failed run, over a real socket."""
 
-import contextlib
-import http.server
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
+from medcot_pipeline.stages import Workspace
 from pydantic import SecretStr
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.orchestration.automation import alerts
 from medcot_pipeline.settings import AutomationSettings, Settings
-from medcot_pipeline.stages import Workspace
+from medcot_pipeline_tests.support.webhook import webhook
 
 ROW = "患者，男，32岁，咳嗽三天"
-
-
-@contextmanager
-def webhook(status: int = 200, location: str = "", says: bytes = b"") -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a webhook, and what it was told."""
-    told: list[dict[str, Any]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(says)))
-            if location:
-                self.send_header("Location", location)
-            self.end_headers()
-            with contextlib.suppress(ConnectionError):  # what it says is not waited for
-                self.wfile.write(says)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/secret-token", told
-        server.shutdown()
 
 
 def fail_and_tell(folder: Path, url: str) -> None:

@@ -6,13 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from medcot_pipeline.orchestration.instance.processes import Process, exists
-
-SAY_WHO = """
-import sys
-from medcot_pipeline.orchestration.instance.processes import Process
-print(Process.own().to_tag(), flush=True)
-sys.stdin.readline()
-"""
+from medcot_pipeline_tests.support.live_process import SAY_WHO
 
 
 @pytest.fixture

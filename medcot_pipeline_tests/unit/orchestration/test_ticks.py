@@ -8,18 +8,19 @@ import dagster as dg
 import huggingface_hub.constants
 import pytest
 from dagster._core.test_utils import create_run_for_test, instance_for_test
+from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.orchestration.automation import triggers
 from medcot_pipeline.orchestration.automation.job import PIPELINE_JOB
 from medcot_pipeline.settings import AutomationSettings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.hub_server import Hub, serving
-from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
-from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, change, make
+from medcot_pipeline_tests.support.planning import ALL, change, make
+from medcot_pipeline_tests.support.ticks import launched, skipped, tick
 
-workspace = test_planning.workspace
+workspace = planning.workspace
 RETRAINING, HUB, FILES = triggers.RETRAINING, triggers.HUB_SENSOR, triggers.FILE_SENSOR
 FAILURE, CANCELED, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS
 REPOSITORY, REVISION = "someone/medical-rows", "a" * 40
@@ -36,37 +37,6 @@ def published(workspace: Workspace) -> Workspace:
     """Everything is published and fresh."""
     make(workspace, *ALL)
     return workspace
-
-
-def tick(name: str, instance: dg.DagsterInstance, workspace: Workspace, cursor: str | None = None) -> dg.SensorResult:
-    """One evaluation of the schedule or of a sensor; the schedule's as a sensor's without cursor."""
-    settings = workspace.settings.automation
-    resources = {"workspace": workspace}
-    if name == RETRAINING:
-        (schedule,) = triggers.schedules(settings)
-        decision = schedule(dg.build_schedule_context(instance=instance, resources=resources))
-        assert isinstance(decision, dg.RunRequest | dg.SkipReason)
-        requests = [decision] if isinstance(decision, dg.RunRequest) else []
-        return dg.SensorResult(
-            run_requests=requests, skip_reason=decision if isinstance(decision, dg.SkipReason) else None
-        )
-    (sensor,) = [each for each in triggers.sensors(settings) if each.name == name]
-    result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources))
-    assert isinstance(result, dg.SensorResult)
-    return result
-
-
-def launched(result: dg.SensorResult) -> dg.RunRequest:
-    assert result.skip_reason is None, result.skip_reason
-    assert result.run_requests
-    (request,) = result.run_requests
-    return request
-
-
-def skipped(result: dg.SensorResult) -> str:
-    assert not result.run_requests
-    assert result.skip_reason and result.skip_reason.skip_message
-    return result.skip_reason.skip_message
 
 
 def assets(request: dg.RunRequest) -> list[str]:

@@ -5,70 +5,18 @@ from typing import Any
 
 import polars as pl
 import pytest
-from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
+from medcot_pipeline.stages import Workspace, downstream, stage_of
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
-from medcot_pipeline.pipeline.plan import PlanLine, differences, make_plan, training_lines
-from medcot_pipeline.settings import EndpointSettings, Settings, load_settings
+from medcot_pipeline.artifacts import CheckOutcome, Identity, Manifest
+from medcot_pipeline.pipeline.plan import differences, make_plan, training_lines
+from medcot_pipeline.settings import EndpointSettings, load_settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline_tests.support import planning
+from medcot_pipeline_tests.support.planning import ALL, CORPUS, MODEL_FILES, change, identity_of, make, plan, status
 
-ALL = [stage.asset for stage in STAGES]
-CORPUS = ALL[:4]
+workspace = planning.workspace
 AFTER_RAW = [asset for asset in ALL if asset in downstream({"raw_medical_o1"})]
-MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "merges.txt", "chat_template.jinja")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A project folder with a source file, prompts, a model folder and benchmarks, and an empty store."""
-    for name in ("rows.json", "prompts.jsonl", "exams/exam.jsonl", *(f"model/{name}" for name in MODEL_FILES)):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"what stands in {name}")
-    settings = Settings(
-        source={"kind": "file", "path": "rows.json"},
-        splits={"benchmark_dir": "exams"},
-        base_model={"kind": "path", "path": "model"},
-        answers={"prompts": "prompts.jsonl"},
-    )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
-
-
-def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
-    """The same workspace with other settings."""
-    changed = getattr(workspace.settings, section).model_copy(update=values)
-    return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update={section: changed}))
-
-
-def identity_of(workspace: Workspace, asset: str) -> Identity:
-    """The asset's identity over the current artifacts of its inputs."""
-    return workspace.identity(asset, workspace.inputs(asset))
-
-
-def make(workspace: Workspace, *assets: str, text: str = "rows", identity: Identity | None = None) -> None:
-    """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    for asset in assets:
-        with workspace.store.publish(
-            identity or identity_of(workspace, asset), {}, lambda folder: passed
-        ) as publication:
-            if not publication.reused:
-                (publication.path / "rows.txt").write_text(text)
-                publication.describe(seconds=1.5)
-
-
-def plan(workspace: Workspace) -> dict[str, PlanLine]:
-    lines = make_plan(workspace)
-    assert [line.asset for line in lines] == ALL
-    return {line.asset: line for line in lines}
-
-
-def status(workspace: Workspace) -> dict[str, list[str]]:
-    """Assets by status, those that are fresh left out."""
-    lines = make_plan(workspace)
-    names = ("missing", "stale", "waiting")
-    found = {name: [line.asset for line in lines if line.status == name] for name in names}
-    return {name: assets for name, assets in found.items() if assets}
 
 
 def test_nothing_made_is_all_missing(workspace: Workspace) -> None:

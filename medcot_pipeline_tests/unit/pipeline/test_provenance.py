@@ -7,15 +7,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from medcot_pipeline.assets.promotion import promotion
+from medcot_pipeline.stages import STAGES, Workspace
 
 from medcot_pipeline.artifacts import CheckOutcome
-from medcot_pipeline.assets.promotion import promotion
 from medcot_pipeline.pipeline.provenance import lineage, provenance, recorded_settings
 from medcot_pipeline.release.promoted import Promoted
-from medcot_pipeline.stages import STAGES, Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
-from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, CORPUS, change, identity_of, make, workspace
+from medcot_pipeline_tests.support.planning import ALL, CORPUS, change, identity_of, make, workspace
 
 __all__ = ["workspace"]
 BEFORE_REPORT = ALL[: ALL.index("eval_report")]
@@ -81,7 +81,7 @@ def test_settings_are_nested_by_section_and_hold_no_secret(evaluated: Workspace)
     assert "api_key" not in str(found)
 
 
-def test_an_artifact_that_was_deleted_is_named_with_its_content_and_what_is_before_it_is_not_known(
+def test_a_deleted_artifact_is_named_with_its_content_and_nothing_before_it_is_known(
     evaluated: Workspace,
 ) -> None:
     splits = evaluated.store.current("corpus_splits")

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from medcot_pipeline.assets.corpus import raw_medical_o1
+from medcot_pipeline.checks import CHECKS
+from medcot_pipeline.orchestration.publication import asset_options, publish
+from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.artifacts.store import RejectedArtifact
-from medcot_pipeline.assets.corpus import raw_medical_o1
-from medcot_pipeline.checks import CHECKS
 from medcot_pipeline.corpus.sources.source import SAMPLE, read_source
-from medcot_pipeline.orchestration.publication import asset_options, publish
 from medcot_pipeline.settings import Settings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support.home import ROOT
@@ -47,7 +47,7 @@ def evaluations(instance: dg.DagsterInstance, asset: str) -> dict[str, dg.AssetC
     return found
 
 
-def test_a_check_that_refuses_an_artifact_stands_at_the_asset_with_its_sentence_as_do_those_that_passed(
+def test_a_refused_artifact_shows_every_check_with_its_sentence(
     workspace: Workspace,
 ) -> None:
     source = workspace.root / "rows.json"

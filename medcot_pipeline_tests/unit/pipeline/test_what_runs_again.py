@@ -250,9 +250,7 @@ def test_a_setting_of_another_kind_of_source_makes_nothing_stale(project: Worksp
 
 
 @pytest.mark.parametrize("name", ["source.max_rows", "splits.salt", "sft.max_tokens", "judge.model", "report.seed"])
-def test_a_changed_setting_runs_again_what_it_makes_stale_and_what_follows_where_the_content_changes(
-    published: Workspace, name: str
-) -> None:
+def test_a_changed_setting_runs_again_its_stage_and_what_follows_other_content(published: Workspace, name: str) -> None:
     other = with_changed(published, name)
     assert run_again(other, None) == list(expected(name)), "the same content comes out: nothing after it runs"
     assert run_again(published, "never written") == [], "set back: what was made before is used again"

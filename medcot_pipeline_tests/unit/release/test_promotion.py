@@ -22,10 +22,10 @@ from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline.support.json_files import write_json
-from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
-from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, change, make, plan, status
+from medcot_pipeline_tests.support import planning
+from medcot_pipeline_tests.support.planning import ALL, change, make, plan, status
 
-workspace = test_planning.workspace
+workspace = planning.workspace
 NOTHING = {"value": None, "low": None, "high": None}
 PROMOTE: dict[str, Any] = {"promote": True, "requirements": [], "reasons": []}
 HOLD: dict[str, Any] = {"promote": False, "requirements": [], "reasons": []}

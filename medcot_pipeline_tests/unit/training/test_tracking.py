@@ -1,9 +1,6 @@
 """Tracking against a server on loopback that speaks enough of Weights & Biases' API for its real client."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +13,7 @@ import wandb
 from medcot_pipeline.settings import TrackingSettings
 from medcot_pipeline.training import tracking
 from medcot_pipeline.training.tracking import start_tracking
-from medcot_pipeline_tests.support.home import ROOT
+from medcot_pipeline_tests.support.tracked_run import start_alone
 
 PROJECT = {"id": "p", "name": "medcot", "entity": {"id": "e", "name": "me"}}
 RUN = {"id": "b", "name": "run", "displayName": "run", "description": "", "config": "{}", "sweepName": None}
@@ -124,35 +121,6 @@ def test_a_tracker_that_breaks_is_said_once_and_never_raises(tmp_path: Path) -> 
     assert said == [
         "Weights & Biases failed (ConnectionResetError: Connection lost): tracking has ended, training goes on"
     ]
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from medcot_pipeline.settings import TrackingSettings
-from medcot_pipeline.training.tracking import start_tracking
-from medcot_pipeline_tests.support.home import ROOT
-tracked = start_tracking(TrackingSettings(wandb_mode=sys.argv[1]), Path("wandb"), "a run", {}, print)
-if tracked:
-    tracked.log({"loss": 1.0}, 1)
-    tracked.finish()
-print("trained on", "tracked" if tracked else "untracked")
-"""
-
-
-def start_alone(folder: Path, mode: str, **variables: str) -> list[str]:
-    """What a process of its own says that starts to track in a folder: wandb reads its settings once."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, mode],
-        cwd=folder,
-        env={**kept, "PYTHONPATH": str(ROOT), "HOME": str(folder), **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(("mode", "address"), [("offline", "wandb.example.org"), ("online", "me:geheim@host")])

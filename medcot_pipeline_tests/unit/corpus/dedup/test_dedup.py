@@ -1,7 +1,6 @@
 """Which rows leave, which stay, which stay together."""
 
 import random
-from typing import Any
 
 import polars as pl
 import pytest
@@ -10,35 +9,10 @@ from hypothesis import strategies as st
 
 from medcot_pipeline.corpus.dedup.duplicates import DedupOutcome, DuplicateRowId, find_near_duplicates
 from medcot_pipeline.corpus.dedup.similar.candidates import BANDS, NEIGHBOURS
-from medcot_pipeline.corpus.normalize.options import split_options
-from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.settings import DedupSettings
+from medcot_pipeline_tests.support.normalized_rows import LONG, rows
 
 SETTINGS = DedupSettings()
-LONG = "男，{n}岁，反复咳嗽咳痰十余年，近来活动后气促明显加重，双肺可闻及散在湿啰音，下肢轻度水肿，最可能的诊断是什么？"
-
-
-def rows(*questions: str | dict[str, Any]) -> pl.DataFrame:
-    """Rows r00, r01, ... of these questions; a dictionary sets other fields too."""
-    records = [question if isinstance(question, dict) else {"question": question} for question in questions]
-    return pl.DataFrame(
-        [
-            {
-                "row_id": f"r{number:05d}",
-                "reasoning": "",
-                "answer": "",
-                "language": "zh",
-                "flags": [],
-                "key": comparison_key(split_options(record["question"]).stem),
-            }
-            | record
-            for number, record in enumerate(records)
-        ],
-        schema={
-            **dict.fromkeys(["row_id", "question", "reasoning", "answer", "key", "language"], pl.String),
-            "flags": pl.List(pl.String),
-        },
-    )
 
 
 def partners(outcome: DedupOutcome) -> dict[str, str]:
@@ -234,7 +208,7 @@ def test_of_ten_thousand_identical_rows_one_stays() -> None:
     assert outcome.removed.height == 9_999
 
 
-def test_thousands_of_rows_that_differ_by_a_number_are_one_group_after_a_linear_number_of_comparisons() -> None:
+def test_rows_that_differ_by_a_number_are_grouped_in_linearly_many_comparisons() -> None:
     outcome = find_near_duplicates(rows(*[LONG.format(n=n) for n in range(1_000, 4_000)]), SETTINGS)
     assert outcome.removed.is_empty()
     assert outcome.kept["group_id"].n_unique() == 1

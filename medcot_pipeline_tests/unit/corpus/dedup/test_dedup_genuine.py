@@ -15,7 +15,7 @@ from medcot_pipeline.corpus.overlap.screen import screen_overlap
 from medcot_pipeline.corpus.splits.assign import assign_splits, leaks, moved_rows
 from medcot_pipeline.settings import DedupSettings, SplitSettings
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
-from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import rows
+from medcot_pipeline_tests.support.normalized_rows import rows
 
 DEDUP, SPLITS = DedupSettings(), SplitSettings()
 pytestmark = genuine_rows_only

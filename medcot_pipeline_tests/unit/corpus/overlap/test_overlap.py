@@ -8,7 +8,7 @@ import pytest
 
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import rows
+from medcot_pipeline_tests.support.normalized_rows import rows
 
 STEM = "男，58岁，突发胸骨后压榨样疼痛两小时，心电图示下壁导联抬高，此时首选的处理措施是"
 OTHER = "女，23岁，停经六周伴阴道少量流血一天，尿妊娠试验阳性，为明确诊断首选的检查是"

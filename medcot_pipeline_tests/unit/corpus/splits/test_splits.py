@@ -12,7 +12,7 @@ from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
 from medcot_pipeline.corpus.splits.assign import SPLITS, assign_splits, leaks, moved_rows
 from medcot_pipeline.corpus.splits.leaks import nearest_across_splits
 from medcot_pipeline.settings import DedupSettings, SplitSettings
-from medcot_pipeline_tests.unit.corpus.dedup.test_dedup import LONG, rows
+from medcot_pipeline_tests.support.normalized_rows import LONG, rows
 
 SETTINGS = SplitSettings()
 

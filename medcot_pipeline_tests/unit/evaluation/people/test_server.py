@@ -13,7 +13,7 @@ import pytest
 from medcot_pipeline.evaluation.people.review_file import join_review, load_review, seal
 from medcot_pipeline.evaluation.people.server import LARGEST_BODY, Handler, ReviewServer
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import KEY, ONE, PACK, review
+from medcot_pipeline_tests.support.review_pack import KEY, ONE, PACK, review
 
 HERE, THERE = "0123456789abcdef", "fedcba9876543210"
 """Two browsers."""

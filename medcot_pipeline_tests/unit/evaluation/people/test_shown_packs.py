@@ -3,17 +3,17 @@
 import json
 
 import pytest
+from medcot_pipeline.stages import Workspace, review_files
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.evaluation.people.joined import HumanOutcome, join_reviews
 from medcot_pipeline.evaluation.people.pack import Key, build_pack, build_second_look
 from medcot_pipeline.evaluation.people.shown_packs import packs_shown
 from medcot_pipeline.settings import Settings
-from medcot_pipeline.stages import Workspace, review_files
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline_tests.support.home import ROOT, Home
-from medcot_pipeline_tests.unit.evaluation.people.test_pack import ANSWERS, PROMPTS, whole, written
+from medcot_pipeline_tests.support.review_pack import ANSWERS, PROMPTS, whole, written
 
 PASSED = [CheckOutcome("pack_covers_answers", True, True, "")]
 
