@@ -18,10 +18,11 @@ from pathlib import Path
 import click
 
 from medcot_pipeline.corpus.sources.incoming import passed_over
-from medcot_pipeline.pipeline.plan import PlanLine, make_plan, training_lines
+from medcot_pipeline.pipeline.plan import PlanLine, make_plan
 from medcot_pipeline.stages import STAGES, Workspace, downstream, open_workspace, stage_of
 from medcot_pipeline.support.errors import MedcotError, comes_of, printable
 from medcot_pipeline.support.progress import duration, size_text
+from medcot_pipeline.training.plan.outlook import training_lines
 
 COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
 

@@ -10,7 +10,7 @@ from medcot_pipeline.artifacts import FileLink, Markdown
 from medcot_pipeline.orchestration.publication import AssetRun, asset_options, publish
 from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support import charts
-from medcot_pipeline.training.plan.planner import TrainingPlan
+from medcot_pipeline.training.plan.training_plan import TrainingPlan
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
 

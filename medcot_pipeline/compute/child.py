@@ -48,8 +48,8 @@ def base_model(task: dict[str, Any], say: Say) -> dict[str, Any]:
 
 def train(task: dict[str, Any], say: Say) -> dict[str, Any]:
     """Train the adapter."""
-    from medcot_pipeline.training.qlora import TrainingRun
     from medcot_pipeline.training.qlora import train as train_adapter
+    from medcot_pipeline.training.run import TrainingRun
 
     run = TrainingRun(
         base=_base(task),

@@ -11,7 +11,7 @@ from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, BaseModelSettings
-from medcot_pipeline.training.steps.batches import MicroBatch, tensors
+from medcot_pipeline.training.steps.micro_batch import MicroBatch, tensors
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
 RESERVED = ("<|reserved_0|>", "<|reserved_1|>")
