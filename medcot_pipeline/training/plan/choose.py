@@ -104,15 +104,8 @@ def _ways_on_gpu(demand: Demand, cost: CostModel, room: float) -> list[_Way]:
         each = cost.bytes_per_token(recomputed)
         budget = _budget(demand, room / each)
         if budget * each <= room or demand.settings.micro_batch_tokens:
-            cutting = demand.cutting(budget)
-            ways.append(
-                _Way(
-                    recomputed,
-                    cutting,
-                    cost.peak_gb(recomputed, budget),
-                    _run_seconds(demand, cost, recomputed, cutting),
-                )
-            )
+            cutting, peak = demand.cutting(budget), cost.peak_gb(recomputed, budget)
+            ways.append(_Way(recomputed, cutting, peak, _run_seconds(demand, cost, recomputed, cutting)))
     if not ways:
         needed = min(demand.least_tokens * cost.bytes_per_token(recomputed) for recomputed in kinds)
         raise _too_small(demand, cost.device, needed - room)

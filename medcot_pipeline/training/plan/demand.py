@@ -33,6 +33,13 @@ class Demand:
     lengths: Sequence[int]
     sample: list[list[TrainingRow]]
 
+    @classmethod
+    def of(cls, settings: TrainingSettings, lengths: Sequence[int], device: Device) -> "Demand":
+        """What a run over rows of these lengths demands."""
+        per_step = rows_per_step(settings)
+        sample = [TrainingRow([0] * tokens, []) for tokens in lengths[: SAMPLED_STEPS * per_step]]
+        return cls(settings, _batching(settings, device), lengths, step_rows(sample, per_step, 0, 0))
+
     @property
     def longest(self) -> int:
         """Tokens of the longest row."""
@@ -52,13 +59,6 @@ class Demand:
     def least_tokens(self) -> int:
         """Tokens of the smallest micro-batch that can hold the longest row."""
         return self.settings.per_device_train_batch_size * self.longest if self.batching == "rows" else self.longest
-
-    @classmethod
-    def of(cls, settings: TrainingSettings, lengths: Sequence[int], device: Device) -> "Demand":
-        """What a run over rows of these lengths demands."""
-        per_step = rows_per_step(settings)
-        sample = [TrainingRow([0] * tokens, []) for tokens in lengths[: SAMPLED_STEPS * per_step]]
-        return cls(settings, _batching(settings, device), lengths, step_rows(sample, per_step, 0, 0))
 
     @property
     def steps(self) -> int:

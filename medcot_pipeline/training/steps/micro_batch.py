@@ -75,8 +75,8 @@ def tensors(
     }
     mask = torch.zeros(shape, dtype=torch.int64)
     for number, row in enumerate(batch.rows):
-        for name in result:
-            result[name][number, : len(row)] = torch.tensor(row[name])
+        result["input_ids"][number, : len(row)] = torch.tensor(row.input_ids)
+        result["labels"][number, : len(row)] = torch.tensor(row.labels)
         mask[number, : len(row)] = 1
     return result | ({"attention_mask": mask} if attention_mask else {})
 
