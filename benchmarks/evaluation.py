@@ -20,8 +20,8 @@ from typing import Any
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.evaluation.perplexity.measure import Text, measure_texts, token_nll
-from medcot_pipeline.models.base import make_tiny_model
 from medcot_pipeline.models.load import load_arms, load_base, load_tokenizer, quiet
+from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import load_settings, project_root

@@ -30,13 +30,16 @@ from typing import Any
 
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.models.base import BaseModel
-from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer, quiet
+from medcot_pipeline.models.devices import limit_gpu_memory, this_device
+from medcot_pipeline.models.load import load_tokenizer, quiet
+from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.support.json_files import read_json, write_json
-from medcot_pipeline.training.plan.memory import ModelShape, operations_per_token
-from medcot_pipeline.training.plan.planner import TrainingPlan, describe, plan_training, this_device
-from medcot_pipeline.training.steps.batches import Row, length
+from medcot_pipeline.training.plan.choose import plan_training
+from medcot_pipeline.training.plan.cost import operations_per_token
+from medcot_pipeline.training.plan.training_plan import TrainingPlan, describe
+from medcot_pipeline.training.rows import TrainingRow
 
 SHAPE = {
     "vocab_size": 152064,
@@ -86,11 +89,11 @@ def make_model(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def read_rows(path: Path, tokenizer: Any, count: int) -> list[Row]:
+def read_rows(path: Path, tokenizer: Any, count: int) -> list[TrainingRow]:
     """Rows of a JSON file with Question, Complex_CoT and Response, repeated until there are enough."""
     records = read_json(path)
     encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in records]
-    rows: list[Row] = [{"input_ids": row.input_ids, "labels": row.labels} for row in encoded]
+    rows = [TrainingRow.of(row) for row in encoded]
     return [rows[number % len(rows)] for number in range(count)]
 
 
@@ -154,13 +157,13 @@ def run_arm(arm: str, model: Path, rows_file: Path, steps: int, limit_gb: float,
         timings, step = train_as_released(model, settings, rows)
         plan = None
     else:
-        plan = plan_training(settings, engine, shape, [length(row) for row in rows], device)
+        plan = plan_training(settings, engine, shape, [len(row) for row in rows], device)
         if arm == "own-started":
             plan = dataclasses.replace(plan, cuda_graph=False)
         timings, step = train_as_planned(model, settings, plan, rows)
     free, total = torch.cuda.mem_get_info()
     context = total - free - torch.cuda.memory_reserved()
-    mean_length = sum(map(length, rows)) / len(rows)
+    mean_length = sum(map(len, rows)) / len(rows)
     measured = speed(timings)
     operations = measured["tokens_per_second"] * operations_per_token(shape, 0, mean_length)
     return {
@@ -199,12 +202,13 @@ def speed(timings: Timings) -> dict[str, Any]:
 
 
 def train_as_planned(
-    model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[Row]
+    model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[TrainingRow]
 ) -> tuple[Timings, Callable[[], object]]:
     """Train as this project does; what it went through, and one more optimiser step to be called."""
     from medcot_pipeline.training.engines import trainable_model
-    from medcot_pipeline.training.qlora import TrainingRun, make_trainer
-    from medcot_pipeline.training.steps.trainer import as_step
+    from medcot_pipeline.training.run import TrainingRun
+    from medcot_pipeline.training.steps.feed import as_step
+    from medcot_pipeline.training.trainers import make_trainer
 
     print(*plan.lines(), sep="\n", flush=True)
     trainable = trainable_model(model, settings, plan)
@@ -219,14 +223,16 @@ def train_as_planned(
     log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
     steps = [trainer.train_dataset[number] for number in range(len(log))]
     counts = [[(batch.real_tokens, batch.padded_tokens) for batch in trainer.cutting.cut(rows)] for rows in steps]
-    ends = [trainer.started + entry["seconds"] for entry in log]
+    ends = [trainer.speed.started + entry["seconds"] for entry in log]
     return (
         Timings(begun, ends, counts, [entry["loss"] for entry in log]),
         lambda: trainer.training_step(trainer.model, as_step([steps[0]])),
     )
 
 
-def train_as_released(model: Path, settings: TrainingSettings, rows: list[Row]) -> tuple[Timings, Callable[[], object]]:
+def train_as_released(
+    model: Path, settings: TrainingSettings, rows: list[TrainingRow]
+) -> tuple[Timings, Callable[[], object]]:
     """Train by TRL's trainer with the reference's settings and otherwise its defaults; the same is returned."""
     import torch
     from datasets import Dataset
@@ -262,7 +268,7 @@ def train_as_released(model: Path, settings: TrainingSettings, rows: list[Row]) 
                 report_to=[],
                 disable_tqdm=True,
             ),
-            train_dataset=Dataset.from_list([dict(row) for row in rows]),
+            train_dataset=Dataset.from_list([dataclasses.asdict(row) for row in rows]),
             processing_class=load_tokenizer(model),
             peft_config=LoraConfig(
                 r=settings.lora_rank,

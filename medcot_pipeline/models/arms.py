@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.models.load import compute_dtype, device, load_base
+from medcot_pipeline.models.devices import compute_dtype, device
+from medcot_pipeline.models.load import load_base
 from medcot_pipeline.support.errors import MedcotError
 
 

@@ -2,7 +2,7 @@
 
 Belongs here: the files that are hashed, shards against their index, files that were cut or never fetched, and what must
 not be loaded at all: pickles, and another model by way of an adapter.
-Does not: loading (base.py, load.py), getting the folder (base.py).
+Does not: loading (inspection.py, load.py), getting the folder (sources.py).
 """
 
 import json

@@ -1,13 +1,13 @@
-"""The base model's job in the child process.
+"""Getting the base model as a job of a child process.
 
-Belongs here: its arguments, and calling what gets the model.
-Does not: weights and tokenizers (base.py).
+Belongs here: what the job is given, and the call it makes.
+Does not: the work (base.py), the child process (compute/).
 """
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+import pydantic
 
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.models.load import quiet
@@ -15,8 +15,8 @@ from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.progress import Say
 
 
-class PrepareBase(BaseModel):
-    """Which model, and the folders to write into, to keep downloads in, and that relative paths start from."""
+class PrepareBase(pydantic.BaseModel):
+    """What getting a base model is given; see `prepare_base_model`."""
 
     settings: BaseModelSettings
     out: Path
@@ -25,6 +25,6 @@ class PrepareBase(BaseModel):
 
 
 def prepare(arguments: PrepareBase, say: Say) -> dict[str, Any]:
-    """Get the base model and describe it."""
+    """Get the base model and describe it. Raises as `prepare_base_model` does."""
     quiet()
     return prepare_base_model(arguments.settings, arguments.out, arguments.cache, arguments.root, say)

@@ -1,43 +1,14 @@
 """Loading the base in NF4.
 
-Belongs here: quantisation settings, devices, threads.
-Does not: which folder is loaded, an adapter on top of it (arms.py).
+Belongs here: quantisation settings.
+Does not: which folder is loaded, the device (devices.py), an adapter on top (arms.py).
 """
 
 import logging
 from pathlib import Path
 from typing import Any
 
-
-def device() -> str:
-    """`cuda` where there is a GPU, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def compute_dtype(*, training: bool = False) -> Any:
-    """bfloat16 on a GPU; float32 on a CPU, but for training where the CPU multiplies bfloat16 itself."""
-    import torch
-
-    fast = device() == "cuda" or (training and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast else torch.float32
-
-
-def limit_gpu_memory(gigabytes: float | None) -> None:
-    """Let this process allocate at most so many GB (10^9 bytes) of the GPU; no limit, or no GPU, changes nothing."""
-    import torch
-
-    if gigabytes is not None and device() == "cuda":
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total))
-
-
-def fix_threads() -> None:
-    """Compute on this number of threads throughout: left alone, MKL may take fewer, and sums in another order."""
-    import torch
-
-    torch.set_num_threads(torch.get_num_threads())
+from medcot_pipeline.models.devices import compute_dtype, device
 
 
 def quiet() -> None:

@@ -1,25 +1,26 @@
 """Two ways to a trainable NF4 model with LoRA on all linear layers: plain transformers with PEFT, or Unsloth.
 
-Belongs here: choosing an engine, making its model and its trainer.
-Does not: the training loop (training/steps/trainer.py).
+Belongs here: choosing an engine, making its model, the adapter's first weights.
+Does not: its trainer (trainers.py), the training loop (steps/trainer.py).
 """
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from medcot_pipeline.artifacts.identity import sha256_text
-from medcot_pipeline.models.load import device, load_base
+from medcot_pipeline.models.devices import device
+from medcot_pipeline.models.load import load_base
 from medcot_pipeline.settings import TrainingSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
-from medcot_pipeline.training.plan.planner import TrainingPlan
+from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan
 from medcot_pipeline.training.steps.attention import use_in_transformers, use_in_unsloth
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def choose_engine(settings: TrainingSettings, say: Say) -> Literal["hf", "unsloth"]:
+def choose_engine(settings: TrainingSettings, say: Say) -> Engine:
     """The engine to use; `auto` takes Unsloth where it is installed and a GPU is there.
 
     Raises:
@@ -106,44 +107,3 @@ def _unsloth_model(base: Path, settings: TrainingSettings, plan: TrainingPlan) -
         use_gradient_checkpointing={"none": False, "all": True, "offloaded": "unsloth"}[plan.checkpointing],
         random_state=settings.seed,
     )
-
-
-def trainer_for(plan: TrainingPlan, model: Any, arguments: dict[str, Any], **parts: Any) -> Any:
-    """The engine's trainer, with this project's optimiser steps.
-
-    Plain models are trained by TRL's, which prepares NF4 models with adapters and can keep checkpointed inputs in the
-    host's memory. Unsloth's models do both by themselves, and its copy of TRL's trainer would change how batches are
-    made.
-
-    Args:
-        plan: the plan.
-        model: of `trainable_model`.
-        arguments: of transformers' `TrainingArguments`.
-        parts: `train_dataset`, `processing_class`, `callbacks`, `data_collator`.
-    """
-    from medcot_pipeline.training.steps.trainer import MicroBatchSteps
-
-    if plan.engine == "unsloth":
-        from transformers import Trainer, TrainingArguments
-
-        return type("UnslothQLoRATrainer", (MicroBatchSteps, Trainer), {})(
-            model=model, args=TrainingArguments(**arguments), **parts
-        )
-    from trl import SFTConfig, SFTTrainer
-
-    config = SFTConfig(
-        **arguments,
-        max_length=None,
-        packing=False,
-        loss_type="nll",
-        dataset_kwargs={"skip_prepare_dataset": True},
-        activation_offloading=plan.checkpointing == "offloaded",
-    )
-    trainer = type("QLoRATrainer", (MicroBatchSteps, SFTTrainer), {})(model=model, args=config, **parts)
-    # TRL makes the adapter bfloat16, in which small updates are lost, and a checkpoint comes back as float32: a resumed
-    # run would go on with other numbers than an uninterrupted one. Under autocast float32 keeps no more for the
-    # backward pass than bfloat16 does, but a bfloat16 copy of the adapter itself, 40 MB for the 7B.
-    for weight in trainer.model.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    return trainer

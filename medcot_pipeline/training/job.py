@@ -1,23 +1,38 @@
-"""The adapter's job in the child process.
+"""The training run as a job of a child process.
 
-Belongs here: its arguments, and calling the training.
-Does not: the training itself (qlora.py).
+Belongs here: what the job is given, and the call it makes.
+Does not: the run (qlora.py), the child process (compute/).
 """
 
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+import pydantic
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training import qlora
+from medcot_pipeline.training.run import TrainingRun
 
 
-class TrainAdapter(BaseModel):
-    """What a training run reads, where it works and writes."""
+class TrainAdapter(pydantic.BaseModel):
+    """What one training run is given.
+
+    Attributes:
+        settings: hyper-parameters.
+        tracking: Weights & Biases.
+        max_row_tokens: longest row of the data set, tokens.
+        base_model: artifact of the base model.
+        hashes: file of the file hashes' memory, by which the base's files are verified.
+        sft: `rows.parquet` of the SFT data set.
+        splits: `rows.parquet` of the splits.
+        out: folder of the adapter.
+        work: folder of the checkpoints.
+        wandb: folder of Weights & Biases.
+        fingerprint: of the adapter.
+    """
 
     settings: TrainingSettings
     tracking: TrackingSettings
@@ -33,8 +48,8 @@ class TrainAdapter(BaseModel):
 
 
 def train(arguments: TrainAdapter, say: Say) -> dict[str, Any]:
-    """Train the adapter."""
-    run = qlora.TrainingRun(
+    """Train the adapter; its summary. Raises as `qlora.train` and `open_base_model` do."""
+    run = TrainingRun(
         base=open_base_model(arguments.base_model, FileHashes(arguments.hashes)),
         sft=arguments.sft,
         splits=arguments.splits,

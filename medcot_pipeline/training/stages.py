@@ -10,7 +10,7 @@ from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.support import charts
 from medcot_pipeline.training import checks
 from medcot_pipeline.training.job import TrainAdapter, train
-from medcot_pipeline.training.plan.planner import TrainingPlan
+from medcot_pipeline.training.plan.training_plan import TrainingPlan
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
 

@@ -1,7 +1,7 @@
 """Weights & Biases: a run is tracked where that works, and trained in any case.
 
 Belongs here: starting and ending a tracked run, and what happens when the server does not answer.
-Does not: when something is logged (training/steps/trainer.py).
+Does not: when something is logged (training/steps/callbacks.py).
 """
 
 import os

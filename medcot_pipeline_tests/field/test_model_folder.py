@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.models.base import make_tiny_model, prepare_base_model
+from medcot_pipeline.models.base import prepare_base_model
+from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 

@@ -11,7 +11,8 @@ from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, BaseModelSettings
-from medcot_pipeline.training.steps.batches import MicroBatch, tensors
+from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline.training.steps.micro_batch import MicroBatch, tensors
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
 RESERVED = ("<|reserved_0|>", "<|reserved_1|>")
@@ -96,7 +97,7 @@ def test_the_end_token_is_learned_and_padding_is_not_though_both_are_one_token(p
     rows = [encode_row(tokenizer, "发热怎么办？", "先看体温。", answer) for answer in answers]
     end = tokenizer.eos_token_id
     assert tokenizer.pad_token_id == end
-    known = [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
+    known = [TrainingRow.of(row) for row in rows]
     width = sum(len(row.input_ids) for row in rows) + 8 if packed else max(len(row.input_ids) for row in rows) + 8
     made = tensors(MicroBatch(known, width=width, packed=packed), tokenizer.pad_token_id)
     ids, labels = made["input_ids"].flatten().tolist(), made["labels"].flatten().tolist()

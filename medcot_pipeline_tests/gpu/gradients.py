@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.models.base import BaseModel
+from medcot_pipeline.models.devices import this_device
 from medcot_pipeline.models.load import load_tokenizer, quiet
+from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
-from medcot_pipeline.training.plan.memory import ModelShape
-from medcot_pipeline.training.plan.planner import plan_training, this_device
-from medcot_pipeline.training.steps.batches import length
+from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline_tests.gpu.small_run import rows
 
 ROWS = 48
@@ -39,13 +39,14 @@ def main() -> None:
     import torch
     from safetensors.torch import save_file
 
-    from medcot_pipeline.training.qlora import TrainingRun, make_trainer
-    from medcot_pipeline.training.steps.trainer import as_step
+    from medcot_pipeline.training.run import TrainingRun
+    from medcot_pipeline.training.steps.feed import as_step
+    from medcot_pipeline.training.trainers import make_trainer
 
     quiet()
     training = rows(ROWS, 1)
     shape = ModelShape.of(read_json(base / "config.json"))
-    plan = plan_training(settings, engine, shape, [length(row) for row in training], this_device(None))
+    plan = plan_training(settings, engine, shape, [len(row) for row in training], this_device(None))
     plan = dataclasses.replace(plan, cuda_graph="replayed" in sys.argv)
     model = trainable_model(base, settings, plan)
     tokenizer = load_tokenizer(base)

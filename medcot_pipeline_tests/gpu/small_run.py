@@ -6,14 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.models.base import BaseModel, make_tiny_model
-from medcot_pipeline.models.load import limit_gpu_memory, load_tokenizer
+from medcot_pipeline.models.base import BaseModel
+from medcot_pipeline.models.devices import limit_gpu_memory, this_device
+from medcot_pipeline.models.load import load_tokenizer
+from medcot_pipeline.models.shape import ModelShape
+from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
-from medcot_pipeline.training.plan.memory import ModelShape
-from medcot_pipeline.training.plan.planner import plan_training, this_device
-from medcot_pipeline.training.steps.batches import Row, length
+from medcot_pipeline.training.plan.choose import plan_training
+from medcot_pipeline.training.rows import TrainingRow
 
 SETTINGS: dict[str, Any] = {
     "learning_rate": 2e-2,
@@ -23,15 +25,15 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def rows(count: int, seed: int) -> list[Row]:
+def rows(count: int, seed: int) -> list[TrainingRow]:
     """Rows of 100 to 600 tokens whose tokens can be guessed from the one before."""
     draw = random.Random(seed)
-    made: list[Row] = []
+    made: list[TrainingRow] = []
     for _ in range(count):
         ids = [draw.randrange(1000)]
         while len(ids) < draw.randrange(100, 600):
             ids.append((ids[-1] * 7 + draw.randrange(3)) % 1000)
-        made.append({"input_ids": ids, "labels": [-100] * 20 + ids[20:]})
+        made.append(TrainingRow(ids, [-100] * 20 + ids[20:]))
     return made
 
 
@@ -43,7 +45,9 @@ def main() -> None:
     engine = choose_engine(settings, print)
     if engine == "unsloth":
         import unsloth  # noqa: F401
-    from medcot_pipeline.training.qlora import TrainingRun, logged_curves, make_trainer
+    from medcot_pipeline.training.results import logged_curves
+    from medcot_pipeline.training.run import TrainingRun
+    from medcot_pipeline.training.trainers import make_trainer
 
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
@@ -53,7 +57,7 @@ def main() -> None:
         training, validation = rows(20 * 16, 1), rows(24, 2)
         shape = ModelShape.of(read_json(base / "config.json"))
         device = this_device(settings.max_gpu_memory_gb)
-        plan = plan_training(settings, engine, shape, [length(row) for row in training], device)
+        plan = plan_training(settings, engine, shape, [len(row) for row in training], device)
         print(*plan.lines(), sep="\n")
         model = trainable_model(base, settings, plan)
         run = TrainingRun(

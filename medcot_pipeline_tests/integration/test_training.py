@@ -8,16 +8,19 @@ import torch
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.models.base import open_base_model
+from medcot_pipeline.models.devices import Device
 from medcot_pipeline.models.load import load_tokenizer
+from medcot_pipeline.models.shape import base_shape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.engines import trainable_model
-from medcot_pipeline.training.plan.forecast import base_shape
-from medcot_pipeline.training.plan.planner import Device, plan_training
-from medcot_pipeline.training.qlora import TrainingRun, make_trainer, train
-from medcot_pipeline.training.steps.batches import Row, length
-from medcot_pipeline.training.steps.trainer import as_step
+from medcot_pipeline.training.plan.choose import plan_training
+from medcot_pipeline.training.qlora import train
+from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline.training.run import TrainingRun
+from medcot_pipeline.training.steps.feed import as_step
+from medcot_pipeline.training.trainers import make_trainer
 from medcot_pipeline_tests.gpu.small_run import rows
 from medcot_pipeline_tests.support.home import Home
 
@@ -43,10 +46,12 @@ def settings(**changes: Any) -> TrainingSettings:
     return TrainingSettings(**TINY.model_dump() | changes)
 
 
-def trainer_of(run: TrainingRun, chosen: TrainingSettings, training: list[Row], validation: list[Row]) -> Any:
-    shape = base_shape(load_settings("tiny"), run.base.folder)
+def trainer_of(
+    run: TrainingRun, chosen: TrainingSettings, training: list[TrainingRow], validation: list[TrainingRow]
+) -> Any:
+    shape = base_shape(load_settings("tiny").base_model, run.base.folder)
     assert shape is not None
-    plan = plan_training(chosen, "hf", shape, [length(row) for row in training], Device("CPU", None, False))
+    plan = plan_training(chosen, "hf", shape, [len(row) for row in training], Device("CPU", None, False))
     model, tokenizer = trainable_model(run.base.folder, chosen, plan), load_tokenizer(run.base.folder)
     return make_trainer(run, chosen, UNTRACKED, plan, model, tokenizer, training, validation, print)
 

@@ -5,18 +5,18 @@ same gradients in another order, which is another rounding. A resumed run theref
 as long as that was made for this device, this engine and these settings.
 
 Belongs here: keeping the plan, and whether it still holds.
-Does not: making one (planner.py).
+Does not: making one (choose.py).
 """
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
+from medcot_pipeline.models.devices import Device
 from medcot_pipeline.settings import TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import Say
-from medcot_pipeline.training.plan.memory import Engine
-from medcot_pipeline.training.plan.planner import Device, TrainingPlan, describe
+from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan, describe
 
 NAME = "plan.json"
 SETTINGS = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")

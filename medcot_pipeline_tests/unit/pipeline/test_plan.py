@@ -1,17 +1,14 @@
 import dataclasses
-import re
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from medcot_pipeline.stages import Workspace, downstream, stage_of
 
-from medcot_pipeline.artifacts import CheckOutcome, Identity, Manifest
-from medcot_pipeline.pipeline.plan import differences, make_plan, training_lines
-from medcot_pipeline.settings import EndpointSettings, load_settings
+from medcot_pipeline.artifacts import Identity, Manifest
+from medcot_pipeline.pipeline.plan import differences, make_plan
+from medcot_pipeline.settings import EndpointSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.planning import ALL, CORPUS, MODEL_FILES, change, identity_of, make, plan, status
 
@@ -21,97 +18,6 @@ AFTER_RAW = [asset for asset in ALL if asset in downstream({"raw_medical_o1"})]
 
 def test_nothing_made_is_all_missing(workspace: Workspace) -> None:
     assert status(workspace) == {"missing": ALL}
-
-
-def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
-    assert training_lines(workspace) == ["planned once there is sft_dataset and base_model"]
-
-
-SMALL = {
-    "num_hidden_layers": 30,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-    "tie_word_embeddings": True,
-}
-"""What a demo leaves: SmolLM2's shape."""
-ROWS = pl.DataFrame({"row_id": [f"row-{number}" for number in range(120)], "tokens": [400] * 120})
-
-
-def with_a_demo(workspace: Workspace) -> Workspace:
-    """The workspace once the inputs of training are made of a small base and few rows."""
-    write_json(workspace.root / "model" / "config.json", SMALL)
-    make(workspace, *CORPUS)
-    passed = [CheckOutcome("rows_present", True, True, "120 rows.")]
-    with workspace.store.publish(identity_of(workspace, "sft_dataset"), {}, lambda folder: passed) as publication:
-        ROWS.write_parquet(publication.path / "rows.parquet")
-    with workspace.store.publish(identity_of(workspace, "base_model"), {}, lambda folder: passed) as publication:
-        write_json(publication.aside("location.json"), {"folder": str(workspace.root / "model")})
-    return workspace
-
-
-def planned_for_a_4090(workspace: Workspace, **base: Any) -> str:
-    """The training plan of the profile `rtx4090` over what is there, without a GPU."""
-    real = load_settings("rtx4090")
-    changed = {"training": real.training, **({"base_model": real.base_model.model_copy(update=base)} if base else {})}
-    settings = workspace.settings.model_copy(update=changed)
-    return "\n".join(training_lines(dataclasses.replace(workspace, settings=settings)))
-
-
-@pytest.fixture
-def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `medcot plan` says where there is none, on a machine with one too."""
-    monkeypatch.setattr("medcot_pipeline.pipeline.plan.gpu_is_here", lambda: False)
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_training_is_planned_for_the_base_that_is_wanted_and_not_for_the_one_that_is_current(
-    workspace: Workspace,
-) -> None:
-    demo = with_a_demo(workspace)
-    small, large = (
-        planned_for_a_4090(demo),
-        planned_for_a_4090(demo, repository="deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"),
-    )
-    assert "3 optimiser steps of 48 rows, 48,000 tokens" in small
-    assert "3 optimiser steps of 48 rows, 48,000 tokens" in large
-    peaks = [float(re.findall(r"peak ([\d.]+) of 24.0 GB", text)[0]) for text in (small, large)]
-    assert peaks[0] < 8 < peaks[1], "7 billion weights in 4 bits, and embeddings of 2 GB"
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_rows_of_a_stale_data_set_are_not_planned_for_and_the_plan_says_what_is_not_known(workspace: Workspace) -> None:
-    demo = with_a_demo(workspace)
-    other = change(demo, "sft", max_tokens=1024)
-    first, second = planned_for_a_4090(other).splitlines()
-    assert first == (
-        "unsloth on NVIDIA GeForce RTX 4090: 48 rows in an optimiser step; "
-        "how many rows there will be is not known yet (sft_dataset: stale)"
-    )
-    assert second.startswith("for rows of 1,024 tokens, the longest that are let in: micro-batches of packed rows, ")
-    assert "about" not in second, "no duration is known"
-    waiting = planned_for_a_4090(change(demo, "dedup", jaccard=0.7))
-    assert "(sft_dataset: waiting)" in waiting and "48,000" not in waiting
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_a_data_set_that_was_made_before_and_will_be_used_again_is_planned_for(workspace: Workspace) -> None:
-    demo = with_a_demo(workspace)
-    make(change(demo, "sft", max_tokens=1024), "sft_dataset")
-    assert "48,000 tokens" in planned_for_a_4090(demo)
-
-
-def test_a_base_of_unknown_shape_that_is_not_there_leaves_the_plan_open(workspace: Workspace) -> None:
-    demo = with_a_demo(workspace)
-    assert planned_for_a_4090(demo, repository="someone/another-7b") == "planned once there is base_model"
-
-
-@pytest.mark.usefixtures("no_gpu")
-def test_a_base_in_a_folder_is_planned_for_before_it_is_recorded(workspace: Workspace) -> None:
-    write_json(workspace.root / "model" / "config.json", SMALL)
-    assert planned_for_a_4090(workspace).startswith("unsloth on NVIDIA GeForce RTX 4090: 48 rows in an optimiser step;")
 
 
 def test_an_asset_without_inputs_says_it_was_never_made(workspace: Workspace) -> None:

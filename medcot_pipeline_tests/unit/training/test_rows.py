@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.chat import encode_row
-from medcot_pipeline.training.rows import TrainingRows, choose_rows
+from medcot_pipeline.training.rows import ChosenRows, TrainingRow, choose_rows
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
 FRAME = pl.DataFrame(
@@ -22,7 +22,7 @@ def tokenizer() -> Any:
     return byte_tokenizer()
 
 
-def choose(tokenizer: Any, frame: pl.DataFrame = FRAME, **changes: Any) -> TrainingRows:
+def choose(tokenizer: Any, frame: pl.DataFrame = FRAME, **changes: Any) -> ChosenRows:
     return choose_rows(tokenizer, frame, **{"max_row_tokens": 10_000, "max_tokens": None, "seed": 1, **changes})
 
 
@@ -38,13 +38,13 @@ def test_without_a_budget_every_row_is_trained_on(tokenizer: Any) -> None:
 
 def test_a_row_is_encoded_as_everywhere(tokenizer: Any) -> None:
     row = FRAME.head(1)
-    assert choose(tokenizer, row).rows == [encode_row(tokenizer, *row.row(0)[1:])]
+    assert choose(tokenizer, row).rows == [TrainingRow.of(encode_row(tokenizer, *row.row(0)[1:]))]
 
 
 def test_rows_above_the_limit_are_left_out_and_counted(tokenizer: Any) -> None:
     limit = sorted(sizes(tokenizer))[11]
     chosen = choose(tokenizer, max_row_tokens=limit)
-    assert max(len(row.input_ids) for row in chosen.rows) == limit
+    assert max(len(row) for row in chosen.rows) == limit
     assert chosen.too_long == sum(size > limit for size in sizes(tokenizer))
 
 
@@ -72,7 +72,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_frame(tokenizer: Any, bu
 
 
 def test_a_row_that_is_gone_leaves_the_order_of_the_others(tokenizer: Any) -> None:
-    gone = encode_row(tokenizer, *FRAME.row(4)[1:])
+    gone = TrainingRow.of(encode_row(tokenizer, *FRAME.row(4)[1:]))
     without = choose(tokenizer, FRAME.filter(pl.col("row_id") != "row-4"))
     assert without.rows == [row for row in choose(tokenizer).rows if row != gone]
 
@@ -82,4 +82,4 @@ def test_another_seed_is_another_order(tokenizer: Any) -> None:
 
 
 def test_no_rows_are_no_rows(tokenizer: Any) -> None:
-    assert choose(tokenizer, FRAME.clear()) == TrainingRows([], 0, 0)
+    assert choose(tokenizer, FRAME.clear()) == ChosenRows([], 0, 0)

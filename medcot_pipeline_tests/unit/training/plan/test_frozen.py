@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from medcot_pipeline.models.devices import Device
+from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrainingSettings
+from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.plan.frozen import NAME, FrozenPlan
-from medcot_pipeline.training.plan.memory import ModelShape
-from medcot_pipeline.training.plan.planner import Device, TrainingPlan, plan_training
+from medcot_pipeline.training.plan.training_plan import TrainingPlan
 
 SHAPE = ModelShape(
     layers=2, hidden=64, feed_forward=128, heads=4, key_heads=2, head_size=16, vocabulary=1000, tied=True

@@ -1,48 +1,18 @@
-import random
-
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcot_pipeline.chat.encode import IGNORED_LABEL
-from medcot_pipeline.training.steps.batches import (
-    MOST_WIDTHS,
-    PACKED_WIDTH_MULTIPLE,
-    PADDED_WIDTH_MULTIPLE,
-    Batching,
-    Cutting,
-    MicroBatch,
-    Row,
-    few_widths,
-    labels,
-    length,
-    step_rows,
-    tensors,
-)
+from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline.training.steps.batches import Batching, Cutting, step_rows
+from medcot_pipeline.training.steps.lines import MOST_WIDTHS, few_widths
+from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, PADDED_WIDTH_MULTIPLE, MicroBatch
+from medcot_pipeline_tests.support.training_rows import realistic, rows_of
 
 BATCHINGS: tuple[Batching, ...] = ("rows", "tokens", "packed")
 
 
-def row(number: int, tokens: int) -> Row:
-    """A row whose ids name it, so that it can be told apart."""
-    ids = [number * 1000 + place for place in range(tokens)]
-    prompt = max(1, tokens // 5)
-    return {"input_ids": ids, "labels": [IGNORED_LABEL] * prompt + ids[prompt:]}
-
-
-def rows_of(lengths: list[int]) -> list[Row]:
-    return [row(number, tokens) for number, tokens in enumerate(lengths, start=1)]
-
-
-def realistic(count: int) -> list[Row]:
-    """Lengths as the genuine rows have them: mean 550, 95 % below 780, at most 1,040."""
-    draw = random.Random(5)
-    return rows_of([min(1040, max(220, round(draw.gauss(550, 135)))) for _ in range(count)])
-
-
 def numbers(batches: list[MicroBatch]) -> list[int]:
-    return sorted(each["input_ids"][0] for batch in batches for each in batch.rows)
+    return sorted(each.input_ids[0] for batch in batches for each in batch.rows)
 
 
 lengths = st.lists(st.integers(2, 400), min_size=1, max_size=60)
@@ -52,7 +22,7 @@ lengths = st.lists(st.integers(2, 400), min_size=1, max_size=60)
 @given(lengths=lengths, budget=st.integers(64, 1500))
 def test_every_row_is_in_one_micro_batch(batching: Batching, lengths: list[int], budget: int) -> None:
     rows = rows_of(lengths)
-    assert numbers(Cutting(batching, 7, budget).cut(rows)) == sorted(each["input_ids"][0] for each in rows)
+    assert numbers(Cutting(batching, 7, budget).cut(rows)) == sorted(each.input_ids[0] for each in rows)
 
 
 @pytest.mark.parametrize("batching", ["tokens", "packed"])
@@ -83,7 +53,7 @@ def test_an_epoch_holds_every_row_once(count: int, rows_per_step: int, epoch: in
     steps = step_rows(rows, rows_per_step, 1, epoch)
     assert [len(step) for step in steps[:-1]] == [rows_per_step] * (len(steps) - 1)
     assert 1 <= len(steps[-1]) <= rows_per_step
-    assert sorted(each["input_ids"][0] for step in steps for each in step) == [each["input_ids"][0] for each in rows]
+    assert sorted(each.input_ids[0] for step in steps for each in step) == [each.input_ids[0] for each in rows]
 
 
 def test_the_order_follows_the_seed_and_the_epoch() -> None:
@@ -104,7 +74,7 @@ def test_a_step_has_the_same_rows_within_any_budget(
     assert numbers(wide.cut(rows)) == numbers(wide.within(min(budgets)).cut(rows))
 
 
-def planned(batching: Batching, rows: list[Row], budget: int) -> Cutting:
+def planned(batching: Batching, rows: list[TrainingRow], budget: int) -> Cutting:
     """A cutting as a run has it."""
     return Cutting(batching, 24, budget, few_widths(step_rows(rows, 48, 3, 0)[:16], budget))
 
@@ -131,25 +101,3 @@ def test_the_lines_of_a_step_have_one_of_few_widths(lengths: list[int], budget: 
 
 def test_a_smaller_budget_keeps_the_widths_that_it_allows() -> None:
     assert Cutting("packed", 24, 4352, (3776, 4032, 4352)).within(4096).widths == (3776, 4032, 4096)
-
-
-def test_a_padded_batch_holds_its_rows_on_the_left() -> None:
-    rows = rows_of([5, 3])
-    made = tensors(MicroBatch(rows, 32, packed=False), 9, attention_mask=True)
-    for number, each in enumerate(rows):
-        assert made["input_ids"][number, : length(each)].tolist() == each["input_ids"]
-        assert made["labels"][number, : length(each)].tolist() == each["labels"]
-        assert made["attention_mask"][number].sum() == length(each)
-    assert set(made["input_ids"][1, 3:].tolist()) == {9}
-    assert set(made["labels"][1, 3:].tolist()) == {IGNORED_LABEL}
-
-
-def test_a_packed_line_tells_where_rows_begin_and_predicts_none_of_their_first_tokens() -> None:
-    rows = rows_of([5, 3, 4])
-    made = tensors(MicroBatch(rows, 64, packed=True), 9, longest=40)
-    assert made["boundaries"].tolist() == [0, 5, 8, 12, 52, 64]
-    assert made["boundaries"].dtype == torch.int32
-    assert made["position_ids"][0, :13].tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 0, 1, 2, 3, 0]
-    assert made["input_ids"][0, 5:8].tolist() == rows[1]["input_ids"]
-    assert all(made["labels"][0, start] == IGNORED_LABEL for start in (0, 5, 8, 12))
-    assert int((made["labels"] != IGNORED_LABEL).sum()) == labels(rows)

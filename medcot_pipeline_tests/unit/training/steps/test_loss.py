@@ -7,10 +7,12 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
+from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps import loss as loss_module
 from medcot_pipeline.training.steps.attention import Packing, packed, use_in_transformers, varlen_attention
-from medcot_pipeline.training.steps.batches import Batching, Cutting, Row, labels, tensors
+from medcot_pipeline.training.steps.batches import Batching, Cutting
 from medcot_pipeline.training.steps.loss import completion_loss
+from medcot_pipeline.training.steps.micro_batch import labels, tensors
 
 VOCABULARY = 211
 
@@ -32,16 +34,16 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[TrainingRow]:
     draw = torch.Generator().manual_seed(1)
-    made: list[Row] = []
+    made: list[TrainingRow] = []
     for tokens in (9, 33, 14, 21, 5, 28, 17):
         ids = torch.randint(0, VOCABULARY, (tokens,), generator=draw).tolist()
-        made.append({"input_ids": ids, "labels": [IGNORED_LABEL] * 3 + ids[3:]})
+        made.append(TrainingRow(ids, [IGNORED_LABEL] * 3 + ids[3:]))
     return made
 
 
-def step(model: Any, rows: list[Row], batching: Batching, budget: int) -> tuple[float, torch.Tensor]:
+def step(model: Any, rows: list[TrainingRow], batching: Batching, budget: int) -> tuple[float, torch.Tensor]:
     """Loss of one optimiser step, and the gradient of the embeddings."""
     model.zero_grad()
     total, count = 0.0, labels(rows)
@@ -57,13 +59,13 @@ def step(model: Any, rows: list[Row], batching: Batching, budget: int) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def one_by_one(model: Any, rows: list[Row]) -> tuple[float, torch.Tensor]:
+def one_by_one(model: Any, rows: list[TrainingRow]) -> tuple[float, torch.Tensor]:
     """The same, by PyTorch's own cross-entropy over each row by itself."""
     model.zero_grad()
     total = torch.zeros((), dtype=torch.float64)
     for row in rows:
-        logits = model(input_ids=torch.tensor([row["input_ids"]]), use_cache=False).logits[0, :-1]
-        total += torch.nn.functional.cross_entropy(logits, torch.tensor(row["labels"][1:]), reduction="sum")
+        logits = model(input_ids=torch.tensor([row.input_ids]), use_cache=False).logits[0, :-1]
+        total += torch.nn.functional.cross_entropy(logits, torch.tensor(row.labels[1:]), reduction="sum")
     loss = total / labels(rows)
     loss.backward()  # type: ignore[no-untyped-call]
     return float(loss.detach()), model.model.embed_tokens.weight.grad.clone()
@@ -72,7 +74,7 @@ def one_by_one(model: Any, rows: list[Row]) -> tuple[float, torch.Tensor]:
 @pytest.mark.parametrize("batching", ["rows", "tokens", "packed"])
 @pytest.mark.parametrize("budget", [64, 256])
 def test_however_a_step_is_cut_its_gradient_is_that_of_its_rows(
-    model: Any, rows: list[Row], one_by_one: tuple[float, torch.Tensor], batching: Batching, budget: int
+    model: Any, rows: list[TrainingRow], one_by_one: tuple[float, torch.Tensor], batching: Batching, budget: int
 ) -> None:
     loss, gradient = step(model, rows, batching, budget)
     assert loss == pytest.approx(one_by_one[0], rel=1e-5)
@@ -80,7 +82,7 @@ def test_however_a_step_is_cut_its_gradient_is_that_of_its_rows(
 
 
 def test_chunks_do_not_show_in_the_loss(
-    model: Any, rows: list[Row], one_by_one: tuple[float, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    model: Any, rows: list[TrainingRow], one_by_one: tuple[float, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(loss_module.CHUNK_BYTES, "cpu", 4 * VOCABULARY * 5)
     assert step(model, rows, "tokens", 256)[0] == pytest.approx(one_by_one[0], rel=1e-5)
@@ -105,8 +107,8 @@ def test_a_segment_sees_itself_alone() -> None:
     assert not torch.equal(before[:5], after[:5])
 
 
-def test_outside_of_packing_attention_is_the_ordinary_one(model: Any, rows: list[Row]) -> None:
-    ids = torch.tensor([rows[1]["input_ids"]])
+def test_outside_of_packing_attention_is_the_ordinary_one(model: Any, rows: list[TrainingRow]) -> None:
+    ids = torch.tensor([rows[1].input_ids])
     ours = model(input_ids=ids, use_cache=False).logits
     model.set_attn_implementation("sdpa")
     assert torch.allclose(model(input_ids=ids, use_cache=False).logits, ours)

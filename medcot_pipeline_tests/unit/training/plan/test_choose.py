@@ -3,21 +3,14 @@ from typing import Any
 
 import pytest
 
+from medcot_pipeline.models.devices import Device, assumed_device
+from medcot_pipeline.models.shape import KNOWN_SHAPES
 from medcot_pipeline.settings import load_settings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.training.plan.memory import GB, ModelShape, bytes_per_token, fixed_bytes, operations_per_token
-from medcot_pipeline.training.plan.planner import Device, TrainingPlan, assumed_device, plan_training
+from medcot_pipeline.training.plan.choose import plan_training
+from medcot_pipeline.training.plan.training_plan import TrainingPlan
 
-CONFIG = {
-    "num_hidden_layers": 28,
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-    "vocab_size": 152064,
-    "tie_word_embeddings": False,
-}
-SEVEN_B = ModelShape.of(CONFIG)
+SEVEN_B = KNOWN_SHAPES["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
 LENGTHS = [random.Random(number).randrange(250, 1040) for number in range(2000)]
 
 
@@ -26,32 +19,6 @@ def plan(
 ) -> TrainingPlan:
     settings = load_settings("rtx4090").training.model_copy(update=changes)
     return plan_training(settings, engine, SEVEN_B, LENGTHS, Device(gpu, memory, varlen_kernel=True))
-
-
-def test_the_shape_has_the_parameters_of_the_7b() -> None:
-    assert SEVEN_B.linear_parameters == 6_525_288_448
-    assert SEVEN_B.adapter_parameters(8) == 20_185_088
-
-
-@pytest.mark.parametrize(
-    ("engine", "kind", "layers", "tokens", "measured_gb"),
-    [
-        ("unsloth", "none", 0, 2048, 13.36),
-        ("unsloth", "none", 0, 4608, 22.52),
-        ("unsloth", "offloaded", 28, 49_152, 21.4),
-        ("hf", "all", 28, 8192, 10.0),
-    ],
-)
-def test_the_estimate_is_near_what_was_measured_on_a_gpu(
-    engine: Any, kind: Any, layers: int, tokens: int, measured_gb: float
-) -> None:
-    estimate = fixed_bytes(SEVEN_B, 8) + tokens * bytes_per_token(SEVEN_B, engine, kind, layers)
-    assert estimate / GB == pytest.approx(measured_gb, rel=0.06)
-
-
-def test_computing_layers_again_costs_half_as_much_again() -> None:
-    once, twice = (operations_per_token(SEVEN_B, layers, 550) for layers in (0, 28))
-    assert 1.4 < twice / once < 1.5
 
 
 def test_on_24_gb_nothing_is_computed_twice() -> None:

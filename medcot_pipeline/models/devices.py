@@ -1,0 +1,84 @@
+"""The device that a model is loaded on: what it is called, what it holds, how fast it multiplies.
+
+Belongs here: this machine's GPU or CPU, the device that is assumed where there is none, limits of this process.
+Does not: taking the device from others (compute/gpu_lock.py), loading anything on it (load.py).
+"""
+
+import dataclasses
+from typing import Any
+
+GB = 1e9
+MATRIX_RATES = {"H200": 800e12, "H100": 800e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
+"""bfloat16 operations per second of a dense matrix product, by part of a GPU's name."""
+ASSUMED_GPU = "NVIDIA GeForce RTX 4090"
+ASSUMED_GPU_GB = 24.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What computes: `name`, memory that may be used in GB (none on a CPU), and whether it has the varlen kernel."""
+
+    name: str
+    memory_gb: float | None
+    varlen_kernel: bool
+
+    @property
+    def matrix_rate(self) -> float | None:
+        """bfloat16 operations per second, where the name is known."""
+        return next((rate for part, rate in MATRIX_RATES.items() if part in self.name), None)
+
+
+def this_device(max_gpu_memory_gb: float | None) -> Device:
+    """The GPU of this machine with what is free of it (or the limit, if less), or its CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return Device(f"CPU, {torch.get_num_threads()} threads", None, varlen_kernel=False)
+    free, _ = torch.cuda.mem_get_info()
+    memory = min(free / GB, max_gpu_memory_gb or float("inf"))
+    return Device(torch.cuda.get_device_name(0), memory, has_varlen_kernel())
+
+
+def assumed_device(max_gpu_memory_gb: float | None) -> Device:
+    """The GPU that a plan without one is made for."""
+    return Device(ASSUMED_GPU, max_gpu_memory_gb or ASSUMED_GPU_GB, varlen_kernel=True)
+
+
+def has_varlen_kernel() -> bool:
+    """Whether this GPU has PyTorch's variable-length flash kernel: compute capability 8.0 (Ampere) or newer."""
+    import torch
+
+    if not torch.cuda.is_available() or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability()[0] >= 8 and torch.backends.cuda.is_flash_attention_available()
+
+
+def device() -> str:
+    """`cuda` where there is a GPU, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compute_dtype(*, training: bool = False) -> Any:
+    """bfloat16 on a GPU; float32 on a CPU, but for training where the CPU multiplies bfloat16 itself."""
+    import torch
+
+    fast = device() == "cuda" or (training and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if fast else torch.float32
+
+
+def limit_gpu_memory(gigabytes: float | None) -> None:
+    """Let this process allocate at most so many GB (10^9 bytes) of the GPU; no limit, or no GPU, changes nothing."""
+    import torch
+
+    if gigabytes is not None and device() == "cuda":
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GB / total))
+
+
+def fix_threads() -> None:
+    """Compute on this number of threads throughout: left alone, MKL may take fewer, and sums in another order."""
+    import torch
+
+    torch.set_num_threads(torch.get_num_threads())

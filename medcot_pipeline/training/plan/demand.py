@@ -1,0 +1,87 @@
+"""What a training run asks of a plan: its settings, and its rows by their lengths.
+
+Belongs here: how long rows and steps are, and how they are cut within a budget.
+Does not: choosing the budget (choose.py), what it costs (cost.py).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from medcot_pipeline.models.devices import Device
+from medcot_pipeline.settings import TrainingSettings
+from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline.training.steps.batches import Batching, Cutting, step_rows
+from medcot_pipeline.training.steps.lines import few_widths
+
+SAMPLED_STEPS = 16
+"""Optimiser steps that are cut to learn how much padding and how many micro-batches a run has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What is to be cut, and by which rules: the settings, and a run's rows by their lengths.
+
+    Attributes:
+        settings: hyper-parameters.
+        batching: as set, or as the device has it.
+        lengths: tokens of every row.
+        sample: rows of the first optimiser steps, which all others are taken to be like.
+    """
+
+    settings: TrainingSettings
+    batching: Batching
+    lengths: Sequence[int]
+    sample: list[list[TrainingRow]]
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, lengths: Sequence[int], device: Device) -> "Demand":
+        """What a run over rows of these lengths demands."""
+        per_step = rows_per_step(settings)
+        sample = [TrainingRow([0] * tokens, []) for tokens in lengths[: SAMPLED_STEPS * per_step]]
+        return cls(settings, _batching(settings, device), lengths, step_rows(sample, per_step, 0, 0))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return max(self.lengths)
+
+    @property
+    def mean(self) -> float:
+        """Tokens of a row."""
+        return sum(self.lengths) / len(self.lengths)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows and epochs."""
+        return round(sum(self.lengths) * self.settings.epochs)
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens of the smallest micro-batch that can hold the longest row."""
+        return self.settings.per_device_train_batch_size * self.longest if self.batching == "rows" else self.longest
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run."""
+        return max(1, round(-(-len(self.lengths) // rows_per_step(self.settings)) * self.settings.epochs))
+
+    @property
+    def mean_step_tokens(self) -> int:
+        """Tokens of an optimiser step."""
+        return round(self.mean * rows_per_step(self.settings))
+
+    def cutting(self, token_budget: int) -> Cutting:
+        """How steps are cut within a budget."""
+        widths = few_widths(self.sample, token_budget) if self.batching == "packed" else ()
+        return Cutting(self.batching, self.settings.per_device_train_batch_size, token_budget, widths)
+
+
+def rows_per_step(settings: TrainingSettings) -> int:
+    """Rows of an optimiser step."""
+    return settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+
+
+def _batching(settings: TrainingSettings, device: Device) -> Batching:
+    if settings.batching != "auto":
+        return settings.batching
+    return "packed" if device.varlen_kernel else "tokens"
