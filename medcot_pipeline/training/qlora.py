@@ -18,12 +18,12 @@ from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training.checkpoints import newest_whole
-from medcot_pipeline.training.energy import EnergyMeter
 from medcot_pipeline.training.engines import choose_engine, trainable_model
+from medcot_pipeline.training.outcome.energy import EnergyMeter
+from medcot_pipeline.training.outcome.results import MEASURED, logged_curves, save_adapter
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.plan.frozen import FrozenPlan
 from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan, describe
-from medcot_pipeline.training.results import MEASURED, logged_curves, save_adapter
 from medcot_pipeline.training.rows import ChosenRows, training_rows, validation_rows
 from medcot_pipeline.training.run import TrainingRun
 from medcot_pipeline.training.trainers import make_trainer

@@ -11,10 +11,10 @@ from medcot_pipeline.models.devices import device
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.progress import Progress, Say
 from medcot_pipeline.training.engines import start_adapter
+from medcot_pipeline.training.outcome.tracking import start_tracking
 from medcot_pipeline.training.plan.training_plan import TrainingPlan
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.run import TrainingRun
-from medcot_pipeline.training.tracking import start_tracking
 
 
 def make_trainer(

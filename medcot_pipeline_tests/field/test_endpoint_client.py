@@ -14,7 +14,7 @@ from medcot_pipeline.inference.endpoint import CallFailed, NotConnected, asked_t
 from medcot_pipeline.inference.replies import Completion
 from medcot_pipeline.settings import ServerSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.web import is_loopback
+from medcot_pipeline.support.net.client import is_loopback
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint
 from medcot_pipeline_tests.support.sockets import free_ports
 from medcot_pipeline_tests.support.wire import says, wire

@@ -45,7 +45,7 @@ def main() -> None:
     engine = choose_engine(settings, print)
     if engine == "unsloth":
         import unsloth  # noqa: F401
-    from medcot_pipeline.training.results import logged_curves
+    from medcot_pipeline.training.outcome.results import logged_curves
     from medcot_pipeline.training.run import TrainingRun
     from medcot_pipeline.training.trainers import make_trainer
 

@@ -15,7 +15,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from medcot_pipeline.settings import TrackingSettings
-from medcot_pipeline.training.tracking import start_tracking
+from medcot_pipeline.training.outcome.tracking import start_tracking
 from medcot_pipeline_tests.support.home import ROOT
 tracked = start_tracking(TrackingSettings(wandb_mode=sys.argv[1]), Path("wandb"), "a run", {}, print)
 if tracked:

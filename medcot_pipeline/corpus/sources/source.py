@@ -18,7 +18,7 @@ from medcot_pipeline.corpus.sources.forms import fields_for, texts_of
 from medcot_pipeline.corpus.sources.texts import UnusableRecord
 from medcot_pipeline.settings import SourceSettings, project_file
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.hub import fetching
+from medcot_pipeline.support.net.hub import fetching
 from medcot_pipeline.support.row_files import KNOWN_FORMATS, BrokenRecord, file_format, read_records
 
 SAMPLE = Path("data/sample/medical_o1_sample.json")

@@ -17,7 +17,7 @@ from medcot_pipeline.orchestration.automation.ticks import LAUNCHED_BY_TAG, STAT
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.web import open_client
+from medcot_pipeline.support.net.client import open_client
 
 ALERT_SENSOR = "failure_alert"
 WEBHOOK_SECONDS = 10.0

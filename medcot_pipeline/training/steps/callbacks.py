@@ -1,7 +1,7 @@
 """What happens beside the training loop: progress lines, tracking, marks of whole checkpoints.
 
 Belongs here: the trainer's callbacks.
-Does not: a step (trainer.py), what a tracked run is (training/tracking.py).
+Does not: a step (trainer.py), what a tracked run is (training/outcome/tracking.py).
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from medcot_pipeline.support.progress import Progress
 from medcot_pipeline.training.checkpoints import mark_whole
-from medcot_pipeline.training.tracking import Tracking
+from medcot_pipeline.training.outcome.tracking import Tracking
 
 
 class ReportProgress(TrainerCallback):  # type: ignore[misc]

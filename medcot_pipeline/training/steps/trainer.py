@@ -4,7 +4,7 @@ Imported inside the training process only, after the engine: it needs transforme
 
 Belongs here: a step, a validation, backing off when memory runs out.
 Does not: how rows are cut (batches.py), a micro-batch's pass (passes.py), what is saved in the end
-(training/results.py).
+(training/outcome/results.py).
 """
 
 import contextlib

@@ -11,8 +11,8 @@ import pytest
 import wandb
 
 from medcot_pipeline.settings import TrackingSettings
-from medcot_pipeline.training import tracking
-from medcot_pipeline.training.tracking import start_tracking
+from medcot_pipeline.training.outcome import tracking
+from medcot_pipeline.training.outcome.tracking import start_tracking
 from medcot_pipeline_tests.support.tracked_run import start_alone
 
 PROJECT = {"id": "p", "name": "medcot", "entity": {"id": "e", "name": "me"}}

@@ -11,7 +11,7 @@ from typing import Any
 
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
-from medcot_pipeline.training.model_card import model_card
+from medcot_pipeline.training.outcome.model_card import model_card
 from medcot_pipeline.training.run import TrainingRun
 
 CURVES = "curves.json"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from medcot_pipeline.settings.keys import key_problem
 from medcot_pipeline.support.errors import MedcotError, causes
-from medcot_pipeline.support.web import require_usable_environment
+from medcot_pipeline.support.net.client import require_usable_environment
 
 
 @contextlib.contextmanager
