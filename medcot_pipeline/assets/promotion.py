@@ -9,6 +9,7 @@ import dataclasses
 import dagster as dg
 
 from medcot_pipeline.artifacts import FileLink, Manifest, Table
+from medcot_pipeline.evaluation.report.schema import Report
 from medcot_pipeline.orchestration.publication import FORCE_TAG, AssetRun, asset_options, publish
 from medcot_pipeline.pipeline.provenance import inputs_of, lineage
 from medcot_pipeline.release.decision import decide
@@ -16,7 +17,7 @@ from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promo
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.stages import INCUMBENT, Workspace
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, read_model, write_json
 
 ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
 
@@ -29,7 +30,7 @@ def promotion(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Wor
         if not run.reused:
             lineage(workspace, PROMOTION, inputs_of(run))  # refuses the report of another adapter
             candidate, incumbent = Manifest.read(run.input(ADAPTER)), find_incumbent(run)
-            report = read_json(run.input("eval_report") / "report.json")
+            report = read_model(run.input("eval_report") / "report.json", Report)
             decision = decide(report, incumbent is not None, workspace.settings.promotion)
             forced = context.run.tags.get(FORCE_TAG) == "promotion"
             foreseen = promoted.foresee(candidate, incumbent, decision.promote, again=forced)

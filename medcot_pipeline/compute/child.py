@@ -113,7 +113,8 @@ def exams(task: dict[str, Any], say: Say) -> dict[str, Any]:
     given = ask_exams(_base(task).folder, Path(task["adapter"]), questions, settings, say)
     write_jsonl(Path(task["out"]) / "exams.jsonl", given)
     train = read_parquet(Path(task["splits"])).filter(split="train")
-    return {"scores": exam_scores(given, questions, train), "left_out": left_out}
+    scores = exam_scores(given, questions, train)
+    return {"scores": [score.model_dump() for score in scores], "left_out": left_out}
 
 
 TASKS: dict[str, Task] = {task.__name__: task for task in (base_model, train, perplexity, answers, exams)}

@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from medcot_pipeline.evaluation.statistics.intervals import pass_rate_uplift, sign_test_p
+from medcot_pipeline.records.answer_figures import InstructionCounts, Instructions, RuleCounts
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import PairedCounts
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.errors import MedcotError
 
@@ -178,49 +180,47 @@ def unwrapped(answer: Answer) -> list[Answer]:
     return [dataclasses.replace(answer, answer=text) for text in texts if text.strip()]
 
 
-def instruction_rates(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Prompts with constraints of which every constraint is kept, `strict` and `loose`.
-
-    Returns:
-        The columns of `rule_table` without `rule`, and `absolute` and `relative` (`pass_rate_uplift`).
-    """
-    asked, given, rates = [prompt for prompt in prompts if prompt.constraints], list(answers), {}
-    for name, loose in (("strict", False), ("loose", True)):
-        checks = paired_checks(asked, given, loose=loose).values()
-        kept = [tuple(all(arm[rule] for rule in arm if rule in CONSTRAINT_RULES) for arm in pair) for pair in checks]
-        counts = compare([(base, tuned) for base, tuned in kept])
-        rates[name] = counts | pass_rate_uplift(counts["base_pass"], counts["tuned_pass"], counts["n"])
-    return rates
+def instruction_rates(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> Instructions:
+    """Prompts with constraints of which every constraint is kept, strictly and loosely."""
+    asked, given = [prompt for prompt in prompts if prompt.constraints], list(answers)
+    strict, loose = (_instructions_kept(paired_checks(asked, given, loose=loose).values()) for loose in (False, True))
+    return Instructions(strict=strict, loose=loose)
 
 
-def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False) -> list[dict[str, Any]]:
+def _instructions_kept(checks: Iterable[tuple[dict[str, bool], dict[str, bool]]]) -> InstructionCounts:
+    kept = [tuple(all(arm[rule] for rule in arm if rule in CONSTRAINT_RULES) for arm in pair) for pair in checks]
+    counts = compare([(base, tuned) for base, tuned in kept])
+    uplift = pass_rate_uplift(counts.base_pass, counts.tuned_pass, counts.n)
+    return InstructionCounts(**dict(counts), **dict(uplift))
+
+
+def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False) -> list[RuleCounts]:
     """Both arms' passes, rule by rule, over the prompts that both arms answered.
 
     Returns:
-        Rows `rule`, `n` (prompts the rule applies to), `base_pass`, `tuned_pass`, `base_only`, `tuned_only` (prompts)
-        and `mcnemar_p`: McNemar's exact test (two-sided binomial on the prompts where the arms differ; None without
-        such prompts). Not corrected for the number of rules. Rules that apply to no prompt have no row.
+        A row for each rule, over the prompts that it applies to; `mcnemar_p` is a two-sided binomial test on the
+        prompts where the arms differ, not corrected for the number of rules. Rules that apply to no prompt have no row.
     """
     checks = paired_checks(prompts, answers, loose=loose)
     rows = []
     for rule in (*FORMAT_RULES, *CONSTRAINT_RULES):
         pairs = [(base[rule], tuned[rule]) for base, tuned in checks.values() if rule in base]
         if pairs:
-            rows.append({"rule": rule, **compare(pairs)})
+            rows.append(RuleCounts(rule=rule, **dict(compare(pairs))))
     return rows
 
 
-def compare(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
-    """The columns of `rule_table` for (base passes, tuned passes), one pair a prompt."""
+def compare(pairs: Sequence[tuple[bool, bool]]) -> PairedCounts:
+    """The counts of (base passes, tuned passes), one pair a prompt."""
     base_only, tuned_only = pairs.count((True, False)), pairs.count((False, True))
-    return {
-        "n": len(pairs),
-        "base_pass": sum(base for base, _ in pairs),
-        "tuned_pass": sum(tuned for _, tuned in pairs),
-        "base_only": base_only,
-        "tuned_only": tuned_only,
-        "mcnemar_p": sign_test_p(tuned_only, base_only),
-    }
+    return PairedCounts(
+        n=len(pairs),
+        base_pass=sum(base for base, _ in pairs),
+        tuned_pass=sum(tuned for _, tuned in pairs),
+        base_only=base_only,
+        tuned_only=tuned_only,
+        mcnemar_p=sign_test_p(tuned_only, base_only),
+    )
 
 
 def paired_checks(

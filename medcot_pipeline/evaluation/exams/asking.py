@@ -24,6 +24,7 @@ from medcot_pipeline.evaluation.answers.rules import compare
 from medcot_pipeline.evaluation.exams.files import Question
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.exams import ExamScore, Items
 from medcot_pipeline.settings import ExamSettings
 from medcot_pipeline.support.progress import Progress, Say
 
@@ -142,33 +143,32 @@ def chosen_letters(answer: str) -> str | None:
     return "".join(sorted(set(re.findall("[A-H]", found[-1])))) if found else None
 
 
-def exam_scores(
-    answers: Sequence[ExamAnswer], questions: Sequence[Question], train: pl.DataFrame
-) -> list[dict[str, Any]]:
+def exam_scores(answers: Sequence[ExamAnswer], questions: Sequence[Question], train: pl.DataFrame) -> list[ExamScore]:
     """Right answers of both arms by exam, over all items and over those that training rows do not hold.
 
     Args:
         answers: of both arms to all questions.
         questions: the items asked.
         train: `row_id`, `split`, `key`: str; the training rows.
-
-    Returns:
-        Rows `exam`, `items` ("all" or "without overlap"), the columns of `rules.compare`, and of both arms the answers
-        from which no letter could be read: `base_unparsed`, `tuned_unparsed`.
     """
     right = {(each.exam, each.id, each.arm): each for each in answers}
     rows = []
     for exam in sorted({question.exam for question in questions}):
         items = [question for question in questions if question.exam == exam]
         seen = overlapping_items(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
-        for name, some in (("all", items), ("without overlap", [item for item in items if item.id not in seen])):
+        which: dict[Items, list[Question]] = {
+            "all": items,
+            "without overlap": [item for item in items if item.id not in seen],
+        }
+        for name, some in which.items():
             pairs = [(right[exam, item.id, "base"], right[exam, item.id, "tuned"]) for item in some]
             rows.append(
-                {
-                    "exam": exam,
-                    "items": name,
-                    **compare([(base.right, tuned.right) for base, tuned in pairs]),
-                    **{f"{arm}_unparsed": sum(pair[n].chosen is None for pair in pairs) for n, arm in enumerate(ARMS)},
-                }
+                ExamScore(
+                    exam=exam,
+                    items=name,
+                    **dict(compare([(base.right, tuned.right) for base, tuned in pairs])),
+                    base_unparsed=sum(base.chosen is None for base, _ in pairs),
+                    tuned_unparsed=sum(tuned.chosen is None for _, tuned in pairs),
+                )
             )
     return rows

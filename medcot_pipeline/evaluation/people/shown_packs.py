@@ -6,11 +6,11 @@ Does not: making packs (evaluation/people/pack.py), serving them (evaluation/peo
 
 from pathlib import Path
 
-from medcot_pipeline.evaluation.people.pack import Key, Pack
 from medcot_pipeline.evaluation.people.review_file import load_review
+from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.stages import Workspace, review_files
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, replace_json
+from medcot_pipeline.support.json_files import read_json, read_model, replace_json
 
 REMEMBERED = "packs-shown.json"
 """In the data folder: the packs that there were when artifacts were last pruned."""
@@ -26,12 +26,16 @@ def open_packs(workspace: Workspace) -> list[tuple[Pack, Key]]:
     if judged is None:
         raise MedcotError("There is nothing to review: judgements is not materialised.", "Run `medcot sync` first.")
     current = workspace.store.root / "current"
-    packs = [(read_json(current / "judgements" / "pack.json"), read_json(current / "judgements" / "key.json"))]
+    packs = [_pack_and_key(current / "judgements")]
     reviewed = workspace.store.current("human_review")
     if reviewed and reviewed.inputs["judgements"] == judged.content_hash:
         for folder in sorted((current / "human_review").glob("second-look-*")):
-            packs.append((read_json(folder / "pack.json"), read_json(folder / "key.json")))
+            packs.append(_pack_and_key(folder))
     return packs
+
+
+def _pack_and_key(folder: Path) -> tuple[Pack, Key]:
+    return read_model(folder / "pack.json", Pack), read_model(folder / "key.json", Key)
 
 
 def packs_shown(workspace: Workspace) -> set[str]:
