@@ -22,10 +22,12 @@ from medcot_pipeline.evaluation.statistics.length import length_figures
 from medcot_pipeline.inference.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.judgement import JudgeCalls, Judged, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings.models import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline_tests.support.chat_endpoint import always_first, completion, endpoint, longer_wins, shown
 
 SECRET = "sk-never-to-be-seen"
@@ -59,14 +61,14 @@ def judge(url: str, cache: Path, **changed: Any) -> JudgeOutcome:
 
 
 def gate(outcome: JudgeOutcome, name: str) -> tuple[float | None, int, bool | None]:
-    (found,) = (row for row in outcome.gates if row["gate"] == name)
-    return found["value"], found["n"], found["passed"]
+    (found,) = (row for row in outcome.gates if row.gate == name)
+    return found.value, found.n, found.passed
 
 
 def test_a_judge_that_always_takes_the_first_answer_shows_no_preference_and_flips_always(tmp_path: Path) -> None:
     with endpoint(always_first) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert net_preference(outcome.verdicts, 200, 0)["net"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert net_preference(outcome.verdicts, 200, 0).net == Estimate(value=0.0, low=0.0, high=0.0)
     assert gate(outcome, "flip_rate") == (1.0, 3, False)
     assert gate(outcome, "first_position_share") == (1.0, 6, False)
     assert gate(outcome, "canary_identical") == (0.0, 3, False)
@@ -81,9 +83,9 @@ def test_a_judge_that_ignores_the_order_finds_the_better_arm_and_passes_every_ga
         ("q2", "base"),
         ("q3", "tie"),
     ]
-    assert all(row["passed"] for row in outcome.gates), outcome.gates
-    assert outcome.calls == {"answered": CALLS, "failed": 0, "invalid": 0, "repaired": 0}
-    assert outcome.tokens == {"prompt": 100 * CALLS, "completion": 7 * CALLS}
+    assert all(row.passed for row in outcome.gates), outcome.gates
+    assert outcome.calls == JudgeCalls(answered=CALLS, invalid=0, repaired=0, failed=0)
+    assert outcome.tokens == JudgeTokens(prompt=100 * CALLS, completion=7 * CALLS)
     assert {request["path"] for request in requests} == {"/v1/chat/completions"}
     assert all((each["temperature"], each["model"], each["max_tokens"]) == (0, "judge-1", 2048) for each in requests)
 
@@ -100,7 +102,7 @@ def test_a_judge_that_looks_at_length_alone_is_exposed_by_the_length_figures(tmp
 def test_an_endpoint_that_answers_with_another_model_is_found_out(tmp_path: Path) -> None:
     with endpoint(lambda messages: json.dumps(completion('{"winner": "A"}', "cheap-7b")).encode()) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert outcome.record(JudgeSettings(model="judge-1"))["served"] == ["cheap-7b"]
+    assert outcome.record(JudgeSettings(model="judge-1")).served == ("cheap-7b",)
 
 
 def test_a_judge_that_wanders_fails_the_retest(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_a_judge_that_writes_junk_is_asked_once_more_and_then_invalid(tmp_path: 
     assert {verdict.outcome for verdict in outcome.verdicts} == {"invalid"}
     assert gate(outcome, "invalid_rate") == (1.0, 3, False)
     assert gate(outcome, "flip_rate") == (None, 0, None)
-    assert (outcome.calls["invalid"], outcome.tokens["prompt"]) == (CALLS, 200 * CALLS)
+    assert (outcome.calls.invalid, outcome.tokens.prompt) == (CALLS, 200 * CALLS)
     assert again.record(JudgeSettings()) == outcome.record(JudgeSettings())
 
 
@@ -178,13 +180,13 @@ def test_a_judge_that_repeats_what_it_was_told_has_given_no_verdict(tmp_path: Pa
         settings = JudgeSettings(base_url=url, model="judge-1", max_retries=0)
         outcome = judge_answers(PROMPTS, injected, settings, tmp_path / "cache.jsonl", lambda done, total: None)
     assert [verdict.outcome for verdict in outcome.verdicts] == ["invalid"]
-    assert outcome.calls["repaired"] == 0
+    assert outcome.calls.repaired == 0
 
 
 def test_a_reply_that_is_repaired_counts(tmp_path: Path) -> None:
     with endpoint(lambda messages: "唔" if len(messages) == 2 else longer_wins(messages)) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert outcome.calls["repaired"] == CALLS
+    assert outcome.calls.repaired == CALLS
     assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "base", "tie"]
 
 
@@ -193,8 +195,8 @@ def test_a_call_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
         first = judge(url, tmp_path / "judge" / "cache.jsonl")
         second = judge(url, tmp_path / "judge" / "cache.jsonl")
         assert len(requests) == CALLS
-    assert first.paid == {"asked": CALLS, "cached": 0}
-    assert second.paid == {"asked": 0, "cached": CALLS}
+    assert first.paid == PaidCalls(asked=CALLS, cached=0)
+    assert second.paid == PaidCalls(asked=0, cached=CALLS)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
@@ -224,7 +226,8 @@ import json, sys
 from pathlib import Path
 from medcot_pipeline_tests.unit.evaluation.judging.test_judge import judge
 outcome = judge(sys.argv[1], Path(sys.argv[2]), max_retries=3)
-print(json.dumps([outcome.record(__import__("medcot_pipeline").settings.JudgeSettings()), outcome.paid]))
+record = outcome.record(__import__("medcot_pipeline").settings.JudgeSettings())
+print(json.dumps([record.model_dump(mode="json"), outcome.paid.model_dump()]))
 """
 
 
@@ -254,11 +257,11 @@ def test_judging_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_sa
         gone.set()
         record, counts = json.loads(judging(url, cache).communicate(timeout=60)[0])
     assert first.returncode == -signal.SIGKILL
-    assert counts == {"asked": CALLS - 5, "cached": 5}
+    assert counts == {"asked": CALLS - 5, "cached": 5, "seconds": 0.0}
     assert len(paid) == len(set(paid)) == CALLS
     with endpoint(longer_wins) as (url, _):
         whole = judge(url, tmp_path / "another.jsonl")
-    assert record == json.loads(json.dumps(whole.record(JudgeSettings())))
+    assert Judged.model_validate(record) == whole.record(JudgeSettings())
 
 
 def complaint(url: str, cache: Path, **changed: Any) -> str:
@@ -297,7 +300,7 @@ def test_a_call_that_the_judge_refuses_makes_its_prompt_invalid_and_is_asked_aga
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "invalid", "tie"]
         assert outcome.verdicts[1].reason == "HTTP 400"
-        assert (outcome.calls["failed"], outcome.errors) == (4, {"HTTP 400": 4})
+        assert (outcome.calls.failed, outcome.errors) == (4, {"HTTP 400": 4})
         filtered, before = False, len(requests)
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) - before == 4
@@ -332,7 +335,7 @@ def test_a_larger_reply_limit_asks_only_for_what_was_cut(tmp_path: Path) -> None
         complaint(url, tmp_path / "cache.jsonl", concurrency=1)
         outcome = judge(url, tmp_path / "cache.jsonl", max_tokens=4096, concurrency=1)
     assert limits == [2048] * CALLS + [4096] * 4
-    assert outcome.calls == {"answered": CALLS, "failed": 0, "invalid": 0, "repaired": 0}
+    assert outcome.calls == JudgeCalls(answered=CALLS, invalid=0, repaired=0, failed=0)
 
 
 def test_a_verdict_that_was_given_before_the_reply_was_cut_counts(tmp_path: Path) -> None:
@@ -364,7 +367,7 @@ def test_an_empty_account_stops_the_pass_at_once_and_the_next_one_asks_the_rest(
         paid = 99
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(asked) == 6 + 8
-    assert outcome.paid == {"asked": 8, "cached": 5}
+    assert outcome.paid == PaidCalls(asked=8, cached=5)
 
 
 def test_a_judge_that_refuses_every_call_is_no_judge_though_the_cache_holds_another_ones_rulings(
@@ -402,7 +405,7 @@ def test_rulings_of_older_versions_are_not_paid_again(tmp_path: Path) -> None:
         (tmp_path / "cache.jsonl").write_text(json.dumps(former_line(url)) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    assert outcome.paid == {"asked": CALLS - 1, "cached": 1}
+    assert outcome.paid == PaidCalls(asked=CALLS - 1, cached=1)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +428,7 @@ def test_junk_that_older_versions_kept_is_asked_again(tmp_path: Path, junk: dict
         (tmp_path / "cache.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS
-    assert outcome.tokens == {"prompt": 100 * CALLS, "completion": 7 * CALLS}
+    assert outcome.tokens == JudgeTokens(prompt=100 * CALLS, completion=7 * CALLS)
 
 
 def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) -> None:
@@ -434,14 +437,14 @@ def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) 
         (tmp_path / "cache.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    write_json(tmp_path / "judge.json", outcome.record(JudgeSettings()))
+    write_model(tmp_path / "judge.json", outcome.record(JudgeSettings()))
 
 
 def test_an_endpoint_that_limits_the_rate_is_asked_again_after_a_pause(tmp_path: Path) -> None:
     limited = iter([429, 429, 503, 429])
     with endpoint(lambda messages: next(limited, None) or longer_wins(messages)) as (url, requests):
         outcome = judge(url, tmp_path / "cache.jsonl", max_retries=4)
-    assert (outcome.calls["answered"], outcome.calls["failed"], len(requests)) == (CALLS, 0, CALLS + 4)
+    assert (outcome.calls.answered, outcome.calls.failed, len(requests)) == (CALLS, 0, CALLS + 4)
 
 
 @pytest.mark.parametrize(
