@@ -176,7 +176,7 @@ def test_what_is_served_is_saved_as_it_is_made_and_goes_on_in_the_same_browser(
         page.goto(served.address)
         expect(page.locator("#count")).to_have_text("已评 2/4")
         judge(page, "3")
-        page.goto(f"{served.address}{SECOND[0]['pack'][:8]}")
+        page.goto(f"{served.address}{SECOND[0].pack[:8]}")
         expect(page.locator("h1")).to_have_text("盲法复评")
         expect(page.locator("#reviewer")).to_have_value("王 医生")
     assert saved(served) == {"王 医生": "ltr"}

@@ -151,7 +151,7 @@ def test_an_item_that_cannot_be_scored_is_left_out_and_counted_with_its_line(tmp
         "exam.jsonl: 1 of its items left out, first line 2: the answer 'E' is no letter of its options (A, B, C)."
     )
     made = report(exams={**EXAMINED, "left_out": [exam.left_out]})
-    assert made["not_measured"][-1] == f"Examinations: {exam.left_out}"
+    assert made.not_measured[-1] == f"Examinations: {exam.left_out}"
 
 
 def corpus(*questions: str) -> pl.DataFrame:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from medcot_pipeline.records.review import Key
+from medcot_pipeline.support.json_files import read_model
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.unit.evaluation.people.test_pack import whole
 
@@ -30,8 +32,12 @@ def read(chain: Home, asset: str, name: str) -> Any:
     return json.loads((chain.current(asset) / name).read_text(encoding="utf-8"))
 
 
+def key_of(chain: Home) -> Key:
+    return read_model(chain.current("judgements") / "key.json", Key)
+
+
 def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "tuned")
+    review = whole(key_of(chain), "tuned")
     (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
     plan = chain.run("medcot", "plan").stdout
     stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
@@ -48,7 +54,7 @@ def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: H
 
 def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, reviews: Path) -> None:
     before = chain.current("eval_report")
-    review = whole({**read(chain, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
+    review = whole(key_of(chain).model_copy(update={"pack": "0" * 64}), "tuned")
     (reviews / "old.json").write_text(json.dumps(review), encoding="utf-8")
     done = chain.run("medcot", "sync")
     assert done.returncode == 1
@@ -58,7 +64,7 @@ def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, 
 
 
 def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "base")
+    review = whole(key_of(chain), "base")
     server = subprocess.Popen(
         ["medcot", "review", "--port", "0"],
         cwd=ROOT,

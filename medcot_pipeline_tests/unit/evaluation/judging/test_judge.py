@@ -95,8 +95,8 @@ def test_a_judge_that_looks_at_length_alone_is_exposed_by_the_length_figures(tmp
         outcome = judge(url, tmp_path / "cache.jsonl")
     lengths = {(each.prompt_id, each.arm): len(each.answer) for each in ANSWERS}
     figures = length_figures(outcome.verdicts, lengths)
-    assert (figures["longer_wins"], figures["decided"]) == (1.0, 2)
-    assert figures["controlled"]["value"] is None, "its verdicts cannot be told apart from length"
+    assert (figures.longer_wins, figures.decided) == (1.0, 2)
+    assert figures.controlled.value is None, "its verdicts cannot be told apart from length"
 
 
 def test_an_endpoint_that_answers_with_another_model_is_found_out(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path
         assert len(requests) == CALLS + 1
         second = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS + 1
-    assert first.changed == ["max_tokens as max_completion_tokens"]
+    assert first.changed == ("max_tokens as max_completion_tokens",)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
