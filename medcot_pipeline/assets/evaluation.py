@@ -14,8 +14,8 @@ from medcot_pipeline.artifacts import FileLink, Manifest, Table
 from medcot_pipeline.assets.promotion import find_incumbent
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.paired import rule_table
 from medcot_pipeline.evaluation.answers.prompts import refuse_trained_prompts
-from medcot_pipeline.evaluation.answers.rules import rule_table
 from medcot_pipeline.evaluation.exams.files import require_exams
 from medcot_pipeline.evaluation.judging.judge import judge_answers
 from medcot_pipeline.evaluation.people.joined import join_reviews

@@ -9,8 +9,7 @@ import dataclasses
 from pydantic import ConfigDict
 
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.figures import ByArm, PairedCounts
-from medcot_pipeline.records.record_model import Count, RecordModel
+from medcot_pipeline.records.figures import ByArm, Count, PairedCounts, RecordModel
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,7 @@ Does not: asking and scoring (evaluation/exams/).
 
 from typing import Literal
 
-from medcot_pipeline.records.figures import PairedCounts
-from medcot_pipeline.records.record_model import Count, RecordModel
+from medcot_pipeline.records.figures import Count, PairedCounts, RecordModel
 
 Items = Literal["all", "without overlap"]
 """All questions, or those that no training row holds in whole or in part."""

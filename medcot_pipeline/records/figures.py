@@ -1,15 +1,28 @@
-"""Figures that rooms hand to each other: estimates with intervals, and what compares two arms.
+"""What records of JSON files are made of: their base, estimates with intervals, and what compares two arms.
 
-Belongs here: their fields.
-Does not: computing them (evaluation/statistics/).
+Belongs here: what several records share.
+Does not: computing figures (evaluation/statistics/), writing and reading files (support/json_files.py).
 """
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.record_model import Count, RecordModel
 
 T = TypeVar("T")
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RecordModel(BaseModel):
+    """A record that does not change once it is made, and that refuses fields which it does not know.
+
+    In a file the fields stand in the order in which they are declared; those of a base class that stands last among
+    several come first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Point(RecordModel):

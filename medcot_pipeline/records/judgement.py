@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from medcot_pipeline.records.record_model import Count, RecordModel, Share
+from medcot_pipeline.records.figures import Count, RecordModel, Share
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.json_files import read_model
 

@@ -6,8 +6,7 @@ Does not: the definitions behind them (evaluation/perplexity/figures.py).
 
 from pydantic import Field
 
-from medcot_pipeline.records.figures import ByArm, Compared, Interval, Point
-from medcot_pipeline.records.record_model import Count, RecordModel, Share
+from medcot_pipeline.records.figures import ByArm, Compared, Count, Interval, Point, RecordModel, Share
 
 
 class HeldOutRows(RecordModel):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from medcot_pipeline.records.record_model import Count, RecordModel
+from medcot_pipeline.records.figures import Count, RecordModel
 
 Curve = tuple[tuple[int, float], ...]
 """Pairs of optimiser step and value."""

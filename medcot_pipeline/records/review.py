@@ -7,8 +7,7 @@ whatever the page wrote under its checksum (evaluation/people/review_file.py).
 
 from typing import Literal
 
-from medcot_pipeline.records.figures import ByArm
-from medcot_pipeline.records.record_model import Count, RecordModel
+from medcot_pipeline.records.figures import ByArm, Count, RecordModel
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 
 Look = Literal[1, 2]

@@ -20,7 +20,7 @@ import polars as pl
 from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
-from medcot_pipeline.evaluation.answers.rules import compare
+from medcot_pipeline.evaluation.answers.paired import compare
 from medcot_pipeline.evaluation.exams.files import Question
 from medcot_pipeline.models.load import as_arm, load_arms, load_tokenizer, quiet
 from medcot_pipeline.records.arms import ARMS, Arm

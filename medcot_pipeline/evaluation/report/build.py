@@ -10,7 +10,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from medcot_pipeline.evaluation.answers.rules import MEANINGS, rule_table
+from medcot_pipeline.evaluation.answers.paired import rule_table
+from medcot_pipeline.evaluation.answers.rules import MEANINGS
 from medcot_pipeline.evaluation.perplexity.figures import definition_rows
 from medcot_pipeline.evaluation.report.claims import claims
 from medcot_pipeline.evaluation.report.following import instruction_following

@@ -6,7 +6,8 @@ Does not: the figures themselves; none is derived from another.
 
 from typing import Literal
 
-from medcot_pipeline.evaluation.report.schema import Claim, InstructionFollowing, PerplexitySection
+from medcot_pipeline.evaluation.report.following_schema import InstructionFollowing
+from medcot_pipeline.evaluation.report.schema import Claim, PerplexitySection
 from medcot_pipeline.records.figures import Estimate
 
 

@@ -8,9 +8,9 @@ evaluation/statistics/length.py), sentences and layout (words.py, page.py).
 import itertools
 from collections.abc import Mapping, Sequence
 
-from medcot_pipeline.evaluation.answers.rules import compare, paired_checks
+from medcot_pipeline.evaluation.answers.paired import compare, paired_checks
 from medcot_pipeline.evaluation.people.joined import joint_verdicts, settled
-from medcot_pipeline.evaluation.report.schema import (
+from medcot_pipeline.evaluation.report.following_schema import (
     CategoryPreference,
     HumanSection,
     InstructionFollowing,

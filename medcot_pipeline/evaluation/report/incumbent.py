@@ -10,7 +10,7 @@ deciding (release/decision.py).
 import dataclasses
 from collections.abc import Sequence
 
-from medcot_pipeline.evaluation.answers.rules import instruction_rates
+from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.report.following import pass_rates
 from medcot_pipeline.evaluation.report.schema import IncumbentSection, JudgeUse
 from medcot_pipeline.evaluation.statistics.intervals import net_preference

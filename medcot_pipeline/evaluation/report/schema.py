@@ -1,34 +1,27 @@
 """The evaluation report as data: the content of report.json.
 
 Belongs here: its parts and their fields; `Report.model_json_schema()` is the JSON schema of the file.
-Does not: computing them (build.py, following.py, incumbent.py), what other rooms also hold (records/).
+Does not: the section on instruction following (following_schema.py), what other rooms also hold (records/), computing
+anything (build.py, claims.py, transcripts.py, incumbent.py).
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medcot_pipeline.evaluation.statistics.estimates import (
-    Agreement,
-    BlindingIndex,
-    LengthFigures,
-    PassRates,
-    Preference,
-)
+from medcot_pipeline.evaluation.report.following_schema import InstructionFollowing, Rates
+from medcot_pipeline.evaluation.statistics.estimates import Preference
 from medcot_pipeline.records.answer_figures import AnswerCounts, Flag, RuleCounts
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.exams import Exams
-from medcot_pipeline.records.figures import ByArm
-from medcot_pipeline.records.judgement import JudgeCalls, Judged, JudgeTokens, NotJudged
+from medcot_pipeline.records.figures import ByArm, Count, RecordModel
+from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
 from medcot_pipeline.records.perplexity import AgainstIncumbent, DefinitionRow, PerplexityFigures
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.provenance import Provenance, TrainingSummary
-from medcot_pipeline.records.record_model import Count, RecordModel
-from medcot_pipeline.records.verdicts import Outcome, Verdict
+from medcot_pipeline.records.verdicts import Outcome
 
 Sentence = Annotated[str, Field(min_length=1)]
-Source = Literal["human", "judge", "joint"]
-"""Whose verdicts a preference is made of."""
 
 
 class Histogram(RecordModel):
@@ -59,103 +52,6 @@ class Claim(RecordModel):
     low: float | None
     high: float | None
     value: float | None
-
-
-class Preferences(RecordModel):
-    """The preference by whose verdicts it is made of."""
-
-    human: Preference
-    judge: Preference
-    joint: Preference
-
-    def of(self, source: Source) -> Preference:
-        """The one of a source."""
-        return {"human": self.human, "judge": self.judge, "joint": self.joint}[source]
-
-
-class _OfCategory(RecordModel):
-    category: str
-
-
-class CategoryPreference(Preference, _OfCategory):
-    """The preference within one category of prompts."""
-
-
-class NotJudgedSection(NotJudged):
-    """No judge is configured: there is nothing to validate."""
-
-    validated: None = None
-
-
-class JudgedSection(Judged):
-    """The judge's record with whether people confirm it."""
-
-    validated: bool | None = Field(description="kappa with every reviewer is at least 0.4; None: nobody can say")
-
-
-class HumanSection(RecordModel):
-    """Whether anybody reviewed, and the prompts whose answer was marked as unsafe, by arm."""
-
-    status: Literal["none yet", "reviewed"]
-    unsafe: ByArm[tuple[str, ...]]
-
-
-class SecondLookDone(RecordModel):
-    """Disputed prompts, and how many of them were judged again."""
-
-    prompts: Count
-    done: Count
-
-
-class ReviewerSection(RecordModel):
-    """What a reviewer gave, how they agree with the judge and with themselves, whether they were blind."""
-
-    reviewer: str
-    qualification: str
-    missing: Count
-    minutes: float
-    verdicts: tuple[Verdict, ...]
-    with_judge: Agreement
-    with_self: Agreement
-    blinding: BlindingIndex
-    second_look: SecondLookDone | None
-
-
-class _OfReviewers(RecordModel):
-    reviewers: tuple[str, str]
-
-
-class ReviewersAgreement(Agreement, _OfReviewers):
-    """How far two reviewers agree."""
-
-
-class Rates(RecordModel):
-    """Pass rates: instructions kept, strictly and loosely, and all rules, form included."""
-
-    strict: PassRates
-    loose: PassRates
-    all_rules: PassRates
-
-
-class InstructionFollowing(RecordModel):
-    """Who prefers which arm, and how far that can be trusted; nothing of it comes from perplexity.
-
-    `status`: measured by people, and complete; provisional: by the judge alone, or people are not done. `headline`:
-    whose verdicts it stands on, `joint` where they cover every verdict of people, else `human`, else `judge`.
-    `unresolved`: disputes between people and judge that are open.
-    """
-
-    status: Literal["measured", "provisional", "not measured"]
-    headline: Source | None
-    preference: Preferences
-    categories: dict[Source, tuple[CategoryPreference, ...]]
-    length: dict[Source, LengthFigures]
-    judge: NotJudgedSection | JudgedSection = Field(discriminator="status")
-    human: HumanSection
-    reviewers: tuple[ReviewerSection, ...]
-    between: tuple[ReviewersAgreement, ...]
-    unresolved: Count
-    rates: Rates
 
 
 class JudgeUse(RecordModel):

@@ -6,8 +6,7 @@ Does not: computing figures (build.py), the page (page.py).
 
 from medcot_pipeline.evaluation.report.schema import Report
 from medcot_pipeline.evaluation.statistics.estimates import Agreement
-from medcot_pipeline.records.figures import Estimate
-from medcot_pipeline.records.record_model import RecordModel
+from medcot_pipeline.records.figures import Estimate, RecordModel
 
 Row = dict[str, str | int | float | bool | None]
 

@@ -7,7 +7,7 @@ Does not: the verdicts and rules themselves, layout (page.py, templates/).
 import random
 from collections.abc import Sequence
 
-from medcot_pipeline.evaluation.answers.rules import paired_checks
+from medcot_pipeline.evaluation.answers.paired import paired_checks
 from medcot_pipeline.evaluation.report.schema import ShownAnswer, ShownVerdict, Transcript, Transcripts
 from medcot_pipeline.evaluation.statistics.intervals import SCORES
 from medcot_pipeline.records.answers import Answer

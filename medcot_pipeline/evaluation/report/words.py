@@ -5,8 +5,9 @@ Does not: figures (build.py, following.py), layout (page.py).
 """
 
 from medcot_pipeline.evaluation.report.following import LEAST_KAPPA
+from medcot_pipeline.evaluation.report.following_schema import InstructionFollowing
 from medcot_pipeline.evaluation.report.page import number, p_value, percent, points, size
-from medcot_pipeline.evaluation.report.schema import IncumbentSection, InstructionFollowing, PerplexitySection
+from medcot_pipeline.evaluation.report.schema import IncumbentSection, PerplexitySection
 from medcot_pipeline.records.answer_figures import AnswerCounts
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.exams import Exams

@@ -4,8 +4,7 @@ Belongs here: their fields.
 Does not: computing them (intervals.py, agreement.py, length.py).
 """
 
-from medcot_pipeline.records.figures import Estimate, PairedCounts
-from medcot_pipeline.records.record_model import Count, RecordModel, Share
+from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel, Share
 from medcot_pipeline.records.review import Guesses
 
 

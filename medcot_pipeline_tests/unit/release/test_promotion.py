@@ -13,7 +13,8 @@ import pytest
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.definitions import build_defs
-from medcot_pipeline.evaluation.report.schema import IncumbentSection, Rates, Report
+from medcot_pipeline.evaluation.report.following_schema import Rates
+from medcot_pipeline.evaluation.report.schema import IncumbentSection, Report
 from medcot_pipeline.evaluation.statistics.estimates import Preference
 from medcot_pipeline.orchestration.instance.status import status_lines
 from medcot_pipeline.orchestration.publication import FORCE_TAG

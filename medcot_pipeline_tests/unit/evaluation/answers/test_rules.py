@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcot_pipeline.evaluation.answers.rules import (
-    CONSTRAINT_RULES,
-    FORMAT_RULES,
-    MEANINGS,
-    check_answer,
-    instruction_rates,
-    rule_table,
-)
+from medcot_pipeline.evaluation.answers.paired import instruction_rates, rule_table
+from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, MEANINGS, check_answer
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.judging.gates import GATES, gates
 from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
+from medcot_pipeline.evaluation.report.following_schema import SecondLookDone
 from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.report.page import code, number, points, render_report
-from medcot_pipeline.evaluation.report.schema import IncumbentSection, Report, SecondLookDone
+from medcot_pipeline.evaluation.report.schema import IncumbentSection, Report
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.exams import Exams
