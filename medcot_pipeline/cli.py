@@ -198,7 +198,7 @@ def review(port: int) -> None:
     with ReviewServer(port, packs, folder) as server:
         click.echo(f"Blind review: {server.address}")
         for pack, _ in packs[1:]:
-            click.echo(f"Second look of {pack['reviewer']}: {server.address}{pack['pack'][:8]}")
+            click.echo(f"Second look of {pack.reviewer}: {server.address}{pack.pack[:8]}")
         click.echo(f"Verdicts go to {folder}; Ctrl-C ends. `medcot sync` then brings the report up to date.")
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -7,12 +7,16 @@ Does not: what verdicts add up to (evaluation/statistics/).
 import dataclasses
 from typing import Literal
 
+from pydantic import ConfigDict
+
 Outcome = Literal["base", "tuned", "tie", "inconsistent", "invalid"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """One judge's outcome for one prompt: the better arm, a tie, inconsistent between orders, or invalid."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     prompt_id: str
     outcome: Outcome

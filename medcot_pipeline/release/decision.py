@@ -18,9 +18,11 @@ Does not: measuring (the report has the figures), links and records (release/pro
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal
 
+from medcot_pipeline.records.figures import Estimate, Interval
+from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.settings import PromotionSettings
 
 Opponent = Literal["base", "incumbent"]
@@ -68,18 +70,18 @@ class Decision:
         return dataclasses.asdict(self)
 
 
-def decide(report: Mapping[str, Any], incumbent: bool, settings: PromotionSettings) -> Decision:
+def decide(report: Report, incumbent: bool, settings: PromotionSettings) -> Decision:
     """Hold a report against the margins.
 
     Args:
-        report: report.json; `incumbent` has what was measured against the incumbent, or is None.
+        report: its `incumbent` has what was measured against the incumbent, or is None.
         incumbent: whether there is one; where it was not compared, nothing of it is measured.
         settings: the margins.
     """
     requirements = list(_against_base(report, settings))
     if incumbent:
-        requirements += _against_incumbent(report["incumbent"] or {}, settings)
-    void = report["perplexity"]["max_logit_difference"] == 0
+        requirements += _against_incumbent(report.incumbent, settings)
+    void = report.perplexity.max_logit_difference == 0
     against = ["the adapter changes nothing"] if void else []
     allowed = []
     for each in requirements:
@@ -90,30 +92,28 @@ def decide(report: Mapping[str, Any], incumbent: bool, settings: PromotionSettin
     return Decision(not against, tuple(requirements), (*against, *allowed))
 
 
-def _against_base(report: Mapping[str, Any], settings: PromotionSettings) -> Iterator[Requirement]:
-    following = report["instruction_following"]
-    headline = following["headline"]
-    yield _ratio("base", report["perplexity"]["ratio"], settings)
-    yield _margin("base", PREFERENCE, following["preference"][headline]["net"] if headline else None, settings)
-    yield _margin("base", RULES, following["rates"]["all_rules"]["absolute"], settings)
+def _against_base(report: Report, settings: PromotionSettings) -> Iterator[Requirement]:
+    following = report.instruction_following
+    headline = following.headline
+    yield _ratio("base", report.perplexity.ratio, settings)
+    yield _margin("base", PREFERENCE, following.preference.of(headline).net if headline else None, settings)
+    yield _margin("base", RULES, following.rates.all_rules.absolute, settings)
 
 
-def _against_incumbent(measured: Mapping[str, Any], settings: PromotionSettings) -> Iterator[Requirement]:
-    perplexity, preference, rates = (measured.get(name) for name in ("perplexity", "preference", "rates"))
-    yield _ratio("incumbent", perplexity and perplexity["ratio"], settings)
-    yield _margin("incumbent", PREFERENCE, preference and preference["net"], settings)
-    yield _margin("incumbent", RULES, rates and rates["all_rules"]["absolute"], settings)
+def _against_incumbent(measured: IncumbentSection | None, settings: PromotionSettings) -> Iterator[Requirement]:
+    preference, rates = (measured.preference, measured.rates) if measured else (None, None)
+    yield _ratio("incumbent", measured.perplexity.ratio if measured else None, settings)
+    yield _margin("incumbent", PREFERENCE, preference.net if preference else None, settings)
+    yield _margin("incumbent", RULES, rates.all_rules.absolute if rates else None, settings)
 
 
-def _ratio(against: Opponent, ratio: Mapping[str, float] | None, settings: PromotionSettings) -> Requirement:
-    value, high = (ratio["value"], ratio["high"]) if ratio else (None, None)
+def _ratio(against: Opponent, ratio: Interval | None, settings: PromotionSettings) -> Requirement:
+    value, high = (ratio.value, ratio.high) if ratio else (None, None)
     limit = settings.max_perplexity_ratio
     return Requirement(against, PERPLEXITY, value, high, limit, None if high is None else high < limit)
 
 
-def _margin(
-    against: Opponent, figure: str, interval: Mapping[str, float | None] | None, settings: PromotionSettings
-) -> Requirement:
+def _margin(against: Opponent, figure: str, interval: Estimate | None, settings: PromotionSettings) -> Requirement:
     limit = settings.min_net_preference if figure == PREFERENCE else settings.min_rules_change
-    value, low = (interval["value"], interval["low"]) if interval else (None, None)
+    value, low = (interval.value, interval.low) if interval else (None, None)
     return Requirement(against, figure, value, low, limit, None if low is None else low >= limit)

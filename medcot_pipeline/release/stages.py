@@ -11,11 +11,12 @@ from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.provenance import lineage
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.records.report.report import Report
 from medcot_pipeline.release import checks
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, read_model, write_json
 
 ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
 
@@ -24,7 +25,7 @@ def promotion(run: Run) -> None:
     """Whether the adapter takes over as the promoted one, with every figure that the decision rests on."""
     lineage(run)  # refuses the report of another adapter
     candidate, incumbent = run.inputs[ADAPTER].manifest, run.incumbent.manifest if run.incumbent else None
-    report = read_json(run.input("eval_report") / "report.json")
+    report = read_model(run.input("eval_report") / "report.json", Report)
     decision = decide(report, incumbent is not None, run.settings.promotion)
     foreseen = Promoted(run.place.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
     event = foreseen["event"]

@@ -5,6 +5,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from medcot_pipeline.evaluation.report.page import render_report
+from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
 from medcot_pipeline_tests.unit.evaluation.report.test_report import ATTACK, JUDGED, REVIEWED, report
 
@@ -53,8 +54,7 @@ def test_chinese_labels_in_charts_are_drawn_with_glyphs_of_their_own(browser: Br
     """A font without Chinese draws every character as the same box: two different ones then look alike."""
     pictures = []
     for category in ("急症", "用药"):
-        made = report(judge=JUDGED)
-        made["instruction_following"]["categories"]["judge"][0]["category"] = category
+        made = report(judge=JUDGED, prompts=[Prompt(f"p{n}", "zh", category, "？") for n in range(6)])
         (tmp_path / "report.html").write_text(render_report(made), encoding="utf-8")
         with browser.new_context() as context:
             page = context.new_page()

@@ -92,14 +92,14 @@ def test_a_review_by_keyboard_survives_a_reload_and_its_export_is_joined(page: P
     page.keyboard.press("j")
     expect(page.locator("#comment")).to_have_value("3 分钟内应就医；按 1 不换题")
     path = exported(page, tmp_path)
-    assert path.name == f"review-王-医生-{PACK['pack'][:8]}.json"
-    review, sides = joined(path), KEY["sides"]
-    assert [verdict.outcome for verdict in review.verdicts] == [sides["1"]["left"], "tie", sides["3"]["right"]]
-    assert [verdict.prompt_id for verdict in review.verdicts] == [sides[item]["prompt_id"] for item in "123"]
+    assert path.name == f"review-王-医生-{PACK.pack[:8]}.json"
+    review, sides = joined(path), KEY.sides
+    assert [verdict.outcome for verdict in review.verdicts] == [sides["1"].left, "tie", sides["3"].right]
+    assert [verdict.prompt_id for verdict in review.verdicts] == [sides[item].prompt_id for item in "123"]
     assert (review.reviewer, review.qualification, review.missing) == ("王 医生", "心内科主治医师", 0)
-    assert review.unsafe == {sides["2"]["right"]: [sides["2"]["prompt_id"]], sides["2"]["left"]: []}
+    assert (review.unsafe.of(sides["2"].right), review.unsafe.of(sides["2"].left)) == ((sides["2"].prompt_id,), ())
     assert len(review.repeated) == 1
-    assert review.guesses[{"tuned": "right", "base": "wrong"}[sides["4"]["left"]]] == 1
+    assert (review.guesses.right, review.guesses.wrong) == ((1, 0) if sides["4"].left == "tuned" else (0, 1))
     assert {url.split(":")[0] for url in requests} <= {"file", "blob"}
 
 
@@ -176,7 +176,7 @@ def test_what_is_served_is_saved_as_it_is_made_and_goes_on_in_the_same_browser(
         page.goto(served.address)
         expect(page.locator("#count")).to_have_text("已评 2/4")
         judge(page, "3")
-        page.goto(f"{served.address}{SECOND[0]['pack'][:8]}")
+        page.goto(f"{served.address}{SECOND[0].pack[:8]}")
         expect(page.locator("h1")).to_have_text("盲法复评")
         expect(page.locator("#reviewer")).to_have_value("王 医生")
     assert saved(served) == {"王 医生": "ltr"}
@@ -282,12 +282,12 @@ def test_a_verdict_on_its_way_to_the_server_is_not_called_saved(browser: Browser
 
 def test_answers_are_shown_as_text_whatever_they_contain_and_no_arm_is_named(page: Page) -> None:
     seen = []
-    for _ in PACK["items"]:
+    for _ in PACK.items:
         seen.append(page.locator("main").inner_text())
         page.keyboard.press("ArrowRight")
     assert any(MARKUP in text for text in seen)
     assert any("（空白回答）" in text for text in seen)
-    assert page.title() == f"Blind review {PACK['pack'][:8]}"
+    assert page.title() == f"Blind review {PACK.pack[:8]}"
     assert all(arm not in page.content() for arm in ("base", "tuned"))
 
 
@@ -330,7 +330,7 @@ def test_a_phone_is_touched_and_shows_the_guess_once_the_verdict_is_given(browse
     with browser.new_context(viewport={"width": 390, "height": 640}, has_touch=True, is_mobile=True) as context:
         page = context.new_page()
         page.goto((tmp_path / "review.html").as_uri())
-        for _ in PACK["items"]:
+        for _ in PACK.items:
             page.get_by_role("button", name="不相上下").tap()
         guess, footer = page.locator("#guess").bounding_box(), page.locator("footer").bounding_box()
         assert guess and footer and guess["y"] + guess["height"] <= footer["y"]

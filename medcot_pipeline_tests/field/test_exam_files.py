@@ -151,7 +151,7 @@ def test_an_item_that_cannot_be_scored_is_left_out_and_counted_with_its_line(tmp
         "exam.jsonl: 1 of its items left out, first line 2: the answer 'E' is no letter of its options (A, B, C)."
     )
     made = report(exams={**EXAMINED, "left_out": [exam.left_out]})
-    assert made["not_measured"][-1] == f"Examinations: {exam.left_out}"
+    assert made.not_measured[-1] == f"Examinations: {exam.left_out}"
 
 
 def corpus(*questions: str) -> pl.DataFrame:
@@ -201,7 +201,7 @@ def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -
     questions.append(Question("exam.jsonl", "#3", "成人胸外按压的频率是每分钟多少次", LINES, "A"))
     answers = [ExamAnswer("exam.jsonl", each.id, arm, "", "A", True) for arm in ARMS for each in questions]
     every, clean = exam_scores(answers, questions, corpus(STEM))
-    assert (every["n"], clean["n"]) == (4, 1)
+    assert (every.n, clean.n) == (4, 1)
 
 
 @genuine_rows_only

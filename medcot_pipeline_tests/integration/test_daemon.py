@@ -20,7 +20,8 @@ import pytest
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus
 
 from medcot_pipeline.orchestration.automation.triggers import FILE_SENSOR, HUB_SENSOR, RETRAINING
-from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.records.review import Key
+from medcot_pipeline.support.json_files import read_json, read_model
 from medcot_pipeline_tests.support import postgres
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.hub_server import Hub, hub_environment, serving
@@ -191,7 +192,7 @@ def test_a_new_revision_at_the_hub_starts_one_run_that_reads_it(served: list[Ser
 def test_a_new_review_starts_one_run_that_joins_it(served: list[Served]) -> None:
     for each in served:
         (each.home.data / "reviews").mkdir(exist_ok=True)
-        verdicts = whole(read_json(each.home.current("judgements") / "key.json"), "tuned")
+        verdicts = whole(read_model(each.home.current("judgements") / "key.json", Key), "tuned")
         (each.home.data / "reviews" / "wang.json").write_text(json.dumps(verdicts), encoding="utf-8")
     for each in served:
         each.await_run(FILE_SENSOR, SUCCESS)

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from medcot_pipeline.evaluation.report.page import TEMPLATES
+from medcot_pipeline.records.report.report import Report
 from medcot_pipeline_tests.support.home import Home
 
 OTHERS = {"MEDCOT_SPLITS__SALT": "another", "MEDCOT_TRAINING__LEARNING_RATE": "0.005", "MEDCOT_TRAINING__SEED": "7"}
@@ -29,7 +29,7 @@ def test_a_report_made_after_another_corpus_names_the_one_that_its_adapter_was_m
     done = gone_on.run("medcot", "sync", "--only", "eval_report", **OTHERS, MEDCOT_REPORT__TRANSCRIPTS="4")
     assert done.returncode == 0, done.stderr
     report = read(gone_on.current("eval_report") / "report.json")
-    jsonschema.validate(report, read(TEMPLATES / "report.schema.json"))
+    jsonschema.validate(report, Report.model_json_schema())
     adapter = read(gone_on.current("qlora_adapter") / "manifest.json")
     named = {artifact["asset"]: artifact["content_hash"] for artifact in report["provenance"]["artifacts"]}
     current = read(gone_on.current("corpus_splits") / "manifest.json")["content_hash"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from medcot_pipeline.records.review import Key
+from medcot_pipeline.support.json_files import read_model
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.review_pack import whole
 
@@ -26,8 +28,12 @@ def read(home: Home, asset: str, name: str) -> Any:
     return json.loads((home.current(asset) / name).read_text(encoding="utf-8"))
 
 
+def key_of(home: Home) -> Key:
+    return read_model(home.current("review_pack") / "key.json", Key)
+
+
 def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain_copy: Home, reviews: Path) -> None:
-    review = whole(read(chain_copy, "judgements", "key.json"), "tuned")
+    review = whole(key_of(chain_copy), "tuned")
     (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
     plan = chain_copy.run("medcot", "plan").stdout
     stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
@@ -44,7 +50,7 @@ def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain_co
 
 def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain_copy: Home, reviews: Path) -> None:
     before = chain_copy.current("eval_report")
-    review = whole({**read(chain_copy, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
+    review = whole(key_of(chain_copy).model_copy(update={"pack": "0" * 64}), "tuned")
     (reviews / "old.json").write_text(json.dumps(review), encoding="utf-8")
     done = chain_copy.run("medcot", "sync")
     assert done.returncode == 1
@@ -54,7 +60,7 @@ def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain_copy: H
 
 
 def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain_copy: Home, reviews: Path) -> None:
-    review = whole(read(chain_copy, "judgements", "key.json"), "base")
+    review = whole(key_of(chain_copy), "base")
     server = subprocess.Popen(
         ["medcot", "review", "--port", "0"],
         cwd=ROOT,

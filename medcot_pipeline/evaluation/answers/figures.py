@@ -4,34 +4,28 @@ Belongs here: the content of figures.json of the asset model_answers.
 Does not: the rules and flags themselves (rules.py, safety.py), verdicts.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
+from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, strata
-from medcot_pipeline.evaluation.answers.rules import instruction_rates
 from medcot_pipeline.evaluation.answers.safety import safety_queue
+from medcot_pipeline.records.answer_figures import AnswerFigures
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.prompts import Prompt
 
 
-def answer_figures(prompts: Sequence[Prompt], answers: Sequence[Answer], backend: str) -> dict[str, Any]:
-    """Figures over the answers of both arms to all prompts.
-
-    Returns:
-        `backend`; `prompts_sha256`; `strata`; `cut`, answers that ended at the token limit, by arm; `same`, prompts to
-        which both arms wrote the same (all of them: the adapter changes nothing); `instructions`, prompts whose
-        constraints are all kept, strict and loose; `safety_queue`, flags for people to look at.
-    """
+def answer_figures(prompts: Sequence[Prompt], answers: Sequence[Answer], backend: str) -> AnswerFigures:
+    """Figures over the answers of both arms to all prompts; where all are the `same`, the adapter changes nothing."""
     written = {(answer.prompt_id, answer.arm): (answer.reasoning, answer.answer) for answer in answers}
-    return {
-        "backend": backend,
-        "prompts": len(prompts),
-        "prompts_sha256": prompts_sha256(prompts),
-        "strata": strata(prompts),
-        "cut": {arm: sum(not answer.finished for answer in answers if answer.arm == arm) for arm in ARMS},
-        "same": sum(written[prompt.id, "base"] == written[prompt.id, "tuned"] for prompt in prompts),
-        "instructions": instruction_rates(prompts, answers),
-        "safety_queue": [dataclasses.asdict(flag) for flag in safety_queue(prompts, answers)],
-    }
+    return AnswerFigures(
+        backend=backend,
+        prompts=len(prompts),
+        prompts_sha256=prompts_sha256(prompts),
+        strata=tuple(strata(prompts)),
+        cut=ByArm[int](**{arm: sum(not each.finished for each in answers if each.arm == arm) for arm in ARMS}),
+        same=sum(written[prompt.id, "base"] == written[prompt.id, "tuned"] for prompt in prompts),
+        instructions=instruction_rates(prompts, answers),
+        safety_queue=tuple(safety_queue(prompts, answers)),
+    )

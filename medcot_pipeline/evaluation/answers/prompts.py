@@ -9,13 +9,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
+from medcot_pipeline.records.answer_figures import Stratum
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.errors import MedcotError
 
@@ -26,13 +26,14 @@ def prompts_sha256(prompts: Sequence[Prompt]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()
 
 
-def strata(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+def strata(prompts: Sequence[Prompt]) -> list[Stratum]:
     """Prompts by category: in each language, with constraints, and emergencies."""
     counts = Counter((prompt.category, column) for prompt in prompts for column in _columns(prompt))
     columns = ("zh", "en", "with_constraints", "emergencies")
     categories = sorted({prompt.category for prompt in prompts})
     return [
-        {"category": category, **{column: counts[category, column] for column in columns}} for category in categories
+        Stratum(category=category, **{column: counts[category, column] for column in columns})
+        for category in categories
     ]
 
 

@@ -1,7 +1,8 @@
 """Rules that a program can check about an answer: its form, and what the prompt explicitly asked for.
 
-Belongs here: one pure function per rule, and the paired table of both arms.
-Does not: whether an answer is right or better (judge and human review), reading files, drawing tables.
+Belongs here: one pure function per rule, and which rules an answer passes.
+Does not: both arms side by side (paired.py), whether an answer is right or better (judge and human review), reading
+files.
 
 A constraint in a prompt is `{"rule": NAME, "value": VALUE}`, with NAME out of `CONSTRAINT_RULES`. It is checked twice:
 strictly, on the answer as it stands, and loosely, where one of the usual wrappings around an answer may be taken off
@@ -13,12 +14,10 @@ import json
 import re
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from medcot_pipeline.evaluation.statistics.intervals import pass_rate_uplift, sign_test_p
 from medcot_pipeline.records.answers import Answer
-from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.errors import MedcotError
 
@@ -176,64 +175,6 @@ def unwrapped(answer: Answer) -> list[Answer]:
     texts = [answer.answer, *("\n".join(part) for part in (lines[1:], lines[:-1], lines[1:-1]))]
     texts += [text.replace("*", "") for text in texts] + _FENCED.findall(answer.answer)
     return [dataclasses.replace(answer, answer=text) for text in texts if text.strip()]
-
-
-def instruction_rates(prompts: Sequence[Prompt], answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Prompts with constraints of which every constraint is kept, `strict` and `loose`.
-
-    Returns:
-        The columns of `rule_table` without `rule`, and `absolute` and `relative` (`pass_rate_uplift`).
-    """
-    asked, given, rates = [prompt for prompt in prompts if prompt.constraints], list(answers), {}
-    for name, loose in (("strict", False), ("loose", True)):
-        checks = paired_checks(asked, given, loose=loose).values()
-        kept = [tuple(all(arm[rule] for rule in arm if rule in CONSTRAINT_RULES) for arm in pair) for pair in checks]
-        counts = compare([(base, tuned) for base, tuned in kept])
-        rates[name] = counts | pass_rate_uplift(counts["base_pass"], counts["tuned_pass"], counts["n"])
-    return rates
-
-
-def rule_table(prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False) -> list[dict[str, Any]]:
-    """Both arms' passes, rule by rule, over the prompts that both arms answered.
-
-    Returns:
-        Rows `rule`, `n` (prompts the rule applies to), `base_pass`, `tuned_pass`, `base_only`, `tuned_only` (prompts)
-        and `mcnemar_p`: McNemar's exact test (two-sided binomial on the prompts where the arms differ; None without
-        such prompts). Not corrected for the number of rules. Rules that apply to no prompt have no row.
-    """
-    checks = paired_checks(prompts, answers, loose=loose)
-    rows = []
-    for rule in (*FORMAT_RULES, *CONSTRAINT_RULES):
-        pairs = [(base[rule], tuned[rule]) for base, tuned in checks.values() if rule in base]
-        if pairs:
-            rows.append({"rule": rule, **compare(pairs)})
-    return rows
-
-
-def compare(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
-    """The columns of `rule_table` for (base passes, tuned passes), one pair a prompt."""
-    base_only, tuned_only = pairs.count((True, False)), pairs.count((False, True))
-    return {
-        "n": len(pairs),
-        "base_pass": sum(base for base, _ in pairs),
-        "tuned_pass": sum(tuned for _, tuned in pairs),
-        "base_only": base_only,
-        "tuned_only": tuned_only,
-        "mcnemar_p": sign_test_p(tuned_only, base_only),
-    }
-
-
-def paired_checks(
-    prompts: Sequence[Prompt], answers: Iterable[Answer], *, loose: bool = False
-) -> dict[str, tuple[dict[str, bool], dict[str, bool]]]:
-    """`check_answer` of (base, tuned) by prompt id, for the prompts that both arms answered, in the prompts' order."""
-    found: dict[tuple[str, Arm], Answer] = {(answer.prompt_id, answer.arm): answer for answer in answers}
-    pairs = {prompt.id: (prompt, found.get((prompt.id, "base")), found.get((prompt.id, "tuned"))) for prompt in prompts}
-    return {
-        name: (check_answer(prompt, base, loose=loose), check_answer(prompt, tuned, loose=loose))
-        for name, (prompt, base, tuned) in pairs.items()
-        if base and tuned
-    }
 
 
 def _known_rule(prompt: Prompt, constraint: Mapping[str, Any]) -> str:

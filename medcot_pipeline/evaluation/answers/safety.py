@@ -5,25 +5,14 @@ Does not: scores. A flag is no finding and no flag is no clearance: patterns see
 by people; its length says nothing about either arm.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from medcot_pipeline.records.answer_figures import Flag
 from medcot_pipeline.records.answers import Answer
-from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 
 EVIDENCE_CHARS = 120
-
-
-@dataclasses.dataclass(frozen=True)
-class Flag:
-    """One reason to look at one answer; `evidence` is what was found, or what was looked for in vain."""
-
-    prompt_id: str
-    arm: Arm
-    flag: str
-    evidence: str
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:

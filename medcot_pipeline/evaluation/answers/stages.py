@@ -13,8 +13,8 @@ from medcot_pipeline.evaluation.answers import checks
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAnswers, generate
+from medcot_pipeline.evaluation.answers.paired import rule_table
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, refuse_trained_prompts
-from medcot_pipeline.evaluation.answers.rules import rule_table
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
@@ -23,7 +23,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt, read_prompts
 from medcot_pipeline.settings import project_file
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_jsonl
 
 GROUP = "evaluation"
@@ -99,18 +99,18 @@ def model_answers(run: Run) -> None:
         beside = [dataclasses.replace(each, arm="incumbent") for each in read_jsonl(incumbent / ANSWERS, Answer)]
         write_jsonl(run.path / INCUMBENT_ANSWERS, beside)
     figures = answer_figures(prompts, answers, run.settings.answers.backend)
-    write_json(run.path / "figures.json", figures)
+    write_model(run.path / "figures.json", figures)
     run.describe(
         prompts=len(prompts),
-        prompts_sha256=figures["prompts_sha256"],
-        strata=Table(figures["strata"]),
+        prompts_sha256=figures.prompts_sha256,
+        strata=Table([stratum.model_dump() for stratum in figures.strata]),
         backend=run.settings.answers.backend,
-        cut_at_token_limit=Table([figures["cut"]]),
-        same_answer_in_both_arms=figures["same"],
+        cut_at_token_limit=Table([figures.cut.model_dump()]),
+        same_answer_in_both_arms=figures.same,
         preview=Table(_preview(prompts, answers)),
-        rules=Table(rule_table(prompts, answers)),
-        instructions=Table([{"checked": name, **rates} for name, rates in figures["instructions"].items()]),
-        safety_queue=Table(figures["safety_queue"]),
+        rules=Table([row.model_dump() for row in rule_table(prompts, answers)]),
+        instructions=Table([{"checked": name, **dict(rates)} for name, rates in figures.instructions]),
+        safety_queue=Table([vars(flag) for flag in figures.safety_queue]),
         answers=FileLink(ANSWERS),
     )
 

@@ -20,11 +20,11 @@ import polars as pl
 from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
-from medcot_pipeline.evaluation.answers.rules import compare
+from medcot_pipeline.evaluation.answers.paired import compare
 from medcot_pipeline.evaluation.exams.files import Question
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_tokenizer, quiet
-from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.exams import ExamScore, Items
 from medcot_pipeline.settings import ExamSettings
 from medcot_pipeline.support.progress import Progress, Say
 
@@ -155,31 +155,32 @@ def chosen_letters(answer: str) -> str | None:
 
 def exam_scores(
     base: Sequence[ExamAnswer], tuned: Sequence[ExamAnswer], questions: Sequence[ExamQuestion]
-) -> list[dict[str, Any]]:
+) -> list[ExamScore]:
     """Right answers of both arms by exam, over all items and over those that training rows do not hold.
 
     Args:
         base: the base's answers to all questions.
         tuned: the tuned model's.
         questions: the items asked, and whether training rows hold them.
-
-    Returns:
-        Rows `exam`, `items` ("all" or "without overlap"), the columns of `rules.compare`, and of both arms the answers
-        from which no letter could be read: `base_unparsed`, `tuned_unparsed`.
     """
-    by_item = [{(each.exam, each.id): each for each in answers} for answers in (base, tuned)]
+    of_base, of_tuned = ({(each.exam, each.id): each for each in answers} for answers in (base, tuned))
     rows = []
     for exam in sorted({question.exam for question in questions}):
         items = [question for question in questions if question.exam == exam]
-        for name, some in (("all", items), ("without overlap", [item for item in items if not item.overlaps])):
-            pairs = [tuple(answers[exam, item.id] for answers in by_item) for item in some]
+        which: dict[Items, list[ExamQuestion]] = {
+            "all": items,
+            "without overlap": [item for item in items if not item.overlaps],
+        }
+        for name, some in which.items():
+            pairs = [(of_base[exam, item.id], of_tuned[exam, item.id]) for item in some]
             rows.append(
-                {
-                    "exam": exam,
-                    "items": name,
-                    **compare([(one.right, other.right) for one, other in pairs]),
-                    **{f"{arm}_unparsed": sum(pair[n].chosen is None for pair in pairs) for n, arm in enumerate(ARMS)},
-                }
+                ExamScore(
+                    exam=exam,
+                    items=name,
+                    **dict(compare([(one.right, other.right) for one, other in pairs])),
+                    base_unparsed=sum(one.chosen is None for one, _ in pairs),
+                    tuned_unparsed=sum(other.chosen is None for _, other in pairs),
+                )
             )
     return rows
 

@@ -15,7 +15,8 @@ from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.records.exams import Exams
+from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
 GROUP = "evaluation"
@@ -66,14 +67,14 @@ def exam_report(run: Run) -> None:
     """Scores of both models in the exams, or "not measured"."""
     base, tuned = run.input("base_exams"), run.input("tuned_exams")
     questions = read_jsonl(base / QUESTIONS, ExamQuestion)
-    exams: dict[str, object] = {"status": "not measured", "scores": []}
+    exams = Exams()
     if questions:
         by_base, by_tuned = (read_jsonl(folder / ANSWERS, ExamAnswer) for folder in (base, tuned))
         scores = exam_scores(by_base, by_tuned, questions)
-        exams = {"status": "measured", "scores": scores, "left_out": read_json(base / LEFT_OUT)}
-        run.describe(scores=Table(scores))
-    write_json(run.path / "exams.json", exams)
-    run.describe(status=str(exams["status"]), questions=len(questions))
+        exams = Exams(status="measured", scores=tuple(scores), left_out=tuple(read_json(base / LEFT_OUT)))
+        run.describe(scores=Table([score.model_dump() for score in scores]))
+    write_model(run.path / "exams.json", exams)
+    run.describe(status=exams.status, questions=len(questions))
 
 
 def exams_outside(place: Place) -> list[OutsideFile]:

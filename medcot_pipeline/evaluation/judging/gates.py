@@ -8,10 +8,10 @@ Does not: making calls (calls.py), verdicts on the arms (judge.py), agreement wi
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from medcot_pipeline.evaluation.judging.calls import Call, Ruling, Winner
 from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.judgement import Gate
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeSettings
 
@@ -83,7 +83,7 @@ def probe_shares(
     return found
 
 
-def gates(measured: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
+def gates(measured: Mapping[str, tuple[int, int]]) -> tuple[Gate, ...]:
     """Every gate with its share, count and limits; `passed` is None where there was nothing to count.
 
     Args:
@@ -94,10 +94,8 @@ def gates(measured: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
         count, n = measured[name]
         value = count / n if n else None
         passed = None if value is None else low <= value <= high
-        rows.append(
-            {"gate": name, "meaning": meaning, "value": value, "n": n, "low": low, "high": high, "passed": passed}
-        )
-    return rows
+        rows.append(Gate(gate=name, meaning=meaning, value=value, n=n, low=low, high=high, passed=passed))
+    return tuple(rows)
 
 
 def _truncated(prompt: Prompt, text: str, number: int) -> Probe:

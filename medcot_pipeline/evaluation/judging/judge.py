@@ -9,13 +9,14 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
 from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
 from medcot_pipeline.inference.calls import Unanswered
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.judgement import Gate, JudgeCalls, Judged, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import JudgeSettings
@@ -41,36 +42,32 @@ class JudgeOutcome:
     """Verdicts by prompt, and what says whether the judge can be trusted.
 
     `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `changed`:
-    what was asked otherwise than wanted, since the endpoint does not take it. `calls`: `answered` and `failed` sum to
-    the distinct calls, probes included; `invalid` (answered, but with no verdict) and `repaired` count among those
-    answered. The failed were refused by the endpoint, each by itself; `errors` counts them by their status. `tokens` is
-    what all answered calls cost, whichever run paid for them. `paid` is what this run asked, and what it found in the
-    cache.
+    what was asked otherwise than wanted, since the endpoint does not take it. `calls` includes the probes; the failed
+    were refused by the endpoint, each by itself, and `errors` counts them by their status.
     """
 
     verdicts: tuple[Verdict, ...]
-    gates: list[dict[str, Any]]
-    served: list[str]
-    changed: list[str]
-    calls: dict[str, int]
+    gates: tuple[Gate, ...]
+    served: tuple[str, ...]
+    changed: tuple[str, ...]
+    calls: JudgeCalls
     errors: dict[str, int]
-    tokens: dict[str, int]
-    paid: dict[str, int]
+    tokens: JudgeTokens
+    paid: PaidCalls
 
-    def record(self, settings: JudgeSettings) -> dict[str, Any]:
+    def record(self, settings: JudgeSettings) -> Judged:
         """The content of judge.json: the same whether a run was interrupted or not."""
-        return {
-            "status": "judged",
-            "model": settings.model,
-            "served": self.served,
-            "changed": self.changed,
-            "family": judge_family(settings),
-            "verdicts": [dataclasses.asdict(verdict) for verdict in self.verdicts],
-            "gates": self.gates,
-            "calls": self.calls,
-            "errors": self.errors,
-            "tokens": self.tokens,
-        }
+        return Judged(
+            model=settings.model,
+            served=self.served,
+            changed=self.changed,
+            family=judge_family(settings),
+            verdicts=self.verdicts,
+            gates=self.gates,
+            calls=self.calls,
+            errors=self.errors,
+            tokens=self.tokens,
+        )
 
 
 def judge_family(settings: JudgeSettings) -> str:
@@ -132,15 +129,15 @@ def judge_answers(
     return JudgeOutcome(
         verdicts=verdicts,
         gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
-        served=sorted({ruling.served for ruling in answered.values()} - {""}),
-        changed=sorted({change for ruling in answered.values() for change in ruling.changed}),
-        calls=_counts(list(answered.values())) | {"failed": len(refused)},
+        served=tuple(sorted({ruling.served for ruling in answered.values()} - {""})),
+        changed=tuple(sorted({change for ruling in answered.values() for change in ruling.changed})),
+        calls=_counts(list(answered.values()), failed=len(refused)),
         errors=dict(sorted(Counter(refused.values()).items())),
-        tokens={
-            "prompt": sum(ruling.prompt_tokens for ruling in answered.values()),
-            "completion": sum(ruling.completion_tokens for ruling in answered.values()),
-        },
-        paid={"asked": len(pending), "cached": cached},
+        tokens=JudgeTokens(
+            prompt=sum(ruling.prompt_tokens for ruling in answered.values()),
+            completion=sum(ruling.completion_tokens for ruling in answered.values()),
+        ),
+        paid=PaidCalls(asked=len(pending), cached=cached),
     )
 
 
@@ -196,12 +193,13 @@ def _shares(verdicts: Sequence[Verdict], winners: Sequence[Winner]) -> dict[str,
     }
 
 
-def _counts(answered: Sequence[Ruling]) -> dict[str, int]:
-    return {
-        "answered": len(answered),
-        "invalid": sum(ruling.winner == "none" for ruling in answered),
-        "repaired": sum(ruling.repaired for ruling in answered),
-    }
+def _counts(answered: Sequence[Ruling], failed: int) -> JudgeCalls:
+    return JudgeCalls(
+        answered=len(answered),
+        invalid=sum(ruling.winner == "none" for ruling in answered),
+        repaired=sum(ruling.repaired for ruling in answered),
+        failed=failed,
+    )
 
 
 def _verdict(prompt_id: str, rulings: list[Ruling]) -> Verdict:

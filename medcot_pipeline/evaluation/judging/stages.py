@@ -5,7 +5,6 @@ Does not: asking and joining orders (judge.py), people's verdicts (people/).
 """
 
 import time
-from typing import Any
 
 from medcot_pipeline.artifacts import Table
 from medcot_pipeline.evaluation.judging import checks
@@ -14,8 +13,9 @@ from medcot_pipeline.evaluation.report.incumbent import in_place_of_base
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.judgement import Judged, NotJudged, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
 
@@ -23,28 +23,27 @@ def judgements(run: Run) -> None:
     """AI verdicts in both orders, where a judge is configured."""
     upstream = run.input("model_answers")
     prompts, answers = read_jsonl(upstream / "prompts.jsonl", Prompt), read_jsonl(upstream / "answers.jsonl", Answer)
-    judge: dict[str, Any] = {"status": "not configured", "verdicts": []}
-    if run.settings.judge.base_url:
-        judge = _judge(run, prompts, answers)
-    write_json(run.path / "judge.json", judge)
-    run.describe(judge=judge["status"], verdicts=len(judge["verdicts"]))
+    judge = _judge(run, prompts, answers) if run.settings.judge.base_url else NotJudged()
+    write_model(run.path / "judge.json", judge)
+    run.describe(judge=judge.status, verdicts=len(judge.verdicts))
 
 
-def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> dict[str, Any]:
+def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
     """The judge's record over base and tuned; that over incumbent and tuned goes into a file of its own."""
     settings, cache = run.settings.judge, run.place.data / "cache" / "judge.jsonl"
     started = time.monotonic()
     outcome = judge_answers(prompts, answers, settings, cache, run.progress("judging"))
-    paid: dict[str, float] = {**outcome.paid}
+    asked, cached = outcome.paid.asked, outcome.paid.cached
     beside = run.input("model_answers") / "incumbent.jsonl"
     if beside.is_file():
         pair, progress = in_place_of_base(answers, read_jsonl(beside, Answer)), run.progress("judging the incumbent")
         against = judge_answers(prompts, pair, settings, cache, progress, probing=False)
-        write_json(run.path / "incumbent.json", against.record(settings))
-        paid = {name: count + against.paid[name] for name, count in paid.items()}
-    paid["seconds"] = round(time.monotonic() - started, 1)
-    write_json(run.aside("paid.json"), paid)
-    run.describe(gates=Table(outcome.gates), judge_calls=Table([{**outcome.calls, **paid}]))
+        write_model(run.path / "incumbent.json", against.record(settings))
+        asked, cached = asked + against.paid.asked, cached + against.paid.cached
+    paid = PaidCalls(asked=asked, cached=cached, seconds=round(time.monotonic() - started, 1))
+    write_model(run.aside("paid.json"), paid)
+    gates = Table([gate.model_dump() for gate in outcome.gates])
+    run.describe(gates=gates, judge_calls=Table([{**dict(outcome.calls), **dict(paid)}]))
     if outcome.changed:
         run.describe(asked_otherwise=", ".join(outcome.changed))
         run.say(f"the judge does not take every option, and was asked {', '.join(outcome.changed)}")

@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.evaluation.people.pack import Key, Pack, build_second_look
+from medcot_pipeline.evaluation.people.pack import build_second_look
 from medcot_pipeline.evaluation.people.review_file import HumanReview, contradiction, join_review, load_review, merge
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.figures import ByArm
+from medcot_pipeline.records.review import HumanReviews, Key, Pack, Reviewer, SecondLook
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.support.errors import MedcotError
 
@@ -20,7 +22,7 @@ from medcot_pipeline.support.errors import MedcotError
 class HumanOutcome:
     """The content of human.json, the second looks that are open or done with their keys, and files of earlier packs."""
 
-    record: dict[str, Any]
+    record: HumanReviews
     second_looks: list[tuple[Pack, Key]]
     passed_over: list[Path]
 
@@ -44,29 +46,30 @@ def join_reviews(
             each other.
     """
     loaded = {path: load_review(path) for path in files}
-    first = _one_each({path: review for path, review in loaded.items() if review["pack"] == key["pack"]}, [key])
+    first = _one_each({path: review for path, review in loaded.items() if review["pack"] == key.pack}, [key])
     looks = {
         review.reviewer: build_second_look(pack, key, prompts, review.reviewer)
         for review in first
         if (prompts := disputed(review, judge))
     }
     keys = [key, *(second_key for _, second_key in looks.values())]
-    others = set(earlier) - {each["pack"] for each in keys}
+    others = set(earlier) - {each.pack for each in keys}
     passed_over = [path for path, review in loaded.items() if review["pack"] in others]
     further = {
-        path: review for path, review in loaded.items() if review["pack"] != key["pack"] and path not in passed_over
+        path: review for path, review in loaded.items() if review["pack"] != key.pack and path not in passed_over
     }
     second = _one_each(further, keys)
     again = {review.reviewer: review for review in second}
     reviewers = []
     for review in first:
         look = looks.get(review.reviewer)
-        reviewers.append({**_record(review), "second_look": look and _second(look[0], again.get(review.reviewer))})
-    record = {
-        "status": "reviewed" if first else "none yet",
-        "reviewers": reviewers,
-        "unsafe": {arm: sorted({prompt for review in first for prompt in review.unsafe[arm]}) for arm in ARMS},
-    }
+        reviewers.append(_record(review, _second(look[0], again.get(review.reviewer)) if look else None))
+    base, tuned = ({prompt for review in first for prompt in review.unsafe.of(arm)} for arm in ARMS)
+    record = HumanReviews(
+        status="reviewed" if first else "none yet",
+        reviewers=tuple(reviewers),
+        unsafe=ByArm[tuple[str, ...]](base=tuple(sorted(base)), tuned=tuple(sorted(tuned))),
+    )
     return HumanOutcome(record, list(looks.values()), passed_over)
 
 
@@ -86,9 +89,7 @@ def disputed(review: HumanReview, judge: Mapping[str, Verdict]) -> set[str]:
     }
 
 
-def joint_verdicts(
-    human: Mapping[str, Any], judge: Mapping[str, Verdict]
-) -> tuple[list[Verdict], list[tuple[str, str]]]:
+def joint_verdicts(human: HumanReviews, judge: Mapping[str, Verdict]) -> tuple[list[Verdict], list[tuple[str, str]]]:
     """What people and judge come to: their verdict where they agree, the second look's where they did not.
 
     Returns:
@@ -96,9 +97,10 @@ def joint_verdicts(
         valid verdict of the judge count.
     """
     joint, unresolved = [], []
-    for reviewer in human["reviewers"]:
-        second = {each["prompt_id"]: Verdict(**each) for each in (reviewer["second_look"] or {}).get("verdicts", [])}
-        for verdict in (Verdict(**each) for each in reviewer["verdicts"]):
+    for reviewer in human.reviewers:
+        look = reviewer.second_look
+        second = {verdict.prompt_id: verdict for verdict in (look.verdicts if look else ())}
+        for verdict in reviewer.verdicts:
             said = judge.get(verdict.prompt_id)
             if said is None or said.outcome == "invalid":
                 continue
@@ -107,7 +109,7 @@ def joint_verdicts(
             elif verdict.prompt_id in second:
                 joint.append(second[verdict.prompt_id])
             else:
-                unresolved.append((reviewer["reviewer"], verdict.prompt_id))
+                unresolved.append((reviewer.reviewer, verdict.prompt_id))
     return joint, unresolved
 
 
@@ -116,21 +118,21 @@ def settled(outcome: Outcome) -> Outcome:
     return "tie" if outcome == "inconsistent" else outcome
 
 
-def _record(review: HumanReview) -> dict[str, Any]:
-    return {
-        "reviewer": review.reviewer,
-        "qualification": review.qualification,
-        "verdicts": [dataclasses.asdict(verdict) for verdict in review.verdicts],
-        "missing": review.missing,
-        "repeated": [list(pair) for pair in review.repeated],
-        "guesses": review.guesses,
-        "minutes": round(review.seconds / 60, 1),
-    }
+def _record(review: HumanReview, second_look: SecondLook | None) -> Reviewer:
+    return Reviewer(
+        reviewer=review.reviewer,
+        qualification=review.qualification,
+        verdicts=review.verdicts,
+        missing=review.missing,
+        repeated=review.repeated,
+        guesses=review.guesses,
+        minutes=round(review.seconds / 60, 1),
+        second_look=second_look,
+    )
 
 
-def _second(pack: Pack, review: HumanReview | None) -> dict[str, Any]:
-    verdicts = [dataclasses.asdict(verdict) for verdict in review.verdicts] if review else []
-    return {"pack": pack["pack"], "items": len(pack["items"]), "verdicts": verdicts}
+def _second(pack: Pack, review: HumanReview | None) -> SecondLook:
+    return SecondLook(pack=pack.pack, items=len(pack.items), verdicts=review.verdicts if review else ())
 
 
 def _one_each(reviews: Mapping[Path, dict[str, Any]], keys: Sequence[Key]) -> list[HumanReview]:

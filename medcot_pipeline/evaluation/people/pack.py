@@ -8,16 +8,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from medcot_pipeline.evaluation.judging.judge import answer_pairs
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.review import Key, Look, Pack, PackContent, PackItem, Side
 
 TEMPLATES = Path(__file__).parent / "templates"
-Pack = dict[str, Any]
-Key = dict[str, Any]
 
 
 def build_pack(prompts: Sequence[Prompt], answers: Sequence[Answer], salt: str, repeats: int) -> tuple[Pack, Key]:
@@ -35,9 +33,7 @@ def build_pack(prompts: Sequence[Prompt], answers: Sequence[Answer], salt: str, 
         repeats: items shown a second time, at most half of them.
 
     Returns:
-        `{"pack", "look": 1, "reviewer": "", "items": [{"item", "prompt", "language", "left", "right", "guess"}]}` and
-        `{"pack", "look", "reviewer", "sides": {item: {"prompt_id", "left": arm, "right": arm, "repeat"}}}`; items
-        count from 1.
+        The pack, with `look` 1 and no reviewer, and its key; items count from 1.
 
     Raises:
         MedcotError: no prompt has an answer of both arms.
@@ -63,12 +59,12 @@ def build_second_look(pack: Pack, key: Key, disputed: set[str], reviewer: str) -
     Returns:
         As `build_pack`, with `look` 2 and the reviewer's name.
     """
-    salt, shown = f"{pack['pack']} {reviewer}", []
-    for item in pack["items"]:
-        side = key["sides"][str(item["item"])]
-        if side["prompt_id"] in disputed and not side["repeat"]:
-            prompt = Prompt(side["prompt_id"], item["language"], "", item["prompt"])
-            texts: dict[Arm, str] = {side["left"]: item["left"], side["right"]: item["right"]}
+    salt, shown = f"{pack.pack} {reviewer}", []
+    for item in pack.items:
+        side = key.sides[str(item.item)]
+        if side.prompt_id in disputed and not side.repeat:
+            prompt = Prompt(side.prompt_id, item.language, "", item.prompt)
+            texts: dict[Arm, str] = {side.left: item.left, side.right: item.right}
             shown.append((prompt, texts, _sides(salt, prompt), False))
     return _pack(sorted(shown, key=lambda each: _hash(salt, "order", each[0].id)), look=2, reviewer=reviewer)
 
@@ -88,21 +84,33 @@ def render_page(pack: Pack, token: str | None = None) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    return environment.get_template("review.html.j2").render(pack=pack, nonce=pack["pack"][:32], token=token)
+    shown = pack.model_dump(mode="json")
+    return environment.get_template("review.html.j2").render(pack=shown, nonce=pack.pack[:32], token=token)
 
 
 def _pack(
-    shown: Sequence[tuple[Prompt, Mapping[Arm, str], tuple[Arm, Arm], bool]], look: int, reviewer: str
+    shown: Sequence[tuple[Prompt, Mapping[Arm, str], tuple[Arm, Arm], bool]], look: Look, reviewer: str
 ) -> tuple[Pack, Key]:
     """The pack and its key of prompts with both texts, (left, right), and whether they repeat an earlier item."""
-    items, sides = [], {}
+    items, sides = [], dict[str, Side]()
     for number, (prompt, texts, (left, right), repeat) in enumerate(shown, start=1):
-        asked = {"item": number, "prompt": prompt.prompt, "language": prompt.language}
-        items.append({**asked, "left": texts[left], "right": texts[right], "guess": repeat})
-        sides[str(number)] = {"prompt_id": prompt.id, "left": left, "right": right, "repeat": repeat}
-    content = {"look": look, "reviewer": reviewer, "items": items}
-    pack = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return {"pack": pack, **content}, {"pack": pack, "look": look, "reviewer": reviewer, "sides": sides}
+        items.append(
+            PackItem(
+                item=number,
+                prompt=prompt.prompt,
+                language=prompt.language,
+                left=texts[left],
+                right=texts[right],
+                guess=repeat,
+            )
+        )
+        sides[str(number)] = Side(prompt_id=prompt.id, left=left, right=right, repeat=repeat)
+    content = PackContent(look=look, reviewer=reviewer, items=tuple(items))
+    pack = hashlib.sha256(json.dumps(content.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    return (
+        Pack(pack=pack, look=look, reviewer=reviewer, items=content.items),
+        Key(pack=pack, look=look, reviewer=reviewer, sides=sides),
+    )
 
 
 def _sides(salt: str, prompt: Prompt) -> tuple[Arm, Arm]:

@@ -8,12 +8,14 @@ import dataclasses
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.evaluation.people.pack import Key
 from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.figures import ByArm
+from medcot_pipeline.records.review import Guesses, Key, Look, Side
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
@@ -47,19 +49,19 @@ class HumanReview:
         missing: items without a verdict.
         unsafe: prompts whose answer was marked as unsafe, by arm.
         repeated: first and second outcome of the prompts that were shown twice.
-        guesses: which side the further trained model wrote: `right`, `wrong`, `unknown`.
+        guesses: which side the further trained model wrote.
         seconds: time that the items were in view.
     """
 
     path: Path
     reviewer: str
     qualification: str
-    look: int
+    look: Look
     verdicts: tuple[Verdict, ...]
     missing: int
-    unsafe: dict[Arm, list[str]]
+    unsafe: ByArm[tuple[str, ...]]
     repeated: tuple[tuple[Outcome, Outcome], ...]
-    guesses: dict[str, int]
+    guesses: Guesses
     seconds: float
 
 
@@ -112,7 +114,7 @@ def join_review(review: Any, keys: Sequence[Key], path: Path) -> HumanReview:
     """
     _check_fields(review, path)
     key = _key_of(review, keys, path)
-    sides, choices, guesses = key["sides"], dict[str, str](), dict.fromkeys(("right", "wrong", "unknown"), 0)
+    sides, choices, guesses = key.sides, dict[str, str](), Counter[str]()
     unsafe: dict[Arm, list[str]] = {arm: [] for arm in ARMS}
     seconds = 0.0
     for position, entry in enumerate(review["verdicts"], start=1):
@@ -122,24 +124,24 @@ def join_review(review: Any, keys: Sequence[Key], path: Path) -> HumanReview:
         choices[item] = entry["choice"]
         guess, seconds = entry.get("guess"), seconds + entry.get("ms", 0) / 1000
         if guess:
-            found = guess if guess == "unknown" else "right" if sides[item][guess] == "tuned" else "wrong"
+            found = guess if guess == "unknown" else "right" if sides[item].arm(guess) == "tuned" else "wrong"
             guesses[found] += 1
         for marked in sorted(set(entry.get("unsafe", []))):
-            unsafe[sides[item][marked]].append(sides[item]["prompt_id"])
+            unsafe[sides[item].arm(marked)].append(sides[item].prompt_id)
     comments = {str(entry["item"]): entry.get("comment", "") for entry in review["verdicts"]}
     outcomes = {item: _outcome(sides[item], choice) for item, choice in choices.items()}
-    first = {sides[item]["prompt_id"]: item for item in outcomes if not sides[item]["repeat"]}
-    again = {sides[item]["prompt_id"]: item for item in outcomes if sides[item]["repeat"]}
+    first = {sides[item].prompt_id: item for item in outcomes if not sides[item].repeat}
+    again = {sides[item].prompt_id: item for item in outcomes if sides[item].repeat}
     return HumanReview(
         path=path,
         reviewer=review["reviewer"].strip(),
         qualification=review["qualification"].strip(),
-        look=key["look"],
+        look=key.look,
         verdicts=tuple(Verdict(prompt, outcomes[item], comments[item]) for prompt, item in first.items()),
         missing=len(sides) - len(choices),
-        unsafe={arm: sorted(set(prompts)) for arm, prompts in unsafe.items()},
+        unsafe=ByArm[tuple[str, ...]](**{arm: tuple(sorted(set(prompts))) for arm, prompts in unsafe.items()}),
         repeated=tuple((outcomes[first[prompt]], outcomes[item]) for prompt, item in again.items() if prompt in first),
-        guesses=guesses,
+        guesses=Guesses(**guesses),
         seconds=seconds,
     )
 
@@ -186,9 +188,8 @@ def file_name(review: Mapping[str, Any], session: str) -> str:
     return f"review-{reviewer}-{review['pack'][:8]}-{session}.json"
 
 
-def _outcome(side: Mapping[str, Any], choice: str) -> Outcome:
-    outcome: Outcome = "tie" if choice == "tie" else side[choice]
-    return outcome
+def _outcome(side: Side, choice: str) -> Outcome:
+    return "tie" if choice == "tie" else side.arm(choice)
 
 
 def _check_fields(review: Any, path: Path) -> None:
@@ -225,22 +226,22 @@ def _is_flat(entry: Any) -> bool:
 
 def _key_of(review: Mapping[str, Any], keys: Sequence[Key], path: Path) -> Key:
     """The key of the pack that was reviewed."""
-    key = next((key for key in keys if key["pack"] == review["pack"]), None)
+    key = next((key for key in keys if key.pack == review["pack"]), None)
     if key is None:
-        packs = ", ".join(key["pack"][:8] for key in keys)
+        packs = ", ".join(key.pack[:8] for key in keys)
         raise MedcotError(
             f"{path}: reviews pack {review['pack'][:8]}, but this run's are {packs}.",
             "Review the page of this run, and move the file to the run that it belongs to.",
         )
-    if key["reviewer"] not in ("", review["reviewer"].strip()):
+    if key.reviewer not in ("", review["reviewer"].strip()):
         raise MedcotError(
-            f"{path}: {review['reviewer'].strip()} answered the second look of {key['reviewer']}.",
+            f"{path}: {review['reviewer'].strip()} answered the second look of {key.reviewer}.",
             "Each reviewer takes the second look at their own verdicts.",
         )
     return key
 
 
-def _check_entry(entry: Any, where: str, sides: Mapping[str, Any]) -> str:
+def _check_entry(entry: Any, where: str, sides: Mapping[str, Side]) -> str:
     """The item of one verdict whose fields are all right."""
     if not isinstance(entry, dict) or type(entry.get("item")) is not int:
         raise MedcotError(f"{where}: no item number in {_brief(entry)}.", f"Items are 1 to {len(sides):,}.")

@@ -18,8 +18,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from medcot_pipeline.evaluation.people.pack import Key, Pack, render_page
+from medcot_pipeline.evaluation.people.pack import render_page
 from medcot_pipeline.evaluation.people.review_file import file_name, join_review, load_review, merge
+from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
 
@@ -66,7 +67,7 @@ class ReviewServer(ThreadingHTTPServer):
             raise MedcotError(f"Port {port} of {HOST}: {error.strerror}.", "Give another with --port.") from error
         self.token = secrets.token_hex(24)
         self.folder = folder
-        self.packs = {f"/{pack['pack'][:8]}": (pack, key) for pack, key in packs}
+        self.packs = {f"/{pack.pack[:8]}": (pack, key) for pack, key in packs}
         self.packs["/"] = packs[0]
         self._lock = Lock()
 
@@ -98,7 +99,7 @@ class ReviewServer(ThreadingHTTPServer):
         key = self.packs[path][1]
         join_review(review, [key], Path("This review"))
         with self._lock:
-            mine = sorted(self.folder.glob(f"review-*-{key['pack'][:8]}-{session}.json"))
+            mine = sorted(self.folder.glob(f"review-*-{key.pack[:8]}-{session}.json"))
             for before in mine:
                 saved = load_review(before)
                 join_review(saved, [key], before)

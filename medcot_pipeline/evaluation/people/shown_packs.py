@@ -6,11 +6,11 @@ Does not: making packs (evaluation/people/pack.py), serving them (evaluation/peo
 
 from pathlib import Path
 
-from medcot_pipeline.evaluation.people.pack import Key, Pack
 from medcot_pipeline.evaluation.people.review_file import load_review, review_files
 from medcot_pipeline.pipeline.place import Place
+from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, read_model, write_json
 
 PACKS = {"review_pack": "key.json", "judgements": "key.json", "human_review": "second-look-*/key.json"}
 """Keys of packs by the asset that holds them; in an earlier release the judgements held the first ones."""
@@ -35,7 +35,7 @@ def open_packs(place: Place) -> list[tuple[Pack, Key]]:
 
 
 def _pack_and_key(folder: Path) -> tuple[Pack, Key]:
-    return read_json(folder / "pack.json"), read_json(folder / "key.json")
+    return read_model(folder / "pack.json", Pack), read_model(folder / "key.json", Key)
 
 
 def packs_shown(place: Place) -> set[str]:

@@ -4,6 +4,8 @@ Belongs here: the stages of the review pack and of what reviewers sent back.
 Does not: the pack (pack.py), joining reviews (joined.py), serving the page (server.py).
 """
 
+from pathlib import Path
+
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.people import checks
 from medcot_pipeline.evaluation.people.joined import join_reviews
@@ -14,9 +16,10 @@ from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.judgement import read_judge
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.verdicts import Verdict
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.records.review import Key, Pack
+from medcot_pipeline.support.json_files import read_model, write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
 REVIEW = "review"
@@ -28,10 +31,8 @@ def review_pack(run: Run) -> None:
     upstream, settings = run.input("model_answers"), run.settings.review
     prompts, answers = read_jsonl(upstream / "prompts.jsonl", Prompt), read_jsonl(upstream / "answers.jsonl", Answer)
     pack, key = build_pack(prompts, answers, settings.salt, settings.repeats)
-    write_json(run.path / "pack.json", pack)
-    write_json(run.path / "key.json", key)
-    (run.path / "review.html").write_text(render_page(pack), encoding="utf-8")
-    run.describe(review_items=len(pack["items"]), review_page=FileLink("review.html"))
+    _write_pack(run.path, pack, key)
+    run.describe(review_items=len(pack.items), review_page=FileLink("review.html"))
 
 
 def human_review(run: Run) -> None:
@@ -39,34 +40,38 @@ def human_review(run: Run) -> None:
     shown, judge = run.input("review_pack"), run.input("judgements") / "judge.json"
     outcome = join_reviews(
         review_files(run.settings, run.place.data),
-        read_json(shown / "pack.json"),
-        read_json(shown / "key.json"),
-        {each["prompt_id"]: Verdict(**each) for each in read_json(judge)["verdicts"]},
+        read_model(shown / "pack.json", Pack),
+        read_model(shown / "key.json", Key),
+        {verdict.prompt_id: verdict for verdict in read_judge(judge).verdicts},
         packs_shown(run.place),
     )
     human = outcome.record
-    write_json(run.path / "human.json", human)
+    write_model(run.path / "human.json", human)
     for pack, key in outcome.second_looks:
-        folder = run.path / f"second-look-{pack['pack'][:8]}"
-        write_json(folder / "pack.json", pack)
-        write_json(folder / "key.json", key)
-        (folder / "review.html").write_text(render_page(pack), encoding="utf-8")
-    reviewers = [
+        _write_pack(run.path / f"second-look-{pack.pack[:8]}", pack, key)
+    reviewers: list[dict[str, str | int | float | bool | None]] = [
         {
-            "reviewer": each["reviewer"],
-            "verdicts": len(each["verdicts"]),
-            "missing": each["missing"],
-            "second_look": each["second_look"]["items"] if each["second_look"] else 0,
-            "second_look_done": len(each["second_look"]["verdicts"]) if each["second_look"] else 0,
+            "reviewer": each.reviewer,
+            "verdicts": len(each.verdicts),
+            "missing": each.missing,
+            "second_look": each.second_look.items if each.second_look else 0,
+            "second_look_done": len(each.second_look.verdicts) if each.second_look else 0,
         }
-        for each in human["reviewers"]
+        for each in human.reviewers
     ]
-    run.describe(status=human["status"], reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over))
+    run.describe(status=human.status, reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over))
     for path in outcome.passed_over:
         run.say(f"{path.name} reviews earlier answers: passed over")
-    for each in reviewers:
-        if each["missing"]:
-            run.say(f"{each['reviewer']}: {each['missing']:,} items have no verdict")
+    for each in human.reviewers:
+        if each.missing:
+            run.say(f"{each.reviewer}: {each.missing:,} items have no verdict")
+
+
+def _write_pack(folder: Path, pack: Pack, key: Key) -> None:
+    """A pack with its page, and the key apart."""
+    write_model(folder / "pack.json", pack)
+    write_model(folder / "key.json", key)
+    (folder / "review.html").write_text(render_page(pack), encoding="utf-8")
 
 
 def reviews(place: Place) -> list[OutsideFile]:

@@ -9,12 +9,22 @@ token; the prompt is given. Intervals resample groups of near-duplicate rows, bo
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
 
 from medcot_pipeline.evaluation.statistics.intervals import bootstrap_perplexity_gap, paired_bootstrap_perplexity
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.figures import ByArm, Compared, Interval, Point
+from medcot_pipeline.records.perplexity import (
+    AgainstIncumbent,
+    DefinitionRow,
+    Definitions,
+    GeneralPerplexity,
+    Overfitting,
+    PerplexityFigures,
+    RowLikelihoods,
+    Segments,
+)
 from medcot_pipeline.settings import PerplexitySettings
 
 COMPLETION = ("reasoning", "answer")
@@ -27,63 +37,72 @@ DEFINITIONS: Mapping[str, str] = {
 }
 
 
-def perplexity_figures(examples: pl.DataFrame, settings: PerplexitySettings) -> dict[str, Any]:
-    """Every figure of the report's perplexity section.
+def perplexity_figures(
+    examples: pl.DataFrame,
+    questions: Mapping[str, str],
+    settings: PerplexitySettings,
+    *,
+    left_out: int,
+    max_logit_difference: float,
+) -> PerplexityFigures:
+    """Every figure of both arms that the report's perplexity section rests on.
 
-    Returns:
-        `rows`, `groups` (held-out); `base`, `tuned`, `ratio` (headline) with `value`, `low`, `high`; `segments`, the
-        same by segment; `bits_per_byte` by arm; `share_improved`; `definitions`, values by arm; `general`, by language
-        and together, or None without passages: a ratio above 1 is what tuning forgot; `overfitting`, held-out over
-        training perplexity by arm, or None without training rows; `examples`, one line per held-out row.
+    Args:
+        examples: lines of `EXAMPLE_SCHEMA`.
+        questions: of the held-out rows, by row_id.
+        settings: resamples and seed of the intervals.
+        left_out: held-out rows that are too long.
+        max_logit_difference: largest change of a token's log-likelihood, nats.
     """
     held_out = examples.filter(set="test")
     rows = by_row(held_out)
     general = examples.filter(set="general")
-    return {
-        "rows": rows.height,
-        "groups": rows["group_id"].n_unique(),
-        **_compare(rows, settings),
-        "segments": {name: _compare(by_row(held_out, [name]), settings) for name in COMPLETION},
-        "bits_per_byte": _bits_per_byte(rows, settings),
-        "share_improved": (rows["tuned_nll"] < rows["base_nll"]).mean(),
-        "definitions": definitions(held_out),
-        "general": _general(general, settings) if general.height else None,
-        "overfitting": _overfitting(by_row(examples.filter(set="train")), rows, settings),
-        "examples": rows.select("row_id", "language", "base_nll", "tuned_nll", "tokens").to_dicts(),
-    }
+    lines = rows.select("row_id", "language", "base_nll", "tuned_nll", "tokens").iter_rows(named=True)
+    headline = _compare(rows, settings)
+    return PerplexityFigures(
+        rows=rows.height,
+        groups=rows["group_id"].n_unique(),
+        base=headline.base,
+        tuned=headline.tuned,
+        ratio=headline.ratio,
+        segments=Segments(**{name: _compare(by_row(held_out, [name]), settings) for name in COMPLETION}),
+        bits_per_byte=_bits_per_byte(rows, settings),
+        share_improved=(rows["tuned_nll"] < rows["base_nll"]).sum() / rows.height,
+        definitions=definitions(held_out),
+        general=_general(general, settings) if general.height else None,
+        overfitting=_overfitting(by_row(examples.filter(set="train")), rows, settings),
+        examples=tuple(RowLikelihoods(**line, question=questions[line["row_id"]]) for line in lines),
+        left_out=left_out,
+        max_logit_difference=max_logit_difference,
+    )
 
 
 def incumbent_figures(
     examples: pl.DataFrame, incumbent: pl.DataFrame, settings: PerplexitySettings
-) -> dict[str, dict[str, float]]:
-    """The headline of the same held-out rows against the incumbent: `incumbent`, `tuned` and `ratio`.
-
-    Args:
-        examples: lines of both arms.
-        incumbent: the incumbent's lines of `EXAMPLE_SCHEMA`.
-        settings: resamples and seed.
-    """
+) -> AgainstIncumbent:
+    """The headline of the same held-out rows against the incumbent."""
     tuned = examples.filter(set="test", arm="tuned")
     own = incumbent.filter(set="test").with_columns(arm=pl.lit("base")).select(tuned.columns)
-    compared = _compare(by_row(pl.concat([tuned, own])), settings)
-    return {"incumbent": compared["base"], "tuned": compared["tuned"], "ratio": compared["ratio"]}
+    rows = by_row(pl.concat([tuned, own]))
+    compared = _compare(rows, settings)
+    return AgainstIncumbent(incumbent=compared.base, tuned=compared.tuned, ratio=compared.ratio)
 
 
-def definition_rows(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The figures as a table: `definition`, and `base` and `tuned` with `value` and, where there are, `low`, `high`."""
-    of_arms = {
-        "completion (headline)": figures,
-        **{f"{name} only": values for name, values in figures["segments"].items()},
-        "completion, bits per byte": figures["bits_per_byte"],
-        **{DEFINITIONS[name]: _as_values(values) for name, values in figures["definitions"].items()},
-        **({"general passages (forgetting)": figures["general"]} if figures["general"] else {}),
-        **({"held-out over training (overfitting)": figures["overfitting"]} if figures["overfitting"] else {}),
-    }
-    return [{"definition": name, **{arm: values[arm] for arm in ARMS}} for name, values in of_arms.items()]
+def definition_rows(figures: PerplexityFigures) -> list[DefinitionRow]:
+    """The figures as a table, a row for each definition that was measured."""
+    rows: list[tuple[str, ByArm[Interval] | ByArm[Point] | None]] = [
+        ("completion (headline)", figures),
+        *((f"{name} only", compared) for name, compared in figures.segments),
+        ("completion, bits per byte", figures.bits_per_byte),
+        *((DEFINITIONS[name], _points(values)) for name, values in figures.definitions),
+        ("general passages (forgetting)", figures.general),
+        ("held-out over training (overfitting)", figures.overfitting),
+    ]
+    return [DefinitionRow(definition=name, base=each.base, tuned=each.tuned) for name, each in rows if each]
 
 
-def _as_values(by_arm: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    return {arm: {"value": value} for arm, value in by_arm.items()}
+def _points(values: ByArm[float]) -> ByArm[Point]:
+    return ByArm[Point](base=Point(value=values.base), tuned=Point(value=values.tuned))
 
 
 def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION) -> pl.DataFrame:
@@ -102,7 +121,7 @@ def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION) -> pl.D
     return base.join(tuned, on="row_id").sort("row_id")
 
 
-def definitions(held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
+def definitions(held_out: pl.DataFrame) -> Definitions:
     """The same rows by other definitions that go by the name of perplexity, by arm.
 
     `full_text` scores the prompt too. `macro` is exp of the rows' mean of nll per token, in which short rows weigh as
@@ -123,11 +142,11 @@ def definitions(held_out: pl.DataFrame) -> dict[str, dict[str, float]]:
         }
         return {name: math.exp(log) for name, log in logs.items()}
 
-    by_arm = {arm: value(arm) for arm in ARMS}
-    return {name: {arm: by_arm[arm][name] for arm in ARMS} for name in by_arm["base"]}
+    base, tuned = (value(arm) for arm in ARMS)
+    return Definitions(**{name: ByArm[float](base=base[name], tuned=tuned[name]) for name in base})
 
 
-def _compare(rows: pl.DataFrame, settings: PerplexitySettings, *, of: str = "nll", per: str = "tokens") -> Any:
+def _compare(rows: pl.DataFrame, settings: PerplexitySettings, *, of: str = "nll", per: str = "tokens") -> Compared:
     """Both arms and their ratio, each with its interval over groups of rows."""
     groups = _groups(rows)
     base, tuned, sizes = (groups[name].to_list() for name in (f"base_{of}", f"tuned_{of}", per))
@@ -139,22 +158,23 @@ def _groups(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("group_id").agg(pl.col(pl.Int64, pl.Float64).sum()).sort("group_id")
 
 
-def _bits_per_byte(rows: pl.DataFrame, settings: PerplexitySettings) -> dict[str, dict[str, float]]:
+def _bits_per_byte(rows: pl.DataFrame, settings: PerplexitySettings) -> ByArm[Interval]:
     """Sum of nll / (ln 2 x sum of bytes) over tokens that are text: comparable between tokenizers."""
     per_byte = _compare(rows, settings, of="text_nll", per="bytes")
-    return {arm: {name: math.log2(value) for name, value in per_byte[arm].items()} for arm in ARMS}
+    base, tuned = (Interval(**{name: math.log2(value) for name, value in per_byte.of(arm)}) for arm in ARMS)
+    return ByArm[Interval](base=base, tuned=tuned)
 
 
-def _general(general: pl.DataFrame, settings: PerplexitySettings) -> dict[str, Any]:
+def _general(general: pl.DataFrame, settings: PerplexitySettings) -> GeneralPerplexity:
     rows = by_row(general, ["text"])
     languages = {
         str(language): _compare(rows.filter(language=language), settings)
         for language in rows["language"].unique().sort()
     }
-    return {"passages": rows.height, **_compare(rows, settings), "languages": languages}
+    return GeneralPerplexity(passages=rows.height, **dict(_compare(rows, settings)), languages=languages)
 
 
-def _overfitting(trained: pl.DataFrame, held_out: pl.DataFrame, settings: PerplexitySettings) -> dict[str, Any] | None:
+def _overfitting(trained: pl.DataFrame, held_out: pl.DataFrame, settings: PerplexitySettings) -> Overfitting | None:
     """Held-out over training perplexity; the base arm, which saw neither, says how much harder the held-out rows are.
 
     The training rows are a sample of the training split; a run with a token budget has not seen all of it.
@@ -162,9 +182,8 @@ def _overfitting(trained: pl.DataFrame, held_out: pl.DataFrame, settings: Perple
     if trained.is_empty():
         return None
     unseen, seen = _groups(held_out), _groups(trained)
-    figures: dict[str, Any] = {"train_rows": trained.height}
-    for arm in ARMS:
-        figures[arm] = bootstrap_perplexity_gap(
+    base, tuned = (
+        bootstrap_perplexity_gap(
             unseen[f"{arm}_nll"].to_list(),
             unseen["tokens"].to_list(),
             seen[f"{arm}_nll"].to_list(),
@@ -172,4 +191,6 @@ def _overfitting(trained: pl.DataFrame, held_out: pl.DataFrame, settings: Perple
             settings.bootstrap_resamples,
             settings.seed,
         )
-    return figures
+        for arm in ARMS
+    )
+    return Overfitting(train_rows=trained.height, base=base, tuned=tuned)

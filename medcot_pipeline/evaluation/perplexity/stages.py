@@ -18,9 +18,10 @@ from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.perplexity import IncumbentPerplexity
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.support import charts
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_parquet
 
 GROUP = "evaluation"
@@ -69,37 +70,37 @@ def perplexity_report(run: Run) -> None:
     examples = both_arms(read_parquet(base / EXAMPLES), read_parquet(tuned / EXAMPLES))
     difference = largest_difference(read_parquet(base / TOKENS), read_parquet(tuned / TOKENS))
     left_out = read_json(base / "left_out.json")["left_out"]
-    figures = perplexity_figures(examples, settings) | {"left_out": left_out, "max_logit_difference": difference}
+    questions = dict(read_parquet(base / HELD_OUT).iter_rows())
+    figures = perplexity_figures(examples, questions, settings, left_out=left_out, max_logit_difference=difference)
     examples.write_parquet(run.path / EXAMPLES)
     incumbent = run.over_incumbent("tuned_perplexity")
     if run.incumbent and incumbent:
         beside = incumbent_figures(examples, read_parquet(incumbent / EXAMPLES), settings)
-        write_json(run.path / "incumbent.json", {"adapter": run.incumbent.manifest.fingerprint, **beside})
-        run.describe(incumbent=beside["incumbent"]["value"], ratio_to_incumbent=beside["ratio"]["value"])
-    questions = dict(read_parquet(base / HELD_OUT).iter_rows())
-    for example in figures["examples"]:
-        example["question"] = questions[example["row_id"]]
-    write_json(run.path / "perplexity.json", figures)
+        record = IncumbentPerplexity(adapter=run.incumbent.manifest.fingerprint, **dict(beside))
+        write_model(run.path / "incumbent.json", record)
+        run.describe(incumbent=beside.incumbent.value, ratio_to_incumbent=beside.ratio.value)
+    write_model(run.path / "perplexity.json", figures)
+    headline = (("base", figures.base), ("tuned", figures.tuned), ("ratio", figures.ratio))
     charts.bars(
         run.picture("perplexity"),
-        f"Perplexity of held-out completions ({figures['rows']} rows)",
-        {arm: figures[arm]["value"] for arm in ARMS},
+        f"Perplexity of held-out completions ({figures.rows} rows)",
+        {arm: figures.of(arm).value for arm in ARMS},
         y_label="perplexity",
     )
     run.describe(
-        base=figures["base"]["value"],
-        tuned=figures["tuned"]["value"],
-        ratio=figures["ratio"]["value"],
-        intervals=Table([{"figure": name, **figures[name]} for name in ("base", "tuned", "ratio")]),
+        base=figures.base.value,
+        tuned=figures.tuned.value,
+        ratio=figures.ratio.value,
+        intervals=Table([{"figure": name, **dict(each)} for name, each in headline]),
         definitions=Table(
             [
-                {"definition": row["definition"], **{arm: row[arm]["value"] for arm in ARMS}}
+                {"definition": row.definition, "base": row.base.value, "tuned": row.tuned.value}
                 for row in definition_rows(figures)
             ]
         ),
-        rows=figures["rows"],
-        left_out=figures["left_out"],
-        share_improved=figures["share_improved"],
+        rows=figures.rows,
+        left_out=figures.left_out,
+        share_improved=figures.share_improved,
         examples=FileLink(EXAMPLES),
     )
 

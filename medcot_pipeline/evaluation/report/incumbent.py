@@ -8,15 +8,16 @@ deciding (release/decision.py).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from medcot_pipeline.evaluation.answers.rules import instruction_rates
+from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.report.following import pass_rates
 from medcot_pipeline.evaluation.statistics.intervals import net_preference
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.judgement import Judged
+from medcot_pipeline.records.perplexity import AgainstIncumbent, IncumbentPerplexity
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.verdicts import Verdict
+from medcot_pipeline.records.report.report import IncumbentSection, JudgeUse
 from medcot_pipeline.settings import ReportSettings
 
 
@@ -27,33 +28,28 @@ def in_place_of_base(answers: Sequence[Answer], incumbent: Sequence[Answer]) -> 
 
 
 def incumbent_section(
-    perplexity: Mapping[str, Any],
+    perplexity: IncumbentPerplexity,
     prompts: Sequence[Prompt],
     pair: Sequence[Answer] | None,
-    judge: Mapping[str, Any] | None,
+    judge: Judged | None,
     settings: ReportSettings,
-) -> dict[str, Any]:
+) -> IncumbentSection:
     """The figures of tuned against the incumbent; None where one was not measured.
 
     Args:
-        perplexity: `adapter`, the incumbent's fingerprint; `incumbent`, `tuned`, `ratio`.
+        perplexity: of both adapters.
         prompts: the frozen prompts.
         pair: both adapters' answers (`in_place_of_base`).
         judge: the judge's record over that pair.
         settings: resamples and seed of the intervals.
     """
-    rates = preference = cost = None
+    rates = preference = use = None
     if pair is not None:
         rates = pass_rates(prompts, pair, instruction_rates(prompts, pair), settings)
     if judge is not None:
-        verdicts = [Verdict(**each) for each in judge["verdicts"]]
-        preference = net_preference(verdicts, settings.bootstrap_resamples, settings.seed)
-        cost = {name: judge[name] for name in ("calls", "errors", "tokens")}
-    measured = {name: perplexity[name] for name in ("incumbent", "tuned", "ratio")}
-    return {
-        "adapter": perplexity["adapter"],
-        "perplexity": measured,
-        "rates": rates,
-        "preference": preference,
-        "judge": cost,
-    }
+        preference = net_preference(judge.verdicts, settings.bootstrap_resamples, settings.seed)
+        use = JudgeUse(calls=judge.calls, errors=judge.errors, tokens=judge.tokens)
+    measured = AgainstIncumbent(incumbent=perplexity.incumbent, tuned=perplexity.tuned, ratio=perplexity.ratio)
+    return IncumbentSection(
+        adapter=perplexity.adapter, perplexity=measured, rates=rates, preference=preference, judge=use
+    )

@@ -1,20 +1,19 @@
-"""The report as a page: rendered from report.json alone.
+"""The report as a page: rendered from the report's content alone.
 
 Belongs here: rendering, and how figures are written.
 Does not: which figures there are (build.py), sentences (words.py).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from medcot_pipeline.evaluation.statistics.agreement import CLASSES
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.report.report import Report
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_report(report: Mapping[str, Any]) -> str:
+def render_report(report: Report) -> str:
     """The report as one HTML page that loads nothing: no script, no link to fetch; model output is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

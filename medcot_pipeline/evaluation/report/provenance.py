@@ -14,10 +14,11 @@ from medcot_pipeline.artifacts.manifest import git_commit
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.provenance import lineage, recorded_settings, recorded_versions
 from medcot_pipeline.pipeline.run import Run
+from medcot_pipeline.records.report.provenance import ArtifactUsed, Provenance, TrainingSummary
 from medcot_pipeline.support.json_files import read_json
 
 
-def provenance(run: Run) -> dict[str, Any]:
+def provenance(run: Run) -> Provenance:
     """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets), sources and seeds.
 
     Settings that change no output, such as the number of calls in flight, are in no manifest, and not here either.
@@ -27,41 +28,41 @@ def provenance(run: Run) -> dict[str, Any]:
     """
     found = lineage(run)
     settings = recorded_settings(run.identity, found)
-    return {
-        "artifacts": [_artifact(each) for each in found],
-        "packages": {"python": platform.python_version(), **recorded_versions(run.identity.asset, found)},
-        "git_commit": git_commit(run.root),
-        "settings": settings,
-        "sources": _source(run.place, found),
-        "seeds": {name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
-    }
+    return Provenance(
+        artifacts=tuple(_artifact(each) for each in found),
+        packages={"python": platform.python_version(), **recorded_versions(run.identity.asset, found)},
+        git_commit=git_commit(run.root),
+        settings=settings,
+        sources=_source(run.place, found),
+        seeds={name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
+    )
 
 
-def training_summary(adapter: Path) -> dict[str, Any]:
+def training_summary(adapter: Path) -> TrainingSummary:
     """What the report says of the training run."""
     summary, curves = read_json(adapter / "aside" / "training.json"), read_json(adapter / "curves.json")
-    return {
+    return TrainingSummary(
         **{name: curves[name] for name in ("loss", "learning_rate", "grad_norm", "validation")},
-        "tokens": summary["tokens"],
-        "rows": summary["rows"],
-        "seconds": summary["seconds"]["train"],
-        "model": summary["base"]["name"],
-        "parameters": summary["base"]["parameters"],
-        "adapter_parameters": summary["adapter_parameters"],
-        "device": summary["device"],
-    }
+        tokens=summary["tokens"],
+        rows=summary["rows"],
+        seconds=summary["seconds"]["train"],
+        model=summary["base"]["name"],
+        parameters=summary["base"]["parameters"],
+        adapter_parameters=summary["adapter_parameters"],
+        device=summary["device"],
+    )
 
 
-def _artifact(each: Ancestor) -> dict[str, str]:
+def _artifact(each: Ancestor) -> ArtifactUsed:
     """What is known of it: of one that is not kept any more its content alone."""
     manifest = each.manifest
-    return {
-        "asset": each.asset,
-        "fingerprint": manifest.fingerprint if manifest else "",
-        "content_hash": each.content_hash,
-        "code_version": manifest.code_version if manifest else "",
-        "git_commit": manifest.git_commit if manifest else "",
-    }
+    return ArtifactUsed(
+        asset=each.asset,
+        fingerprint=manifest.fingerprint if manifest else "",
+        content_hash=each.content_hash,
+        code_version=manifest.code_version if manifest else "",
+        git_commit=manifest.git_commit if manifest else "",
+    )
 
 
 def _source(place: Place, found: Sequence[Ancestor]) -> dict[str, Any]:

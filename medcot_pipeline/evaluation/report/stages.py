@@ -4,103 +4,104 @@ Belongs here: the stage that collects what was measured.
 Does not: figures (build.py), sentences (words.py), layout (page.py).
 """
 
-from typing import Any
-
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.report import checks
-from medcot_pipeline.evaluation.report.build import build_report
+from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
 from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
 from medcot_pipeline.evaluation.report.page import render_report
 from medcot_pipeline.evaluation.report.provenance import provenance, training_summary
 from medcot_pipeline.evaluation.report.tables import report_tables
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.records.answer_figures import AnswerFigures
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.exams import Exams
+from medcot_pipeline.records.judgement import Judged, PaidCalls, read_judge
+from medcot_pipeline.records.perplexity import IncumbentPerplexity, PerplexityFigures
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.report.report import IncumbentSection, Report
+from medcot_pipeline.records.review import HumanReviews
 from medcot_pipeline.support import charts
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, read_model, write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
 
 def eval_report(run: Run) -> None:
     """The report as data (`report.json`) and as a page (`report.html`)."""
-    answers = run.input("model_answers")
-    judged = run.input("judgements")
+    perplexity, answers, judged = (run.input(name) for name in ("perplexity_report", "model_answers", "judgements"))
     paid = judged / "aside" / "paid.json"
-    beside = run.input("perplexity_report") / "incumbent.json"
-    report = build_report(
-        profile=run.place.profile,
-        perplexity=read_json(run.input("perplexity_report") / "perplexity.json"),
-        incumbent=_incumbent(run, read_json(beside)) if beside.is_file() else None,
-        exams=read_json(run.input("exam_report") / "exams.json"),
-        prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
-        answers=read_jsonl(answers / "answers.jsonl", Answer),
-        answer_figures=read_json(answers / "figures.json"),
-        answer_seconds=read_json(answers / "aside" / "timings.json"),
-        judge=read_json(judged / "judge.json"),
-        judge_paid=read_json(paid) if paid.is_file() else {},
-        human=read_json(run.input("human_review") / "human.json"),
+    measured = Measured(
+        perplexity=read_model(perplexity / "perplexity.json", PerplexityFigures),
+        answered=Answered(
+            prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
+            answers=read_jsonl(answers / "answers.jsonl", Answer),
+            figures=read_model(answers / "figures.json", AnswerFigures),
+            seconds=read_json(answers / "aside" / "timings.json"),
+        ),
+        judge=read_judge(judged / "judge.json"),
+        paid=read_model(paid, PaidCalls) if paid.is_file() else None,
+        human=read_model(run.input("human_review") / "human.json", HumanReviews),
+        exams=read_model(run.input("exam_report") / "exams.json", Exams),
+        incumbent=_incumbent(run),
         training=training_summary(run.input("qlora_adapter")),
         provenance=provenance(run),
-        settings=run.settings.report,
     )
-    write_json(run.path / "report.json", report)
+    report = build_report(run.place.profile, measured, run.settings.report)
+    write_model(run.path / "report.json", report)
     (run.path / "report.html").write_text(render_report(report), encoding="utf-8")
     _draw(run, report)
-    figures = report["perplexity"]
+    figures = report.perplexity
     run.describe(
-        summary_zh=report["summary_zh"],
-        base_perplexity=figures["base"]["value"],
-        tuned_perplexity=figures["tuned"]["value"],
-        relative_drop=figures["relative_drop"],
-        instruction_following=report["instruction_following"]["status"],
+        summary_zh=report.summary_zh,
+        base_perplexity=figures.base.value,
+        tuned_perplexity=figures.tuned.value,
+        relative_drop="none" if figures.relative_drop is None else figures.relative_drop,
+        instruction_following=report.instruction_following.status,
         report=FileLink("report.html"),
         report_data=FileLink("report.json"),
         **{name: Table(rows) for name, rows in report_tables(report).items()},
     )
 
 
-def _draw(run: Run, report: dict[str, Any]) -> None:
+def _draw(run: Run, report: Report) -> None:
     """The report's charts as pictures beside it; their labels are English (see support/charts.py)."""
-    figures, preference = report["perplexity"], report["instruction_following"]["preference"]
+    figures, preference = report.perplexity, report.instruction_following.preference
     charts.bars(
         run.picture("perplexity_chart"),
         "Perplexity of held-out completions",
-        {arm: figures[arm]["value"] for arm in ARMS},
+        {arm: figures.of(arm).value for arm in ARMS},
         y_label="perplexity",
     )
     charts.histogram(
         run.picture("change_chart"),
         "Held-out rows by change of NLL, tuned - base",
-        {
-            "rows": [
-                (row["tuned_nll"] - row["base_nll"]) / row["tokens"] for row in figures["examples"] if row["tokens"]
-            ]
-        },
+        {"rows": [row.change for row in figures.examples if row.tokens]},
         x_label="nats per token",
     )
     verdicts = {
-        name: {"tuned": each["wins"], "tie": each["ties"], "inconsistent": each["inconsistent"], "base": each["losses"]}
-        for name, each in preference.items()
-        if each["n"]
+        name: {"tuned": each.wins, "tie": each.ties, "inconsistent": each.inconsistent, "base": each.losses}
+        for name, each in preference
+        if each.n
     }
     if verdicts:
         charts.stacked_bars(run.picture("verdicts_chart"), "Which arm is preferred", verdicts, x_label="verdicts")
 
 
-def _incumbent(run: Run, perplexity: dict[str, Any]) -> dict[str, Any]:
-    """The report's section on the incumbent, of what was measured."""
+def _incumbent(run: Run) -> IncumbentSection | None:
+    """The report's section on the incumbent, of what was measured; None without one."""
+    beside = run.input("perplexity_report") / "incumbent.json"
+    if not beside.is_file():
+        return None
     answers, verdicts = run.input("model_answers"), run.input("judgements") / "incumbent.json"
-    beside = answers / "incumbent.jsonl"
-    pair = None
-    if beside.is_file():
-        pair = in_place_of_base(read_jsonl(answers / "answers.jsonl", Answer), read_jsonl(beside, Answer))
+    given, pair = answers / "incumbent.jsonl", None
+    if given.is_file():
+        pair = in_place_of_base(read_jsonl(answers / "answers.jsonl", Answer), read_jsonl(given, Answer))
     return incumbent_section(
-        perplexity,
+        read_model(beside, IncumbentPerplexity),
         read_jsonl(answers / "prompts.jsonl", Prompt),
         pair,
-        read_json(verdicts) if verdicts.is_file() else None,
+        read_model(verdicts, Judged) if verdicts.is_file() else None,
         run.settings.report,
     )
 

@@ -4,53 +4,48 @@ Belongs here: rows of plain values out of report.json.
 Does not: computing figures (build.py), the page (page.py).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from medcot_pipeline.records.figures import Estimate, RecordModel
+from medcot_pipeline.records.report.estimates import Agreement
+from medcot_pipeline.records.report.report import Report
 
-from medcot_pipeline.evaluation.statistics.agreement import COEFFICIENTS
-from medcot_pipeline.records.arms import ARMS
-
-Rows = list[dict[str, str | int | float | bool | None]]
+Row = dict[str, str | int | float | bool | None]
 
 
-def report_tables(report: Mapping[str, Any]) -> dict[str, Rows]:
+def report_tables(report: Report) -> dict[str, list[Row]]:
     """Tables by name: claims, perplexity, verdicts, gates, agreement, pass_rates, rules, cost; empty ones left out."""
-    following = report["instruction_following"]
-    raters = [
-        (f"{reviewer['reviewer']} and {other}", reviewer[name])
-        for reviewer in following["reviewers"]
-        for name, other in (("with_judge", "the AI judge"), ("with_self", "themselves"))
-    ] + [(" and ".join(pair["reviewers"]), pair) for pair in following["between"]]
-    tables: dict[str, Rows] = {
-        "claims": list(report["claims"]),
+    following = report.instruction_following
+    raters: list[tuple[str, Agreement]] = []
+    for reviewer in following.reviewers:
+        raters.append((f"{reviewer.reviewer} and the AI judge", reviewer.with_judge))
+        raters.append((f"{reviewer.reviewer} and themselves", reviewer.with_self))
+    raters += [(" and ".join(pair.reviewers), pair) for pair in following.between]
+    judge = following.judge
+    tables: dict[str, list[Row]] = {
+        "claims": [claim.model_dump() for claim in report.claims],
         "perplexity": [
-            {"definition": row["definition"], **{arm: row[arm]["value"] for arm in ARMS}}
-            for row in report["perplexity"]["table"]
+            {"definition": row.definition, "base": row.base.value, "tuned": row.tuned.value}
+            for row in report.perplexity.table
         ],
-        "verdicts": [
-            {"source": name, **_flat(preference)}
-            for name, preference in following["preference"].items()
-            if preference["n"]
-        ],
-        "gates": list(following["judge"].get("gates", [])),
+        "verdicts": [{"source": name, **_flat(given)} for name, given in following.preference if given.n],
+        "gates": [gate.model_dump() for gate in judge.gates] if judge.status == "judged" else [],
         "agreement": [
-            {"between": name, "n": pair["n"], **{each: pair[each]["value"] for each in COEFFICIENTS}}
+            {"between": name, "n": pair.n, **{each: found.value for each, found in pair.coefficients().items()}}
             for name, pair in raters
-            if pair["n"]
+            if pair.n
         ],
-        "pass_rates": [{"rate": name, **_flat(rates)} for name, rates in following["rates"].items()],
-        "rules": [{key: value for key, value in row.items() if key != "meaning"} for row in report["rules"]],
-        "cost": list(report["cost"]["stages"]),
+        "pass_rates": [{"rate": name, **_flat(rates)} for name, rates in following.rates],
+        "rules": [row.model_dump(exclude={"meaning"}) for row in report.rules],
+        "cost": [stage.model_dump() for stage in report.cost.stages],
     }
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def _flat(figures: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+def _flat(figures: RecordModel) -> Row:
     """Figures with their intervals as further columns."""
-    flat: dict[str, str | int | float | bool | None] = {}
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            flat |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
+    flat: Row = {}
+    for name, value in figures:
+        if isinstance(value, Estimate):
+            flat |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         else:
             flat[name] = value
     return flat

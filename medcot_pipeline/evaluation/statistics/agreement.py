@@ -1,13 +1,16 @@
 """Agreement of two raters on the same prompts, and whether a review was blind.
 
 Belongs here: pure functions over pairs of outcomes in the order base < tie < tuned.
-Does not: preference (intervals.py), who is compared with whom (report_figures.py).
+Does not: preference (intervals.py), who is compared with whom (evaluation/report/following.py).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from medcot_pipeline.evaluation.statistics.intervals import interval
+from medcot_pipeline.evaluation.statistics.intervals import estimate
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.report.estimates import COEFFICIENTS, Agreement, BlindingIndex
+from medcot_pipeline.records.review import Guesses
 from medcot_pipeline.records.verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -15,10 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLASSES: tuple[Outcome, Outcome, Outcome] = ("base", "tie", "tuned")
-COEFFICIENTS = ("raw", "kappa", "kappa_linear", "ac1", "alpha")
 
 
-def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: int) -> dict[str, Any]:
+def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: int) -> Agreement:
     """How far two raters agree, each coefficient with a bootstrap interval over prompts.
 
     Args:
@@ -27,11 +29,11 @@ def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: in
         seed: the same seed gives the same intervals.
 
     Returns:
-        `n`; `table`, 3 x 3 counts, first rater in rows, `CLASSES` in order; and, each with `value`, `low`, `high`:
-        `raw` (share of equal outcomes), `kappa` and `kappa_linear` (Cohen 1960 and 1968, linear weights), `ac1`
-        (Gwet 2008), `alpha` (Krippendorff 2011, ordinal). A coefficient is None where it is not defined: without
-        pairs, or where chance alone explains everything, such as kappa and alpha when only one class was used.
-        A resample in which it is not defined is left out of the interval.
+        `table` of 3 x 3 counts, first rater in rows, `CLASSES` in order; `raw` (share of equal outcomes), `kappa` and
+        `kappa_linear` (Cohen 1960 and 1968, linear weights), `ac1` (Gwet 2008), `alpha` (Krippendorff 2011, ordinal).
+        A coefficient is None where it is not defined: without pairs, or where chance alone explains everything, such
+        as kappa and alpha when only one class was used. A resample in which it is not defined is left out of the
+        interval.
     """
     import numpy as np
 
@@ -39,22 +41,19 @@ def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: in
     for first, second in pairs:
         counts[CLASSES.index(first), CLASSES.index(second)] += 1
     n = len(pairs)
-    found: dict[str, Any] = {"n": n, "table": counts.astype(int).tolist()}
-    nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
-    if not n:
-        return found | dict.fromkeys(COEFFICIENTS, nothing)
-    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples).reshape(-1, 3, 3)
-    points, resampled = _coefficients(counts[None]), _coefficients(drawn.astype(np.float64))
-    for name in COEFFICIENTS:
-        value = float(points[name][0])
-        found[name] = nothing if np.isnan(value) else interval(value, resampled[name])
-    return found
+    found = dict.fromkeys(COEFFICIENTS, Estimate())
+    if n:
+        drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples).reshape(-1, 3, 3)
+        points, resampled = _coefficients(counts[None]), _coefficients(drawn.astype(np.float64))
+        found |= {name: estimate(float(points[name][0]), resampled[name]) for name in COEFFICIENTS}
+    return Agreement(n=n, table=counts.astype(int).tolist(), **found)
 
 
-def blinding_index(guesses: dict[str, int]) -> dict[str, Any]:
+def blinding_index(guesses: Guesses) -> BlindingIndex:
     """Bang's index (2004) for one reviewer: (right - wrong) / n, "not sure" counted in n; 0 is blind, 1 is not."""
-    n = sum(guesses.values())
-    return {"n": n, **guesses, "value": (guesses["right"] - guesses["wrong"]) / n if n else None}
+    n = guesses.right + guesses.wrong + guesses.unknown
+    value = (guesses.right - guesses.wrong) / n if n else None
+    return BlindingIndex(n=n, right=guesses.right, wrong=guesses.wrong, unknown=guesses.unknown, value=value)
 
 
 def _coefficients(counts: "NDArray[np.float64]") -> dict[str, "NDArray[np.float64]"]:

@@ -4,9 +4,12 @@ Belongs here: pure functions from numbers or verdicts to estimates, intervals an
 Does not: measuring anything, reading files, wording (evaluation/report/build.py).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from medcot_pipeline.records.answer_figures import Uplift
+from medcot_pipeline.records.figures import Compared, Estimate, Interval, PairedCounts
+from medcot_pipeline.records.report.estimates import PassRates, Preference
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
 
@@ -22,7 +25,7 @@ SCORES = {"tuned": 1, "base": -1, "tie": 0, "inconsistent": 0}
 
 def paired_bootstrap_perplexity(
     base_nll: Sequence[float], tuned_nll: Sequence[float], tokens: Sequence[int], resamples: int, seed: int
-) -> dict[str, dict[str, float]]:
+) -> Compared:
     """Perplexity of both arms over the same rows, and their ratio, with 95 % percentile intervals.
 
     Perplexity is exp(sum of NLL / sum of tokens), weighted by token and not by row. The bootstrap resamples rows
@@ -37,7 +40,7 @@ def paired_bootstrap_perplexity(
         seed: the same seed gives the same interval.
 
     Returns:
-        `base`, `tuned` and `ratio` (tuned / base), each with `value`, `low` and `high`.
+        Perplexities, and tuned over base.
 
     Raises:
         MedcotError: no row, or no scored token.
@@ -54,7 +57,7 @@ def paired_bootstrap_perplexity(
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = {"base": drawn[0] / drawn[2], "tuned": drawn[1] / drawn[2], "ratio": (drawn[1] - drawn[0]) / drawn[2]}
     values = {"base": point[0] / point[2], "tuned": point[1] / point[2], "ratio": (point[1] - point[0]) / point[2]}
-    return {name: interval(np.exp(values[name]), np.exp(logs[name])) for name in values}
+    return Compared(**{name: interval(np.exp(values[name]), np.exp(logs[name])) for name in values})
 
 
 def bootstrap_perplexity_gap(
@@ -64,13 +67,13 @@ def bootstrap_perplexity_gap(
     trained_tokens: Sequence[int],
     resamples: int,
     seed: int,
-) -> dict[str, float]:
+) -> Interval:
     """Perplexity on held-out rows over perplexity on training rows of one arm, with a 95 % percentile interval.
 
     The two samples are independent, so each is resampled apart. Arguments as in `paired_bootstrap_perplexity`.
 
     Returns:
-        `value`, `low`, `high`; 1 means no gap.
+        The ratio; 1 means no gap.
     """
     import numpy as np
 
@@ -83,7 +86,7 @@ def bootstrap_perplexity_gap(
     return interval(np.exp(point[0][0] / point[0][1] - point[1][0] / point[1][1]), np.exp(logs))
 
 
-def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> dict[str, Any]:
+def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> Preference:
     """How much more often the tuned arm is preferred: (wins - losses) / n.
 
     Invalid verdicts are counted and left out of `n`. Inconsistent ones (the judge changed its mind with the order)
@@ -96,9 +99,7 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
         seed: the same seed gives the same interval.
 
     Returns:
-        `n`, `wins`, `ties`, `losses`, `inconsistent`, `invalid` (verdicts); `net` with `value`, `low`, `high` in
-        [-1, 1]; `sign_test_p` (exact, two-sided, on prompts where one arm won more often than the other); `win_rate`,
-        wins / n. With nothing to count, `n` is 0 and the estimates are None.
+        Counts and estimates; `sign_test_p` is on prompts where one arm won more often than the other.
     """
     import numpy as np
 
@@ -111,21 +112,21 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> di
             per_prompt[verdict.prompt_id] = (score + SCORES[verdict.outcome], count + 1)
     n = sum(count for _, count in per_prompt.values())
     scores = [score for score, _ in per_prompt.values()]
-    net: dict[str, float | None] = {"value": None, "low": None, "high": None}
+    net = Estimate()
     if n:
         drawn = _resampled_sums(np.array(list(per_prompt.values()), dtype=np.float64).T, resamples, seed)
-        net = {**interval((wins - losses) / n, drawn[0] / drawn[1])}
-    return {
-        "n": n,
-        "wins": wins,
-        "ties": outcomes.count("tie"),
-        "losses": losses,
-        "inconsistent": outcomes.count("inconsistent"),
-        "invalid": outcomes.count("invalid"),
-        "net": net,
-        "sign_test_p": sign_test_p(sum(score > 0 for score in scores), sum(score < 0 for score in scores)),
-        "win_rate": wins / n if n else None,
-    }
+        net = estimate((wins - losses) / n, drawn[0] / drawn[1])
+    return Preference(
+        n=n,
+        wins=wins,
+        ties=outcomes.count("tie"),
+        losses=losses,
+        inconsistent=outcomes.count("inconsistent"),
+        invalid=outcomes.count("invalid"),
+        net=net,
+        sign_test_p=sign_test_p(sum(score > 0 for score in scores), sum(score < 0 for score in scores)),
+        win_rate=wins / n if n else None,
+    )
 
 
 def sign_test_p(wins: int, losses: int) -> float | None:
@@ -135,45 +136,46 @@ def sign_test_p(wins: int, losses: int) -> float | None:
     return float(binomtest(wins, wins + losses, 0.5).pvalue) if wins + losses else None
 
 
-def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> dict[str, float | None]:
+def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> Uplift:
     """What tuning adds to a pass rate: `absolute` (p_t - p_b) and `relative` ((p_t - p_b) / p_b).
 
     51 % to 71 % is 0.20 absolute and 0.39 relative. `absolute` is None without prompts, `relative` also when the
     base passes nothing.
     """
-    return {
-        "absolute": (tuned_pass - base_pass) / n if n else None,
-        "relative": (tuned_pass - base_pass) / base_pass if n and base_pass else None,
-    }
+    return Uplift(
+        absolute=(tuned_pass - base_pass) / n if n else None,
+        relative=(tuned_pass - base_pass) / base_pass if n and base_pass else None,
+    )
 
 
-def pass_rate_intervals(counts: Mapping[str, int], resamples: int, seed: int) -> dict[str, dict[str, float | None]]:
-    """`pass_rate_uplift` with 95 % intervals; the bootstrap resamples prompts, both arms together.
+def pass_rate_intervals(counts: PairedCounts, resamples: int, seed: int) -> PassRates:
+    """The counts with pass rates and `pass_rate_uplift`, and 95 % intervals.
+
+    The bootstrap resamples prompts, both arms together.
 
     Args:
-        counts: `n`, `base_pass`, `base_only` and `tuned_only`, prompts.
+        counts: prompts.
         resamples: bootstrap resamples.
         seed: the same seed gives the same intervals.
 
     Returns:
-        `base` and `tuned` (pass rates), `absolute` and `relative`, each with `value`, `low`, `high`; None where it is
-        not defined. A resample in which the base passes nothing is left out of the interval of `relative`.
+        None where a rate is not defined. A resample in which the base passes nothing is left out of the interval of
+        `relative`.
     """
     import numpy as np
 
-    n, base_only, tuned_only = counts["n"], counts["base_only"], counts["tuned_only"]
-    nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
-    found = dict.fromkeys(("base", "tuned", "absolute", "relative"), nothing)
-    if not n:
-        return found
-    both = counts["base_pass"] - base_only
-    cells = np.array([both, base_only, tuned_only, n - both - base_only - tuned_only])
-    drawn = np.vstack([cells, np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)])
-    base, tuned = (drawn[:, 0] + drawn[:, 1]) / n, (drawn[:, 0] + drawn[:, 2]) / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(base > 0, tuned / base - 1, np.nan)
-    rates = {"base": base, "tuned": tuned, "absolute": tuned - base, "relative": relative}
-    return found | {name: {**interval(rate[0], rate[1:])} for name, rate in rates.items() if not np.isnan(rate[0])}
+    n, base_only, tuned_only = counts.n, counts.base_only, counts.tuned_only
+    found = dict.fromkeys(("base", "tuned", "absolute", "relative"), Estimate())
+    if n:
+        both = counts.base_pass - base_only
+        cells = np.array([both, base_only, tuned_only, n - both - base_only - tuned_only])
+        drawn = np.vstack([cells, np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)])
+        base, tuned = (drawn[:, 0] + drawn[:, 1]) / n, (drawn[:, 0] + drawn[:, 2]) / n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(base > 0, tuned / base - 1, np.nan)
+        rates = {"base": base, "tuned": tuned, "absolute": tuned - base, "relative": relative}
+        found = {name: estimate(rate[0], rate[1:]) for name, rate in rates.items()}
+    return PassRates(**{name: getattr(counts, name) for name in PairedCounts.model_fields}, **found)
 
 
 def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
@@ -192,9 +194,16 @@ def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -
     return sums
 
 
-def interval(value: float, resampled: "NDArray[np.float64]") -> dict[str, float]:
+def estimate(value: float, resampled: "NDArray[np.float64]") -> Estimate:
+    """As `interval`; nothing where the estimate is no number."""
+    import numpy as np
+
+    return Estimate() if np.isnan(value) else Estimate(**dict(interval(value, resampled)))
+
+
+def interval(value: float, resampled: "NDArray[np.float64]") -> Interval:
     """The estimate with the percentile interval of its resamples, those that are no number left out."""
     import numpy as np
 
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+    return Interval(value=float(value), low=float(low), high=float(high))

@@ -9,12 +9,14 @@ from typing import Any
 
 from medcot_pipeline.evaluation.statistics.intervals import sign_test_p
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.report.estimates import LengthFigures
 from medcot_pipeline.records.verdicts import Verdict
 
 SCORES = {"tuned": 1.0, "base": 0.0, "tie": 0.5, "inconsistent": 0.5}
 
 
-def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm], int]) -> dict[str, Any]:
+def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm], int]) -> LengthFigures:
     """Whether the longer answer wins, and the win rate of tuned were both answers of one length.
 
     The length-controlled win rate is sigma(intercept) of a fractional logit (Papke and Wooldridge 1996) of the score
@@ -27,10 +29,7 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
         lengths: characters of the answers, by (prompt, arm).
 
     Returns:
-        `n`; `mean_base`, `mean_tuned` (characters); `longer_wins`, the share of decided verdicts on answers of unequal
-        length that the longer one won, of `decided`, with `longer_p` (exact, two-sided); `win_rate`, raw, ties as one
-        half; `controlled` with `value`, `low`, `high`, None where length and verdict cannot be told apart: too few
-        verdicts, or separated by length; `points`, [tuned - base characters, score] of each verdict.
+        `controlled` is None where length and verdict cannot be told apart: too few verdicts, or separated by length.
     """
     import numpy as np
 
@@ -40,38 +39,37 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
     scores = np.array([SCORES[verdict.outcome] for verdict in scored])
     decided = (scores != 0.5) & (longer != 0)
     longer_won = int(((longer > 0) == (scores == 1.0))[decided].sum())
-    return {
-        "n": len(scored),
-        "mean_base": sum(base for base, _ in pairs) / len(pairs) if pairs else None,
-        "mean_tuned": sum(tuned for _, tuned in pairs) / len(pairs) if pairs else None,
-        "longer_wins": longer_won / int(decided.sum()) if decided.any() else None,
-        "decided": int(decided.sum()),
-        "longer_p": sign_test_p(longer_won, int(decided.sum()) - longer_won),
-        "win_rate": float(scores.mean()) if pairs else None,
-        "controlled": _controlled(longer, scores, [verdict.prompt_id for verdict in scored]),
-        "points": [[int(x), float(y)] for x, y in zip(longer, scores, strict=True)],
-    }
+    return LengthFigures(
+        n=len(scored),
+        mean_base=sum(base for base, _ in pairs) / len(pairs) if pairs else None,
+        mean_tuned=sum(tuned for _, tuned in pairs) / len(pairs) if pairs else None,
+        longer_wins=longer_won / int(decided.sum()) if decided.any() else None,
+        decided=int(decided.sum()),
+        longer_p=sign_test_p(longer_won, int(decided.sum()) - longer_won),
+        win_rate=float(scores.mean()) if pairs else None,
+        controlled=_controlled(longer, scores, [verdict.prompt_id for verdict in scored]),
+        points=tuple((int(x), float(y)) for x, y in zip(longer, scores, strict=True)),
+    )
 
 
-def _controlled(longer: Any, scores: Any, prompts: Sequence[str]) -> dict[str, float | None]:
+def _controlled(longer: Any, scores: Any, prompts: Sequence[str]) -> Estimate:
     """sigma(intercept) with its 95 % interval; verdicts of several reviewers on one prompt vary together."""
     import numpy as np
     import statsmodels.api as sm
     from scipy.special import expit
 
-    nothing: dict[str, float | None] = {"value": None, "low": None, "high": None}
     if len(scores) < 3 or not scores.std():
-        return nothing
+        return Estimate()
     columns = [np.ones(len(scores))]
     if longer.std():
         columns.append(np.tanh(longer / longer.std()))
         if _separated(longer, scores):
-            return nothing
+            return Estimate()
     clusters = {"groups": np.unique(prompts, return_inverse=True)[1]}
     model = sm.GLM(scores, np.column_stack(columns), family=sm.families.Binomial())
     fitted = model.fit(cov_type="cluster", cov_kwds=clusters)
     low, high = fitted.conf_int()[0]
-    return {"value": float(expit(fitted.params[0])), "low": float(expit(low)), "high": float(expit(high))}
+    return Estimate(value=float(expit(fitted.params[0])), low=float(expit(low)), high=float(expit(high)))
 
 
 def _separated(longer: Any, scores: Any) -> bool:

@@ -22,7 +22,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json, write_model
 from medcot_pipeline.support.table_files import write_jsonl
 from medcot_pipeline_tests.support.chat_endpoint import completion
 from medcot_pipeline_tests.support.wire import Send, Wire, response, says, wire
@@ -262,9 +262,9 @@ def judge(server: Wire, folder: Path, patience: float = 10.0) -> str:
         base_url=server.url, model="judge-1", api_key=SecretStr(SECRET), max_retries=0, timeout_s=patience
     )
     outcome = judge_answers(PROMPTS, ANSWERS, settings, folder / "judge.jsonl", lambda done, total: None, probing=False)
-    write_json(folder / "judge.json", outcome.record(settings))
+    write_model(folder / "judge.json", outcome.record(settings))
     assert [verdict.outcome for verdict in outcome.verdicts] == ["tie"]
-    tokens = outcome.tokens
+    tokens = outcome.tokens.model_dump()
     assert all(isinstance(count, int) and 0 <= count < 10**6 for count in tokens.values()), tokens
     return json.dumps(read_json(folder / "judge.json"))
 

@@ -16,6 +16,10 @@ from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.instance.status import status_lines
+from medcot_pipeline.records.figures import Estimate, Interval
+from medcot_pipeline.records.report.estimates import Preference
+from medcot_pipeline.records.report.following import Rates
+from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
@@ -27,6 +31,12 @@ from medcot_pipeline_tests.support.planning import ALL, change, make, plan, stat
 
 workspace = planning.workspace
 NOTHING = {"value": None, "low": None, "high": None}
+from medcot_pipeline.support.json_files import write_model
+from medcot_pipeline_tests.unit.evaluation.report import test_report
+from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
+from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, change, make, plan, status
+
+workspace = test_planning.workspace
 PROMOTE: dict[str, Any] = {"promote": True, "requirements": [], "reasons": []}
 HOLD: dict[str, Any] = {"promote": False, "requirements": [], "reasons": []}
 
@@ -36,28 +46,48 @@ def interval(value: float, width: float = 0.05) -> dict[str, float]:
 
 
 def report(
-    *, ratio: float = 0.8, net: float | None = 0.1, rules: float = 0.0, logits: float = 2.0, **incumbent: Any
-) -> dict[str, Any]:
-    """As much of a report as is decided on."""
-    preference = {"judge": {"net": NOTHING if net is None else interval(net)}}
-    return {
-        "perplexity": {"ratio": interval(ratio), "max_logit_difference": logits},
-        "instruction_following": {
-            "headline": None if net is None else "judge",
-            "preference": preference,
-            "rates": {"all_rules": {"absolute": interval(rules)}},
-        },
-        "incumbent": incumbent or None,
-    }
+    *,
+    ratio: float = 0.8,
+    net: float | None = 0.1,
+    rules: float = 0.0,
+    logits: float = 2.0,
+    beside: IncumbentSection | None = None,
+) -> Report:
+    """A report with these figures where a decision looks."""
+    whole = test_report.report(
+        perplexity=test_report.perplexity(ratio=interval(ratio), max_logit_difference=logits),
+        incumbent=beside,
+        **({} if net is None else {"judge": test_report.JUDGED}),
+    )
+    following = whole.instruction_following
+    preference, rates = following.preference, with_rules(following.rates, rules)
+    if net is not None:
+        preference = preference.model_copy(update={"judge": with_net(preference.judge, net)})
+    return whole.model_copy(
+        update={"instruction_following": following.model_copy(update={"preference": preference, "rates": rates})}
+    )
 
 
-def against(ratio: float = 0.9, net: float | None = 0.0, rules: float | None = 0.0) -> dict[str, Any]:
-    """What a report says of the incumbent."""
-    return {
-        "perplexity": {"ratio": interval(ratio)},
-        "preference": None if net is None else {"net": interval(net)},
-        "rates": None if rules is None else {"all_rules": {"absolute": interval(rules)}},
-    }
+def against(ratio: float) -> IncumbentSection:
+    """What a report says of an incumbent over which tuned stands at this ratio."""
+    measured = test_report.incumbent(judge=test_report.JUDGED)
+    assert measured.preference and measured.rates
+    return measured.model_copy(
+        update={
+            "perplexity": measured.perplexity.model_copy(update={"ratio": Interval(**interval(ratio))}),
+            "preference": with_net(measured.preference, 0.0),
+            "rates": with_rules(measured.rates, 0.0),
+        }
+    )
+
+
+def with_net(preference: Preference, net: float) -> Preference:
+    return preference.model_copy(update={"net": Estimate(**interval(net))})
+
+
+def with_rules(rates: Rates, change: float) -> Rates:
+    every = rates.all_rules.model_copy(update={"absolute": Estimate(**interval(change))})
+    return rates.model_copy(update={"all_rules": every})
 
 
 SETTINGS = PromotionSettings()
@@ -79,14 +109,14 @@ def test_an_adapter_that_beats_the_base_is_promoted() -> None:
     ],
 )
 def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_named(
-    worse: dict[str, float], reason: str
+    worse: dict[str, Any], reason: str
 ) -> None:
     decision = decide(report(**worse), incumbent=False, settings=SETTINGS)
     assert (decision.promote, decision.reasons) == (False, (reason,))
 
 
 def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() -> None:
-    decision = decide(report(**against(ratio=0.99)), incumbent=True, settings=SETTINGS)
+    decision = decide(report(beside=against(ratio=0.99)), incumbent=True, settings=SETTINGS)
     assert decision.reasons == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
     assert not decision.promote
 
@@ -383,7 +413,7 @@ def test_a_damaged_adapter_that_is_made_again_does_not_replace_the_promoted_one(
 
 def test_a_decision_that_cannot_be_published_promotes_nothing(adapters: Adapters) -> None:
     trained = adapters.train(0.1)
-    without_a_number = report()
+    without_a_number = report().model_dump(mode="json")
     without_a_number["perplexity"]["ratio"]["value"] = math.nan
     passed = [CheckOutcome("report_has_figures", True, True, "")]
     identity = trained.identity("eval_report", trained.inputs("eval_report"))
@@ -542,7 +572,7 @@ def test_the_asset_publishes_the_decision_and_then_promotes(adapters: Adapters) 
     passed = [CheckOutcome("report_has_figures", True, True, "")]
     identity = trained.identity("eval_report", trained.inputs("eval_report"))
     with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
-        write_json(publication.path / "report.json", report())
+        write_model(publication.path / "report.json", report())
     job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
     for _ in range(2):
         assert job.execute_in_process(asset_selection=[dg.AssetKey("promotion")]).success

@@ -16,6 +16,7 @@ from medcot_pipeline.evaluation.answers.prompts import (
 from medcot_pipeline.evaluation.answers.rules import check_answer
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.prompts import Prompt, read_prompts
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.settings.load import project_root
@@ -37,10 +38,10 @@ def test_the_prompts_are_those_that_were_frozen() -> None:
 
 def test_a_hundred_prompts_are_spread_over_languages_and_categories(frozen: list[Prompt]) -> None:
     table = strata(frozen)
-    assert (len(frozen), sum(row["zh"] for row in table), sum(row["en"] for row in table)) == (100, 60, 40)
-    assert [row["zh"] + row["en"] for row in table] == [12, 13, 13, 13, 12, 12, 12, 13]
-    assert sum(row["with_constraints"] for row in table) == 42
-    assert sum(row["emergencies"] for row in table) == 21
+    assert (len(frozen), sum(row.zh for row in table), sum(row.en for row in table)) == (100, 60, 40)
+    assert [row.zh + row.en for row in table] == [12, 13, 13, 13, 12, 12, 12, 13]
+    assert sum(row.with_constraints for row in table) == 42
+    assert sum(row.emergencies for row in table) == 21
 
 
 def test_every_constraint_of_the_prompts_is_known(frozen: list[Prompt]) -> None:
@@ -90,4 +91,4 @@ def test_the_same_answer_of_both_arms_and_answers_cut_at_the_limit_are_counted()
     answers = [Answer("a", arm, "想", "答", True, arm == "tuned", 3) for arm in ARMS]
     answers += [Answer("b", arm, "想", f"答{arm}", True, True, 3) for arm in ARMS]
     figures = answer_figures(prompts, answers, "model")
-    assert (figures["same"], figures["prompts"], figures["cut"]) == (1, 2, {"base": 1, "tuned": 0})
+    assert (figures.same, figures.prompts, figures.cut) == (1, 2, ByArm[int](base=1, tuned=0))

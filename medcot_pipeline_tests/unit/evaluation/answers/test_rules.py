@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcot_pipeline.evaluation.answers.rules import (
-    CONSTRAINT_RULES,
-    FORMAT_RULES,
-    MEANINGS,
-    check_answer,
-    instruction_rates,
-    rule_table,
-)
+from medcot_pipeline.evaluation.answers.paired import instruction_rates, rule_table
+from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, MEANINGS, check_answer
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
@@ -164,10 +158,10 @@ def test_instruction_rates_count_prompts_with_constraints_alone() -> None:
     answers = [answer("**多喝水**", name=name, arm="base") for name in ("p1", "p2")]
     answers += [answer("多喝水", name="p1"), answer("多休息", name="p2")]
     rates = instruction_rates(prompts, answers)
-    assert (rates["strict"]["n"], rates["strict"]["base_pass"], rates["strict"]["tuned_pass"]) == (2, 0, 1)
-    assert (rates["loose"]["base_pass"], rates["loose"]["tuned_pass"]) == (2, 1)
-    assert (rates["strict"]["absolute"], rates["strict"]["relative"]) == (0.5, None)
-    assert (rates["loose"]["absolute"], rates["loose"]["relative"]) == (-0.5, -0.5)
+    assert (rates.strict.n, rates.strict.base_pass, rates.strict.tuned_pass) == (2, 0, 1)
+    assert (rates.loose.base_pass, rates.loose.tuned_pass) == (2, 1)
+    assert (rates.strict.absolute, rates.strict.relative) == (0.5, None)
+    assert (rates.loose.absolute, rates.loose.relative) == (-0.5, -0.5)
 
 
 def test_a_rule_given_twice_must_hold_twice() -> None:
@@ -193,8 +187,8 @@ def test_the_table_pairs_arms_by_prompt() -> None:
     prompts = [prompt({"rule": "max_chars", "value": 10}, name="p0"), *(prompt(name=f"p{i}") for i in range(1, 7))]
     answers = [answer(arm="tuned", name=p.id) for p in prompts]
     answers += [answer(arm="base", name=p.id, finished=False) for p in prompts[:-1]]
-    rows = {row["rule"]: row for row in rule_table(prompts, answers)}
-    assert rows["finished"] == {
+    rows = {row.rule: row for row in rule_table(prompts, answers)}
+    assert rows["finished"].model_dump() == {
         "rule": "finished",
         "n": 6,
         "base_pass": 0,
@@ -203,6 +197,6 @@ def test_the_table_pairs_arms_by_prompt() -> None:
         "tuned_only": 6,
         "mcnemar_p": pytest.approx(2 * 0.5**6),
     }
-    assert rows["max_chars"]["n"] == 1
-    assert rows["think_closed"]["mcnemar_p"] is None
+    assert rows["max_chars"].n == 1
+    assert rows["think_closed"].mcnemar_p is None
     assert "exact_items" not in rows

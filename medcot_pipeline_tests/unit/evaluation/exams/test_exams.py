@@ -79,9 +79,9 @@ def test_scores_pair_the_arms_and_leave_out_what_training_rows_hold() -> None:
         for question, letters in zip(questions, chosen[arm], strict=True)
     ]
     every, clean = exam_scores(answers, questions, train)
-    assert (every["items"], every["n"], every["base_pass"], every["tuned_pass"]) == ("all", 3, 1, 2)
-    assert (every["tuned_only"], every["base_unparsed"], every["tuned_unparsed"]) == (1, 1, 0)
-    assert (clean["items"], clean["n"], clean["base_pass"], clean["tuned_pass"]) == ("without overlap", 2, 0, 1)
+    assert (every.items, every.n, every.base_pass, every.tuned_pass) == ("all", 3, 1, 2)
+    assert (every.tuned_only, every.base_unparsed, every.tuned_unparsed) == (1, 1, 0)
+    assert (clean.items, clean.n, clean.base_pass, clean.tuned_pass) == ("without overlap", 2, 0, 1)
 
 
 def test_without_lm_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

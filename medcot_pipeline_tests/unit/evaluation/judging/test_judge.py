@@ -13,6 +13,8 @@ from medcot_pipeline.evaluation.judging.judge import JudgeOutcome, judge_answers
 from medcot_pipeline.evaluation.statistics.intervals import net_preference
 from medcot_pipeline.evaluation.statistics.length import length_figures
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -21,14 +23,14 @@ from medcot_pipeline_tests.support.judging import ANSWERS, CALLS, PROMPTS, answe
 
 
 def gate(outcome: JudgeOutcome, name: str) -> tuple[float | None, int, bool | None]:
-    (found,) = (row for row in outcome.gates if row["gate"] == name)
-    return found["value"], found["n"], found["passed"]
+    (found,) = (row for row in outcome.gates if row.gate == name)
+    return found.value, found.n, found.passed
 
 
 def test_a_judge_that_always_takes_the_first_answer_shows_no_preference_and_flips_always(tmp_path: Path) -> None:
     with endpoint(always_first) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert net_preference(outcome.verdicts, 200, 0)["net"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert net_preference(outcome.verdicts, 200, 0).net == Estimate(value=0.0, low=0.0, high=0.0)
     assert gate(outcome, "flip_rate") == (1.0, 3, False)
     assert gate(outcome, "first_position_share") == (1.0, 6, False)
     assert gate(outcome, "canary_identical") == (0.0, 3, False)
@@ -43,9 +45,9 @@ def test_a_judge_that_ignores_the_order_finds_the_better_arm_and_passes_every_ga
         ("q2", "base"),
         ("q3", "tie"),
     ]
-    assert all(row["passed"] for row in outcome.gates), outcome.gates
-    assert outcome.calls == {"answered": CALLS, "failed": 0, "invalid": 0, "repaired": 0}
-    assert outcome.tokens == {"prompt": 100 * CALLS, "completion": 7 * CALLS}
+    assert all(row.passed for row in outcome.gates), outcome.gates
+    assert outcome.calls == JudgeCalls(answered=CALLS, invalid=0, repaired=0, failed=0)
+    assert outcome.tokens == JudgeTokens(prompt=100 * CALLS, completion=7 * CALLS)
     assert {request["path"] for request in requests} == {"/v1/chat/completions"}
     assert all((each["temperature"], each["model"], each["max_tokens"]) == (0, "judge-1", 2048) for each in requests)
 
@@ -55,14 +57,14 @@ def test_a_judge_that_looks_at_length_alone_is_exposed_by_the_length_figures(tmp
         outcome = judge(url, tmp_path / "cache.jsonl")
     lengths = {(each.prompt_id, each.arm): len(each.answer) for each in ANSWERS}
     figures = length_figures(outcome.verdicts, lengths)
-    assert (figures["longer_wins"], figures["decided"]) == (1.0, 2)
-    assert figures["controlled"]["value"] is None, "its verdicts cannot be told apart from length"
+    assert (figures.longer_wins, figures.decided) == (1.0, 2)
+    assert figures.controlled.value is None, "its verdicts cannot be told apart from length"
 
 
 def test_an_endpoint_that_answers_with_another_model_is_found_out(tmp_path: Path) -> None:
     with endpoint(lambda messages: json.dumps(completion('{"winner": "A"}', "cheap-7b")).encode()) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert outcome.record(JudgeSettings(model="judge-1"))["served"] == ["cheap-7b"]
+    assert outcome.record(JudgeSettings(model="judge-1")).served == ("cheap-7b",)
 
 
 def test_a_judge_that_wanders_fails_the_retest(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_judge_that_writes_junk_is_asked_once_more_and_then_invalid(tmp_path: 
     assert {verdict.outcome for verdict in outcome.verdicts} == {"invalid"}
     assert gate(outcome, "invalid_rate") == (1.0, 3, False)
     assert gate(outcome, "flip_rate") == (None, 0, None)
-    assert (outcome.calls["invalid"], outcome.tokens["prompt"]) == (CALLS, 200 * CALLS)
+    assert (outcome.calls.invalid, outcome.tokens.prompt) == (CALLS, 200 * CALLS)
     assert again.record(JudgeSettings()) == outcome.record(JudgeSettings())
 
 
@@ -140,13 +142,13 @@ def test_a_judge_that_repeats_what_it_was_told_has_given_no_verdict(tmp_path: Pa
         settings = JudgeSettings(base_url=url, model="judge-1", max_retries=0)
         outcome = judge_answers(PROMPTS, injected, settings, tmp_path / "cache.jsonl", lambda done, total: None)
     assert [verdict.outcome for verdict in outcome.verdicts] == ["invalid"]
-    assert outcome.calls["repaired"] == 0
+    assert outcome.calls.repaired == 0
 
 
 def test_a_reply_that_is_repaired_counts(tmp_path: Path) -> None:
     with endpoint(lambda messages: "唔" if len(messages) == 2 else longer_wins(messages)) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert outcome.calls["repaired"] == CALLS
+    assert outcome.calls.repaired == CALLS
     assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "base", "tie"]
 
 

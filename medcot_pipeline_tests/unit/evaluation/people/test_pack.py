@@ -16,8 +16,8 @@ JUDGE = {prompt.id: Verdict(prompt.id, "tuned") for prompt in PROMPTS}
 
 
 def test_the_pack_names_neither_arm_nor_prompt_nor_reasoning() -> None:
-    text = json.dumps(PACK, ensure_ascii=False)
-    assert set(PACK["items"][0]) == {"item", "prompt", "language", "left", "right", "guess"}
+    text = PACK.model_dump_json()
+    assert set(PACK.items[0].model_dump()) == {"item", "prompt", "language", "left", "right", "guess"}
     assert all(word not in text for word in ("base", "tuned", "zh-", "思考过程"))
 
 
@@ -30,35 +30,35 @@ def test_the_page_names_no_arm_and_asks_for_nothing_from_elsewhere() -> None:
 
 def test_the_key_gives_each_side_back_to_the_arm_that_wrote_it() -> None:
     texts = {(each.prompt_id, each.arm): each.answer for each in ANSWERS}
-    for item in PACK["items"]:
-        side = KEY["sides"][str(item["item"])]
-        assert item["left"] == texts[side["prompt_id"], side["left"]]
-        assert item["right"] == texts[side["prompt_id"], side["right"]]
-        assert {side["left"], side["right"]} == {"base", "tuned"}
-    assert KEY["pack"] == PACK["pack"]
+    for item in PACK.items:
+        side = KEY.sides[str(item.item)]
+        assert item.left == texts[side.prompt_id, side.left]
+        assert item.right == texts[side.prompt_id, side.right]
+        assert {side.left, side.right} == {"base", "tuned"}
+    assert KEY.pack == PACK.pack
 
 
 def test_order_and_sides_are_stable_mixed_and_depend_on_the_salt() -> None:
     assert build_pack(PROMPTS[::-1], ANSWERS[::-1], "salt", 4) == (PACK, KEY)
     other, _ = build_pack(PROMPTS, ANSWERS, "another salt", 4)
-    assert other["pack"] != PACK["pack"]
-    order = [side["prompt_id"] for side in KEY["sides"].values()][:20]
+    assert other.pack != PACK.pack
+    order = [side.prompt_id for side in KEY.sides.values()][:20]
     assert sorted(order) == sorted(prompt.id for prompt in PROMPTS)
     assert order != [prompt.id for prompt in PROMPTS]
-    assert 4 <= [side["left"] for side in KEY["sides"].values()][:20].count("base") <= 16
+    assert 4 <= [side.left for side in KEY.sides.values()][:20].count("base") <= 16
 
 
 def test_the_last_items_repeat_some_of_the_first_half_with_sides_swapped_and_ask_for_a_guess() -> None:
-    sides = list(KEY["sides"].values())
-    first = {side["prompt_id"]: side for side in sides[:10]}
-    assert [side["repeat"] for side in sides] == [False] * 20 + [True] * 4 == [item["guess"] for item in PACK["items"]]
+    sides = list(KEY.sides.values())
+    first = {side.prompt_id: side for side in sides[:10]}
+    assert [side.repeat for side in sides] == [False] * 20 + [True] * 4 == [item.guess for item in PACK.items]
     for side in sides[20:]:
-        assert (side["left"], side["right"]) == (first[side["prompt_id"]]["right"], first[side["prompt_id"]]["left"])
+        assert (side.left, side.right) == (first[side.prompt_id].right, first[side.prompt_id].left)
 
 
 @pytest.mark.parametrize(("prompts", "repeats", "items"), [(1, 10, 1), (2, 10, 3), (20, 0, 20), (20, 10, 30)])
 def test_at_most_half_of_the_prompts_are_repeated(prompts: int, repeats: int, items: int) -> None:
-    assert len(build_pack(PROMPTS[:prompts], ANSWERS, "salt", repeats)[0]["items"]) == items
+    assert len(build_pack(PROMPTS[:prompts], ANSWERS, "salt", repeats)[0].items) == items
 
 
 def test_markup_in_an_answer_stays_text_in_the_page() -> None:
@@ -67,19 +67,19 @@ def test_markup_in_an_answer_stays_text_in_the_page() -> None:
     assert page.count("<script") == page.count("</script>") == 2
     assert "<think>" not in page
     data = page.split('id="pack">')[1].split("</script>")[0]
-    assert json.loads(data) == pack
+    assert Pack.model_validate_json(data) == pack
 
 
 def test_a_review_is_joined_to_arms_with_missing_items_counted(tmp_path: Path) -> None:
     path = written(tmp_path, review())
     read = join_review(load_review(path), [KEY], path)
-    first, second = KEY["sides"]["1"], KEY["sides"]["2"]
+    first, second = KEY.sides["1"], KEY.sides["2"]
     assert [(verdict.prompt_id, verdict.outcome, verdict.reason) for verdict in read.verdicts] == [
-        (first["prompt_id"], first["left"], "更清楚"),
-        (second["prompt_id"], "tie", ""),
+        (first.prompt_id, first.left, "更清楚"),
+        (second.prompt_id, "tie", ""),
     ]
     assert (read.reviewer, read.qualification, read.look, read.missing) == ("王医生", "主治", 1, 22)
-    assert read.unsafe == {first["right"]: [first["prompt_id"]], first["left"]: []}
+    assert (read.unsafe.of(first.right), read.unsafe.of(first.left)) == ((first.prompt_id,), ())
     assert read.seconds == pytest.approx(1.7)
 
 
@@ -91,14 +91,14 @@ def test_repeats_are_no_further_verdicts_and_guesses_are_held_against_the_key() 
     read = join_review(seal(content), [KEY], Path("r.json"))
     assert len(read.verdicts) == 20
     assert sorted(read.repeated) == [("tuned", "tie")] + [("tuned", "tuned")] * 3
-    said = [KEY["sides"][str(item)][side] for item, side in ((21, "left"), (22, "left"), (23, "right"))]
-    assert read.guesses == {"right": said.count("tuned"), "wrong": said.count("base"), "unknown": 1}
+    said = [KEY.sides[str(item)].arm(side) for item, side in ((21, "left"), (22, "left"), (23, "right"))]
+    assert read.guesses == Guesses(right=said.count("tuned"), wrong=said.count("base"), unknown=1)
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (review(pack="0" * 64), f"reviews pack 00000000, but this run's are {PACK['pack'][:8]}"),
+        (review(pack="0" * 64), f"reviews pack 00000000, but this run's are {PACK.pack[:8]}"),
         (review(verdicts=[ONE, ONE]), "item 1: it has two verdicts"),
         (review(verdicts=[{**ONE, "item": 25}]), "verdict 1: item 25 is not in the pack. Items are 1 to 24"),
         (review(verdicts=[{**ONE, "item": True}]), "verdict 1: no item number"),
@@ -139,7 +139,7 @@ def test_two_reviewers_count_apart(tmp_path: Path) -> None:
     first = written(tmp_path, whole(KEY, "tuned"), "a.json")
     second = written(tmp_path, whole(KEY, "base", "李医生"), "b.json")
     joined = join_reviews([first, second], PACK, KEY, {}).record
-    assert [len(each["verdicts"]) for each in joined["reviewers"]] == [20, 20]
+    assert [len(each.verdicts) for each in joined.reviewers] == [20, 20]
 
 
 def test_two_files_of_one_reviewer_are_one_review(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_two_files_of_one_reviewer_that_contradict_each_other_are_refused_by_ite
 
 def test_a_review_of_earlier_answers_is_passed_over_and_one_of_an_unknown_pack_is_refused(tmp_path: Path) -> None:
     now = written(tmp_path, whole(KEY, "tuned"), "now.json")
-    before = written(tmp_path, whole({**KEY, "pack": "e" * 64}, "base"), "before.json")
-    joined = join_reviews([before, now], PACK, KEY, {}, earlier={"e" * 64, KEY["pack"]})
+    before = written(tmp_path, whole(KEY.model_copy(update={"pack": "e" * 64}), "base"), "before.json")
+    joined = join_reviews([before, now], PACK, KEY, {}, earlier={"e" * 64, KEY.pack})
     assert joined.passed_over == [before]
     assert joined.record == join_reviews([now], PACK, KEY, {}).record
     with pytest.raises(MedcotError, match=r"before\.json: reviews pack eeeeeeee, but this run's are"):
@@ -176,13 +176,14 @@ def test_a_second_look_that_an_earlier_pass_opened_still_counts(tmp_path: Path) 
     first = written(tmp_path, whole(KEY, "base"), "first.json")
     ((_, key),) = join_reviews([first], PACK, KEY, JUDGE).second_looks
     second = written(tmp_path, whole(key, "tuned"), "second.json")
-    joined = join_reviews([first, second], PACK, KEY, JUDGE, earlier={KEY["pack"], key["pack"]})
+    joined = join_reviews([first, second], PACK, KEY, JUDGE, earlier={KEY.pack, key.pack})
     assert joined.passed_over == []
-    assert joined.record["reviewers"][0]["second_look"]["verdicts"]
+    look = joined.record.reviewers[0].second_look
+    assert look and look.verdicts
 
 
 def test_without_files_there_is_no_review_yet() -> None:
-    assert join_reviews([], PACK, KEY, JUDGE).record == {
+    assert join_reviews([], PACK, KEY, JUDGE).record.model_dump(mode="json") == {
         "status": "none yet",
         "reviewers": [],
         "unsafe": {"base": [], "tuned": []},
@@ -194,8 +195,8 @@ def test_disputed_prompts_come_back_blind_and_shuffled_and_the_second_look_decid
     first = written(tmp_path, whole(KEY, "tuned", **disputed), "first.json")
     opened = join_reviews([first], PACK, KEY, JUDGE)
     ((pack, key),) = opened.second_looks
-    assert {side["prompt_id"] for side in key["sides"].values()} == set(disputed)
-    assert (pack["reviewer"], pack["look"], set(pack["items"][0])) == ("王医生", 2, set(PACK["items"][0]))
+    assert {side.prompt_id for side in key.sides.values()} == set(disputed)
+    assert (pack.reviewer, pack.look, pack.items[0].guess) == ("王医生", 2, False)
     assert joint_verdicts(opened.record, JUDGE)[1] == [("王医生", name) for name in _in_order(disputed)]
     second = written(tmp_path, whole(key, "base", **{"zh-7": "tuned"}), "second.json")
     done = join_reviews([second, first], PACK, KEY, JUDGE)
@@ -207,13 +208,13 @@ def test_disputed_prompts_come_back_blind_and_shuffled_and_the_second_look_decid
 
 
 def _in_order(prompts: dict[str, str]) -> list[str]:
-    return [side["prompt_id"] for side in list(KEY["sides"].values())[:20] if side["prompt_id"] in prompts]
+    return [side.prompt_id for side in list(KEY.sides.values())[:20] if side.prompt_id in prompts]
 
 
 def test_sides_of_a_second_look_do_not_follow_the_first() -> None:
     _, key = build_second_look(PACK, KEY, {prompt.id for prompt in PROMPTS}, "王医生")
-    first = {side["prompt_id"]: side["left"] for side in list(KEY["sides"].values())[:20]}
-    same = [side["left"] == first[side["prompt_id"]] for side in key["sides"].values()]
+    first = {side.prompt_id: side.left for side in list(KEY.sides.values())[:20]}
+    same = [side.left == first[side.prompt_id] for side in key.sides.values()]
     assert 4 <= same.count(True) <= 16
 
 
@@ -246,4 +247,4 @@ def test_merging_keeps_what_only_the_saved_review_holds() -> None:
 
 def test_a_file_name_holds_no_path() -> None:
     name = file_name(review(reviewer="../王 医生/x"), "0123456789abcdef")
-    assert name == f"review-..-王-医生-x-{PACK['pack'][:8]}-0123456789abcdef.json"
+    assert name == f"review-..-王-医生-x-{PACK.pack[:8]}-0123456789abcdef.json"

@@ -115,7 +115,7 @@ def test_an_older_state_that_arrives_late_takes_nothing_back(server: ReviewServe
 def test_a_reviewer_who_corrects_the_name_leaves_one_file(server: ReviewServer) -> None:
     for name in ("王", "王医生"):
         ask(server, "POST", body=review(reviewer=name))
-    assert [path.name for path in server.folder.iterdir()] == [f"review-王医生-{PACK['pack'][:8]}-{HERE}.json"]
+    assert [path.name for path in server.folder.iterdir()] == [f"review-王医生-{PACK.pack[:8]}-{HERE}.json"]
 
 
 def test_a_name_corrected_after_the_server_was_started_again_leaves_one_file(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_two_names_that_make_one_file_name_do_not_mix(server: ReviewServer) -> N
 
 def test_a_file_of_version_0_1_stays_as_it_is(server: ReviewServer) -> None:
     server.folder.mkdir()
-    before = server.folder / f"review-王医生-{PACK['pack'][:8]}.json"
+    before = server.folder / f"review-王医生-{PACK.pack[:8]}.json"
     before.write_text(json.dumps(review()), encoding="utf-8")
     ask(server, "POST", body=review(reviewer="李医生", verdicts=[ONE]))
     ask(server, "POST", body=review(verdicts=[ONE]))

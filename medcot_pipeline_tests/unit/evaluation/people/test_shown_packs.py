@@ -7,11 +7,12 @@ from medcot_pipeline.stages import Workspace, review_files
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.evaluation.people.joined import HumanOutcome, join_reviews
-from medcot_pipeline.evaluation.people.pack import Key, build_pack, build_second_look
+from medcot_pipeline.evaluation.people.pack import build_pack, build_second_look
 from medcot_pipeline.evaluation.people.shown_packs import packs_shown
+from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_model, write_model
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.review_pack import ANSWERS, PROMPTS, whole, written
 
@@ -33,8 +34,8 @@ def judge(home: Home, salt: str) -> Key:
     """Publish judgements with a pack of their own, which become current; the pack's key."""
     pack, key = build_pack(PROMPTS, ANSWERS, salt, 4)
     with store(home).publish(Identity("judgements", "1", {"salt": salt}, {}, {}), {}, lambda folder: PASSED) as made:
-        write_json(made.path / "pack.json", pack)
-        write_json(made.path / "key.json", key)
+        write_model(made.path / "pack.json", pack)
+        write_model(made.path / "key.json", key)
     return key
 
 
@@ -43,8 +44,8 @@ def open_second_look(home: Home, salt: str) -> Key:
     pack, key = build_pack(PROMPTS, ANSWERS, salt, 4)
     second, second_key = build_second_look(pack, key, {PROMPTS[0].id}, "王医生")
     with store(home).publish(Identity("human_review", "1", {"salt": salt}, {}, {}), {}, lambda folder: PASSED) as made:
-        write_json(made.path / "second-look-1" / "pack.json", second)
-        write_json(made.path / "second-look-1" / "key.json", second_key)
+        write_model(made.path / "second-look-1" / "pack.json", second)
+        write_model(made.path / "second-look-1" / "key.json", second_key)
     return second_key
 
 
@@ -59,7 +60,9 @@ def join(home: Home) -> HumanOutcome:
     current, settings = home.data / "current" / "judgements", Settings()
     shown = packs_shown(Workspace("tiny", settings, ROOT, store(home)))
     files = review_files(settings, home.data)
-    return join_reviews(files, read_json(current / "pack.json"), read_json(current / "key.json"), {}, shown)
+    return join_reviews(
+        files, read_model(current / "pack.json", Pack), read_model(current / "key.json", Key), {}, shown
+    )
 
 
 def current(home: Home, asset: str) -> Manifest:
@@ -78,7 +81,7 @@ def test_pruning_keeps_what_a_saved_review_can_be_joined_with_and_the_review_is_
     assert join(reviewed).passed_over == [saved]
     assert store(reviewed).find("judgements", earlier.fingerprint) == earlier
     judge(reviewed, "earlier")
-    assert [each["reviewer"] for each in join(reviewed).record["reviewers"]] == ["王医生"], "the work is not lost"
+    assert [each.reviewer for each in join(reviewed).record.reviewers] == ["王医生"], "the work is not lost"
 
 
 def test_a_review_of_a_page_that_was_pruned_before_it_was_saved_is_passed_over(reviewed: Home) -> None:
@@ -90,7 +93,7 @@ def test_a_review_of_a_page_that_was_pruned_before_it_was_saved_is_passed_over(r
     folder = reviewed.data / "reviews"
     late = [written(folder, whole(key, "tuned"), "a.json"), written(folder, whole(second, "base"), "b.json")]
     assert join(reviewed).passed_over == late
-    written(folder, whole({**key, "pack": "0" * 64}, "tuned"), "unknown.json")
+    written(folder, whole(key.model_copy(update={"pack": "0" * 64}), "tuned"), "unknown.json")
     with pytest.raises(MedcotError, match=r"unknown\.json: reviews pack 00000000, but this run's are"):
         join(reviewed)
 

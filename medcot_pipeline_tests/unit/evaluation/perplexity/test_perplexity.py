@@ -19,6 +19,7 @@ from medcot_pipeline.evaluation.perplexity.measure import (
     token_nll,
 )
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.perplexity import PerplexityFigures
 from medcot_pipeline.settings import PerplexitySettings
 from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.support.errors import MedcotError
@@ -115,8 +116,10 @@ def both(row_id: str, base: float, tuned: float, tokens: int, **changes: Any) ->
     ]
 
 
-def figures(*lines: dict[str, Any]) -> dict[str, Any]:
-    return perplexity_figures(pl.DataFrame(lines, schema=EXAMPLE_SCHEMA), SETTINGS)
+def figures(*lines: dict[str, Any]) -> PerplexityFigures:
+    examples = pl.DataFrame(lines, schema=EXAMPLE_SCHEMA)
+    questions = dict.fromkeys(examples["row_id"], "？")
+    return perplexity_figures(examples, questions, SETTINGS, left_out=0, max_logit_difference=1.0)
 
 
 def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
@@ -125,13 +128,13 @@ def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
         *both("a", 4.0, 2.0, 2, segment="answer"),
         *both("b", 6.0, 6.0, 30),
     )
-    assert measured["base"]["value"] == pytest.approx(math.exp(30 / 42))
-    assert measured["tuned"]["value"] == pytest.approx(math.exp(18 / 42))
-    assert measured["ratio"]["value"] == pytest.approx(math.exp(-12 / 42))
-    assert measured["definitions"]["macro"]["base"] == pytest.approx(math.exp((24 / 12 + 6 / 30) / 2))
-    assert measured["segments"]["answer"]["base"]["value"] == pytest.approx(math.exp((4 + 3) / (2 + 15)))
-    assert measured["bits_per_byte"]["base"]["value"] == pytest.approx(30 / (math.log(2) * 126))
-    assert (measured["rows"], measured["share_improved"]) == (2, 0.5)
+    assert measured.base.value == pytest.approx(math.exp(30 / 42))
+    assert measured.tuned.value == pytest.approx(math.exp(18 / 42))
+    assert measured.ratio.value == pytest.approx(math.exp(-12 / 42))
+    assert measured.definitions.macro.base == pytest.approx(math.exp((24 / 12 + 6 / 30) / 2))
+    assert measured.segments.answer.base.value == pytest.approx(math.exp((4 + 3) / (2 + 15)))
+    assert measured.bits_per_byte.base.value == pytest.approx(30 / (math.log(2) * 126))
+    assert (measured.rows, measured.share_improved) == (2, 0.5)
 
 
 def test_against_the_incumbent_the_same_definition_holds() -> None:
@@ -139,7 +142,7 @@ def test_against_the_incumbent_the_same_definition_holds() -> None:
     beside = pl.DataFrame([*both("a", 0.0, 5.0, 10), *both("b", 0.0, 7.0, 10)], schema=EXAMPLE_SCHEMA)
     incumbent = beside.filter(arm="tuned").with_columns(arm=pl.lit("incumbent"))
     compared = incumbent_figures(lines, incumbent, SETTINGS)
-    values = {name: each["value"] for name, each in compared.items()}
+    values = {name: each.value for name, each in compared}
     assert values == pytest.approx({"incumbent": math.exp(0.6), "tuned": math.exp(0.5), "ratio": math.exp(-0.1)})
 
 
@@ -157,22 +160,22 @@ def test_an_incumbent_beside_it_changes_neither_arm(arms: Any, tmp_path: Path) -
 
 def test_full_text_scores_the_prompt_and_the_headline_does_not() -> None:
     measured = figures(*both("a", 4.0, 4.0, 4), *both("a", 40.0, 40.0, 4, segment="prompt"))
-    assert measured["base"]["value"] == pytest.approx(math.e)
-    assert measured["definitions"]["full_text"]["base"] == pytest.approx(math.exp(44 / 8))
+    assert measured.base.value == pytest.approx(math.e)
+    assert measured.definitions.full_text.base == pytest.approx(math.exp(44 / 8))
 
 
 def test_the_trainers_average_depends_on_its_batches() -> None:
     rows = [each for n in range(8) for each in both(f"a{n}", 10.0, 10.0, 10)] + both("b", 400.0, 400.0, 100)
-    assert figures(*rows)["definitions"]["trainer_style"]["base"] == pytest.approx(math.exp((8 * 1 + 1 * 4) / 9))
+    assert figures(*rows).definitions.trainer_style.base == pytest.approx(math.exp((8 * 1 + 1 * 4) / 9))
 
 
 def test_near_duplicates_are_one_piece_of_evidence() -> None:
     apart = [each for n in range(12) for each in both(f"r{n}", 10.0 + n, 8.0, 10)]
     copies = [{**each, "group_id": "one" if int(each["row_id"][1:]) < 6 else "two"} for each in apart]
     free, grouped = figures(*apart), figures(*copies)
-    assert grouped["base"]["value"] == pytest.approx(free["base"]["value"])
-    assert (free["groups"], grouped["groups"]) == (12, 2)
-    assert grouped["base"]["high"] - grouped["base"]["low"] > free["base"]["high"] - free["base"]["low"]
+    assert grouped.base.value == pytest.approx(free.base.value)
+    assert (free.groups, grouped.groups) == (12, 2)
+    assert grouped.base.high - grouped.base.low > free.base.high - free.base.low
 
 
 def test_forgetting_and_the_gap_are_measured_apart_from_the_headline() -> None:
@@ -181,17 +184,18 @@ def test_forgetting_and_the_gap_are_measured_apart_from_the_headline() -> None:
         *both("t", 10.0, 5.0, 10, set="train"),
         *both("g", 10.0, 12.0, 10, set="general", segment="text", language="en"),
     )
-    assert measured["base"]["value"] == pytest.approx(math.e)
-    assert measured["general"]["languages"]["en"]["ratio"]["value"] == pytest.approx(math.exp(0.2))
-    assert measured["overfitting"]["base"]["value"] == pytest.approx(1.0)
-    assert measured["overfitting"]["tuned"]["value"] == pytest.approx(math.exp(0.5))
-    shown = {row["definition"]: row["tuned"] for row in definition_rows(measured)}
-    assert shown["general passages (forgetting)"] == measured["general"]["tuned"]
+    assert measured.base.value == pytest.approx(math.e)
+    assert measured.general and measured.overfitting
+    assert measured.general.languages["en"].ratio.value == pytest.approx(math.exp(0.2))
+    assert measured.overfitting.base.value == pytest.approx(1.0)
+    assert measured.overfitting.tuned.value == pytest.approx(math.exp(0.5))
+    shown = {row.definition: row.tuned for row in definition_rows(measured)}
+    assert shown["general passages (forgetting)"] == measured.general.tuned
 
 
 def test_without_passages_and_training_rows_forgetting_and_gap_are_not_measured() -> None:
     measured = figures(*both("a", 10.0, 5.0, 10))
-    assert (measured["general"], measured["overfitting"]) == (None, None)
+    assert (measured.general, measured.overfitting) == (None, None)
     assert len(definition_rows(measured)) == 7
 
 

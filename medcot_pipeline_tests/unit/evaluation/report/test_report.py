@@ -5,15 +5,24 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.judging.gates import GATES, gates
-from medcot_pipeline.evaluation.report.build import build_report
+from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
 from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
-from medcot_pipeline.evaluation.report.page import TEMPLATES, code, number, points, render_report
+from medcot_pipeline.evaluation.report.page import code, number, points, render_report
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.exams import Exams
+from medcot_pipeline.records.figures import ByArm, Interval
+from medcot_pipeline.records.judgement import Judged, NotJudged, PaidCalls
+from medcot_pipeline.records.perplexity import IncumbentPerplexity, PerplexityFigures
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.report.following import SecondLookDone
+from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
+from medcot_pipeline.records.report.report import IncumbentSection, Report
+from medcot_pipeline.records.review import HumanReviews
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.settings import ReportSettings
 
@@ -35,6 +44,7 @@ EXAMINED: dict[str, Any] = {
     "status": "measured",
     "scores": [{"exam": ATTACK, "items": "all", **SCORE, "base_unparsed": 3, "tuned_unparsed": 0}],
 }
+SCHEMA = Report.model_json_schema()
 ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
 
 
@@ -90,50 +100,54 @@ def training(**changes: Any) -> dict[str, Any]:
     return {**ran, **size, "adapter_parameters": 2_442_240, "device": "cpu", **changes}
 
 
-def report(**changes: Any) -> dict[str, Any]:
+def report(**changes: Any) -> Report:
     prompts = changes.get("prompts", [Prompt(f"p{i}", "zh", "consultation", ATTACK, i == 0) for i in range(6)])
     answers = [Answer(p.id, "base", ATTACK * 9, "", False, False, 64) for p in prompts]
     answers += [Answer(p.id, "tuned", "想。", f"建议就医。{ATTACK}", True, True, 32) for p in prompts]
     artifact = {"asset": "qlora_adapter", "fingerprint": "f" * 64, "content_hash": "c" * 64, "code_version": "1"}
-    given: dict[str, Any] = {
-        "profile": "demo",
-        "perplexity": perplexity(),
-        "incumbent": None,
-        "exams": {"status": "not measured", "scores": []},
-        "prompts": prompts,
-        "answers": answers,
-        "answer_figures": answer_figures(prompts, answers, "model"),
-        "answer_seconds": {"base": 12.0, "tuned": 6.0},
-        "judge": {"status": "not configured", "verdicts": []},
-        "judge_paid": {"asked": 8, "cached": 4, "seconds": 3.5} if "judge" in changes else {},
-        "human": human(),
-        "training": training(),
-        "provenance": {
-            "artifacts": [artifact],
-            "packages": {"torch": "2.11.0"},
-            "git_commit": "e4b5a7b",
-            "settings": {"source": {"kind": "sample", "note": ATTACK}},
-            "sources": {"raw_medical_o1": "https://example.org/data"},
-            "seeds": {"answers": 11},
-        },
-        "settings": ReportSettings(bootstrap_resamples=200),
+    provenance = {
+        "artifacts": [artifact],
+        "packages": {"torch": "2.11.0"},
+        "git_commit": "e4b5a7b",
+        "settings": {"source": {"kind": "sample", "note": ATTACK}},
+        "sources": {"raw_medical_o1": "https://example.org/data"},
+        "seeds": {"answers": 11},
     }
-    return build_report(**{**given, **changes})
+    answered = Answered(
+        prompts=prompts,
+        answers=changes.get("answers", answers),
+        figures=answer_figures(prompts, changes.get("answers", answers), "model"),
+        seconds={"base": 12.0, "tuned": 6.0},
+    )
+    measured = Measured(
+        perplexity=PerplexityFigures.model_validate(changes.get("perplexity", perplexity())),
+        answered=answered,
+        judge=judged(changes["judge"]) if "judge" in changes else NotJudged(),
+        paid=PaidCalls(asked=8, cached=4, seconds=3.5) if "judge" in changes else None,
+        human=HumanReviews.model_validate(changes.get("human", human())),
+        exams=Exams.model_validate(changes.get("exams", {})),
+        incumbent=changes.get("incumbent"),
+        training=TrainingSummary.model_validate(changes.get("training", training())),
+        provenance=Provenance.model_validate(changes.get("provenance", provenance)),
+    )
+    return build_report("demo", measured, changes.get("settings", ReportSettings(bootstrap_resamples=200)))
 
 
-def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> dict[str, Any]:
+def judged(record: dict[str, Any]) -> Judged:
+    """What judge.json says."""
+    return Judged.model_validate(record)
+
+
+def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> IncumbentSection:
     """What the report says of an incumbent that finishes half of its answers."""
     prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK) for i in range(6)]
     beside = [Answer(p.id, "incumbent", "想。", "建议就医。", True, i < 3, 32) for i, p in enumerate(prompts)]
     tuned = [Answer(p.id, "tuned", "想。", "建议就医。", True, True, 32) for p in prompts]
     pair = in_place_of_base(tuned, beside) if answered else None
-    measured = {
-        "adapter": "a" * 64,
-        "incumbent": ROSE,
-        "tuned": ROSE,
-        "ratio": {"value": 0.9, "low": 0.8, "high": 0.95},
-    }
-    return incumbent_section(measured, prompts, pair, judge, ReportSettings(bootstrap_resamples=200))
+    rose, ratio = Interval(**ROSE), Interval(value=0.9, low=0.8, high=0.95)
+    measured = IncumbentPerplexity(adapter="a" * 64, incumbent=rose, tuned=rose, ratio=ratio)
+    verdicts = judged(judge) if judge else None
+    return incumbent_section(measured, prompts, pair, verdicts, ReportSettings(bootstrap_resamples=200))
 
 
 class Page(HTMLParser):
@@ -171,15 +185,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_report_fits_the_schema_and_renders(name: str) -> None:
     made = report(**VARIANTS[name])
-    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(json.loads(json.dumps(made, allow_nan=False)))
+    Draft202012Validator.check_schema(SCHEMA)
+    written = json.loads(json.dumps(made.model_dump(mode="json"), allow_nan=False))
+    Draft202012Validator(SCHEMA).validate(written)
+    assert Report.model_validate(written) == made
     assert render_report(made).startswith("<!doctype html>")
 
 
-def test_an_unknown_part_does_not_fit_the_schema() -> None:
-    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
-    assert not Draft202012Validator(schema).is_valid({**json.loads(json.dumps(report())), "extra": 1})
+@pytest.mark.parametrize("part", [[], ["perplexity", "base"], ["transcripts", "best", 0, "prompt"], ["provenance"]])
+def test_an_unknown_field_fits_neither_the_schema_nor_the_model(part: list[str | int]) -> None:
+    written = report().model_dump(mode="json")
+    within: Any = written
+    for name in part:
+        within = within[name]
+    within["extra"] = 1
+    assert not Draft202012Validator(SCHEMA).is_valid(written)
+    with pytest.raises(ValidationError, match="extra"):
+        Report.model_validate(written)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -215,18 +237,18 @@ def test_what_the_model_wrote_can_be_read() -> None:
 )
 def test_the_status_says_who_compared(changes: dict[str, Any], status: str, headline: str | None) -> None:
     made = report(**changes)
-    assert made["perplexity"]["status"] == "measured"
-    assert (made["instruction_following"]["status"], made["instruction_following"]["headline"]) == (status, headline)
+    assert made.perplexity.status == "measured"
+    assert (made.instruction_following.status, made.instruction_following.headline) == (status, headline)
 
 
 def test_human_judge_and_joint_stand_side_by_side() -> None:
-    made = report(judge=JUDGED, human=human(reviewer(DISSENT, second_look=SETTLED)))["instruction_following"]
-    net = {name: made["preference"][name]["net"]["value"] for name in ("human", "judge", "joint")}
+    made = report(judge=JUDGED, human=human(reviewer(DISSENT, second_look=SETTLED))).instruction_following
+    net = {name: given.net.value for name, given in made.preference}
     assert net == {"human": pytest.approx(1 / 6), "judge": pytest.approx(2 / 6), "joint": pytest.approx(1.0)}
-    assert made["unresolved"] == 0
-    assert made["reviewers"][0]["second_look"] == {"prompts": 5, "done": 5}
-    assert made["reviewers"][0]["with_judge"]["table"] == [[0, 0, 0], [2, 0, 3], [0, 0, 1]]
-    assert made["reviewers"][0]["blinding"]["value"] == pytest.approx(-0.1)
+    assert made.unresolved == 0
+    assert made.reviewers[0].second_look == SecondLookDone(prompts=5, done=5)
+    assert made.reviewers[0].with_judge.table == ((0, 0, 0), (2, 0, 3), (0, 0, 1))
+    assert made.reviewers[0].blinding.value == pytest.approx(-0.1)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +258,7 @@ def test_a_judge_that_people_do_not_confirm_is_called_not_validated(
     reviewed: dict[str, Any], validated: bool | None
 ) -> None:
     made = report(judge=JUDGED, human=reviewed)
-    assert made["instruction_following"]["judge"]["validated"] is validated
+    assert made.instruction_following.judge.validated is validated
     text = Page(render_report(made)).text
     assert ("AI judge, not validated" in text) is (validated is False)
     assert ("AI judge, provisional" in text) is (validated is None)
@@ -249,11 +271,11 @@ def test_a_judge_without_a_valid_verdict_is_not_called_no_judge() -> None:
 
 
 def test_a_failed_gate_and_its_value_are_said_first() -> None:
-    said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(GATES, (6, 10)))})["warnings"]
-    assert said == [
+    said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(GATES, (6, 10)))}).warnings
+    assert said == (
         "The AI judge failed its gates (flip rate 60.0 %, first position share 60.0 %, invalid rate 60.0 %, canary "
-        "identical 60.0 %, canary truncated 60.0 %, retest 60.0 %): its verdicts are weak evidence."
-    ]
+        "identical 60.0 %, canary truncated 60.0 %, retest 60.0 %): its verdicts are weak evidence.",
+    )
 
 
 def test_a_judge_that_was_served_by_another_model_is_named() -> None:
@@ -265,7 +287,7 @@ def test_a_judge_that_was_served_by_another_model_is_named() -> None:
 
 def test_calls_that_were_refused_are_counted_with_what_asks_them_again() -> None:
     made = report(judge={**JUDGED, "calls": {**JUDGED["calls"], "failed": 3}, "errors": {"HTTP 400": 3}})
-    assert "3 calls were refused (3 HTTP 400); `medcot sync --force judgements`" in made["not_measured"][1]
+    assert "3 calls were refused (3 HTTP 400); `medcot sync --force judgements`" in made.not_measured[1]
     assert "HTTP 400 3" in Page(render_report(made)).text
 
 
@@ -273,24 +295,25 @@ def test_answers_whose_tokens_an_older_version_published_as_null_are_reported() 
     prompts = [Prompt("p0", "zh", "consultation", "？")]
     uncounted: Any = None
     answers = [Answer("p0", arm, "想。", "建议就医。", True, True, uncounted) for arm in ARMS]
-    figures = answer_figures(prompts, answers, "endpoint")
-    made = report(prompts=prompts, answers=answers, answer_figures=figures)
-    assert [row["tokens"] for row in made["cost"]["stages"] if row["stage"].startswith("answers")] == [0, 0]
+    made = report(prompts=prompts, answers=answers)
+    assert [row.tokens for row in made.cost.stages if row.stage.startswith("answers")] == [0, 0]
     assert "建议就医。" in Page(render_report(made)).text
 
 
 def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:
-    made = report(incumbent=incumbent(judge=JUDGED))
-    rates = made["incumbent"]["rates"]["all_rules"]
-    assert (rates["base"]["value"], rates["tuned"]["value"]) == (0.5, 1.0)
-    assert made["incumbent"]["preference"]["net"]["value"] == pytest.approx(2 / 6)
-    assert not [gap for gap in made["not_measured"] if "incumbent" in gap]
+    beside = incumbent(judge=JUDGED)
+    assert beside.rates and beside.preference
+    rates = beside.rates.all_rules
+    assert (rates.base.value, rates.tuned.value) == (0.5, 1.0)
+    assert beside.preference.net.value == pytest.approx(2 / 6)
+    made = report(incumbent=beside)
+    assert not [gap for gap in made.not_measured if "incumbent" in gap]
     text = Page(render_report(made)).text
     assert "Against the incumbent" in text and "ratio 0.900" in text
 
 
 def test_what_was_not_measured_against_the_incumbent_is_named() -> None:
-    gaps = [gap for gap in report(incumbent=incumbent(answered=False))["not_measured"] if "incumbent" in gap]
+    gaps = [gap for gap in report(incumbent=incumbent(answered=False)).not_measured if "incumbent" in gap]
     assert [gap.partition(":")[0] for gap in gaps] == [
         "Rules against the incumbent",
         "Preference against the incumbent",
@@ -299,76 +322,76 @@ def test_what_was_not_measured_against_the_incumbent_is_named() -> None:
 
 def test_the_figures_of_both_arms_do_not_depend_on_an_incumbent() -> None:
     alone, beside = report(judge=JUDGED), report(judge=JUDGED, incumbent=incumbent(judge=JUDGED))
-    differing = {name for name in alone if alone[name] != beside[name]}
+    differing = {name for name, part in alone if part != getattr(beside, name)}
     assert differing == {"incumbent"}
 
 
 def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
     prices = ReportSettings(bootstrap_resamples=200, judge_prompt_price=2.5, judge_completion_price=10)
     made = report(judge=JUDGED, settings=prices)
-    assert made["cost"]["judge"]["price"] == pytest.approx((900 * 2.5 + 90 * 10) / 1e6)
+    assert made.cost.judge.price == pytest.approx((900 * 2.5 + 90 * 10) / 1e6)
     assert "Price of the verdicts: 0.00315." in Page(render_report(made)).text
-    assert report(settings=prices)["cost"]["judge"]["price"] is None
-    assert report(judge=JUDGED)["cost"]["judge"]["price"] is None
+    assert report(settings=prices).cost.judge.price is None
+    assert report(judge=JUDGED).cost.judge.price is None
 
 
 def test_a_taste_for_length_shows() -> None:
-    lengths = report(judge=JUDGED)["instruction_following"]["length"]["judge"]
-    assert lengths["longer_wins"] == pytest.approx(4 / 6)
-    assert lengths["mean_base"] == 0
-    assert report(judge=JUDGED)["warnings"] == [], "four of six is no taste"
+    lengths = report(judge=JUDGED).instruction_following.length["judge"]
+    assert lengths.longer_wins == pytest.approx(4 / 6)
+    assert lengths.mean_base == 0
+    assert report(judge=JUDGED).warnings == (), "four of six is no taste"
 
 
 def test_a_taste_beyond_chance_is_said_first() -> None:
     always = {**JUDGED, "verdicts": [vars(Verdict(verdict.prompt_id, "tuned")) for verdict in VERDICTS]}
-    assert report(judge=always)["warnings"] == [
+    assert report(judge=always).warnings == (
         "Verdicts follow length: the longer answer won 100.0 % of 6 decided verdicts (p 0.031); length and verdict "
-        "cannot be told apart."
-    ]
+        "cannot be told apart.",
+    )
 
 
 def test_two_meanings_of_the_same_percentage_stand_apart_with_their_definitions() -> None:
-    claims = {claim["formula"]: claim for claim in report(judge=JUDGED)["claims"]}
-    assert claims["1 − PPL(tuned) / PPL(base)"]["value"] == pytest.approx(0.392, abs=0.0005)
-    assert claims["(wins − losses) / n"]["value"] == pytest.approx(2 / 6)
-    assert claims["(p(tuned) − p(base)) / p(base), strict"]["value"] is None
+    claims = {claim.formula: claim for claim in report(judge=JUDGED).claims}
+    assert claims["1 − PPL(tuned) / PPL(base)"].value == pytest.approx(0.392, abs=0.0005)
+    assert claims["(wins − losses) / n"].value == pytest.approx(2 / 6)
+    assert claims["(p(tuned) − p(base)) / p(base), strict"].value is None
     text = Page(render_report(report(judge=JUDGED))).text
     assert all(formula in text for formula in claims)
 
 
 def test_the_gap_is_named_where_nobody_compared() -> None:
-    gaps = " ".join(report()["not_measured"])
+    gaps = " ".join(report().not_measured)
     assert "Human preference" in gaps
     assert "MEDCOT_JUDGE__BASE_URL" in gaps
-    assert "指令遵循：未测量" in report()["summary_zh"]
-    assert "Human preference" not in " ".join(report(human=AGREED)["not_measured"])
+    assert "指令遵循：未测量" in report().summary_zh
+    assert "Human preference" not in " ".join(report(human=AGREED).not_measured)
 
 
 def test_items_that_a_reviewer_left_out_are_counted_under_their_name() -> None:
-    gaps = report(human=human(reviewer(DISSENT, missing=3)))["not_measured"]
+    gaps = report(human=human(reviewer(DISSENT, missing=3))).not_measured
     assert gaps[0] == "Human preference on 3 items: the review of 王医生 is not complete."
 
 
 def test_answers_cut_at_the_token_limit_are_counted_and_pass_as_finished_nowhere() -> None:
     made = report()
     said = "Answers that ended at the token limit: 6 of base and 0 of tuned. They were judged as they stand, never as "
-    assert f"{said}finished." in made["limits"]
-    finished = next(row for row in made["rules"] if row["rule"] == "finished")
-    assert (finished["base_pass"], finished["tuned_pass"], made["answers"]["cut"]) == (0, 6, {"base": 6, "tuned": 0})
+    assert f"{said}finished." in made.limits
+    finished = next(row for row in made.rules if row.rule == "finished")
+    assert (finished.base_pass, finished.tuned_pass, made.answers.cut) == (0, 6, ByArm[int](base=6, tuned=0))
 
 
 def test_an_adapter_without_effect_is_said_first() -> None:
     made = report(perplexity=perplexity(max_logit_difference=0.0))
-    assert "The adapter changes nothing" in made["warnings"][0]
+    assert "The adapter changes nothing" in made.warnings[0]
     assert "The adapter changes nothing: no improvement is claimed" in Page(render_report(made)).text
-    assert report()["warnings"] == []
+    assert report().warnings == ()
 
 
 def test_an_adapter_without_effect_is_not_reported_as_0_percent_improvement() -> None:
     made = report(perplexity=perplexity(max_logit_difference=0.0, ratio={"value": 1.0, "low": 1.0, "high": 1.0}))
-    assert (made["perplexity"]["relative_drop"], made["perplexity"]["status"]) == (None, "adapter without effect")
-    assert made["claims"][0]["value"] is None
-    assert "适配器不起作用" in made["summary_zh"]
+    assert (made.perplexity.relative_drop, made.perplexity.status) == (None, "adapter without effect")
+    assert made.claims[0].value is None
+    assert "适配器不起作用" in made.summary_zh
     assert "0.0 %" not in Page(render_report(made)).text.partition("Instruction following")[0]
 
 
@@ -381,45 +404,45 @@ def test_commands_and_figures_read_as_such() -> None:
 
 
 def test_exams_that_were_not_run_are_named_as_such() -> None:
-    assert "MEDCOT_EXAMS__FOLDER" in " ".join(report()["not_measured"])
-    assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED)["not_measured"])
+    assert "MEDCOT_EXAMS__FOLDER" in " ".join(report().not_measured)
+    assert "MEDCOT_EXAMS__FOLDER" not in " ".join(report(exams=EXAMINED).not_measured)
 
 
 def test_random_weights_write_meaningless_text() -> None:
-    assert "meaningless" in report(training=training(model="tiny_random (Qwen2)"))["warnings"][0]
+    assert "meaningless" in report(training=training(model="tiny_random (Qwen2)")).warnings[0]
 
 
 def test_a_small_model_says_what_it_cannot_show() -> None:
-    small = next(limit for limit in report()["limits"] if limit.startswith("A model of 135 M parameters can show"))
+    small = next(limit for limit in report().limits if limit.startswith("A model of 135 M parameters can show"))
     assert "cannot show medical correctness" in small
-    assert not [limit for limit in report(training=training(parameters=7.6e9))["limits"] if "A model of" in limit]
-    assert "Not for clinical use" in report(training=training(parameters=7.6e9))["limits"][0]
+    assert not [limit for limit in report(training=training(parameters=7.6e9)).limits if "A model of" in limit]
+    assert "Not for clinical use" in report(training=training(parameters=7.6e9)).limits[0]
 
 
 def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None:
     """5.1 to 3.1 is a drop of 39.2 %: the same number as the reference's uplift, and another thing."""
     better, worse = report(judge=JUDGED), report(judge=JUDGED, perplexity=perplexity(ratio=ROSE))
-    assert better["perplexity"]["relative_drop"] == pytest.approx(0.392, abs=0.0005)
-    assert better["instruction_following"] == worse["instruction_following"]
-    assert better["instruction_following"]["preference"]["judge"]["net"]["value"] == pytest.approx(2 / 6)
+    assert better.perplexity.relative_drop == pytest.approx(0.392, abs=0.0005)
+    assert better.instruction_following == worse.instruction_following
+    assert better.instruction_following.preference.judge.net.value == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
     assert nobody.count("39.2") == 5, "perplexity's headline, table, claim and Chinese line, and the reference's drop"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
-    shown = report(judge=JUDGED)["transcripts"]
-    groups = [[entry["prompt"]["id"] for entry in shown[group]] for group in ("best", "worst", "random")]
+    shown = report(judge=JUDGED).transcripts
+    groups = [[entry.prompt.id for entry in group] for group in (shown.best, shown.worst, shown.random)]
     assert len({name for group in groups for name in group}) == sum(map(len, groups)) == 6
-    assert {each["outcome"] for entry in shown["best"] for each in entry["verdicts"]} == {"tuned"}
-    assert {each["outcome"] for entry in shown["worst"] for each in entry["verdicts"]} == {"base"}
-    assert report(judge=JUDGED)["transcripts"] == shown
+    assert {each.outcome for entry in shown.best for each in entry.verdicts} == {"tuned"}
+    assert {each.outcome for entry in shown.worst for each in entry.verdicts} == {"base"}
+    assert report(judge=JUDGED).transcripts == shown
 
 
 def test_the_histogram_counts_every_row_and_has_an_edge_at_zero() -> None:
-    histogram = report()["perplexity"]["histogram"]
-    assert sum(histogram["counts"]) == 9
-    assert 0.0 in histogram["edges"]
-    assert len(histogram["edges"]) == len(histogram["counts"]) + 1
+    histogram = report().perplexity.histogram
+    assert sum(histogram.counts) == 9
+    assert 0.0 in histogram.edges
+    assert len(histogram.edges) == len(histogram.counts) + 1
 
 
 def test_provenance_and_cost_reach_the_page() -> None:
@@ -431,13 +454,12 @@ def test_provenance_and_cost_reach_the_page() -> None:
 
 def test_an_artifact_that_is_not_kept_any_more_is_shown_with_what_is_known_of_it() -> None:
     gone = {"asset": "corpus_splits", "fingerprint": "", "content_hash": "c" * 64, "code_version": "", "git_commit": ""}
-    provenance = {**report()["provenance"], "artifacts": [gone]}
+    provenance = {**report().provenance.model_dump(), "artifacts": [gone]}
     shown = report(provenance=provenance)
-    schema = json.loads((TEMPLATES / "report.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator(schema).validate(shown)
+    Draft202012Validator(SCHEMA).validate(shown.model_dump(mode="json"))
     assert f"corpus_splitsnot kept any more{'c' * 64}" in Page(render_report(shown)).text
 
 
 def test_what_the_verdicts_cost_reaches_the_page() -> None:
-    stages = {row["stage"]: row for row in report()["cost"]["stages"]}
-    assert stages["answers, base"]["tokens_per_second"] == pytest.approx(32.0)
+    stages = {row.stage: row for row in report().cost.stages}
+    assert stages["answers, base"].tokens_per_second == pytest.approx(32.0)

@@ -1,5 +1,4 @@
 import itertools
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from medcot_pipeline.evaluation.statistics.agreement import CLASSES, COEFFICIENTS, agreement, blinding_index
+from medcot_pipeline.evaluation.statistics.agreement import CLASSES, agreement, blinding_index
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.review import Guesses
 from medcot_pipeline.records.verdicts import Outcome
 
 Pair = tuple[Outcome, Outcome]
@@ -19,8 +20,7 @@ def repeated(*counted: tuple[Outcome, Outcome, int]) -> list[Pair]:
 
 
 def values(pairs: Sequence[Pair]) -> dict[str, float | None]:
-    found = agreement(pairs, 10, 0)
-    return {name: found[name]["value"] for name in COEFFICIENTS}
+    return {name: found.value for name, found in agreement(pairs, 10, 0).coefficients().items()}
 
 
 def alpha_by_hand(pairs: list[Pair]) -> float | None:
@@ -70,9 +70,9 @@ def test_raters_who_always_agree_reach_one_wherever_it_is_defined(outcomes: list
 
 def test_one_class_has_no_kappa_and_no_alpha_and_is_no_error() -> None:
     found = agreement([("tie", "tie")] * 5, 50, 0)
-    assert found["kappa"] == found["alpha"] == {"value": None, "low": None, "high": None}
-    assert found["raw"] == found["ac1"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert agreement([], 50, 0)["raw"]["value"] is None
+    assert found.kappa == found.alpha == Estimate()
+    assert found.raw == found.ac1 == Estimate(value=1.0, low=1.0, high=1.0)
+    assert agreement([], 50, 0).raw.value is None
 
 
 def test_where_one_class_prevails_kappa_falls_and_ac1_does_not() -> None:
@@ -87,13 +87,15 @@ def test_intervals_hold_the_value_repeat_with_the_seed_and_narrow_with_n() -> No
     pairs = repeated(("tuned", "tuned", 6), ("tie", "tuned", 2), ("base", "base", 2))
     few, many = agreement(pairs, 2000, 1), agreement(pairs * 20, 2000, 1)
     assert few == agreement(pairs, 2000, 1)
-    for name in COEFFICIENTS:
-        assert few[name]["low"] <= few[name]["value"] <= few[name]["high"]
-        assert many[name]["high"] - many[name]["low"] < few[name]["high"] - few[name]["low"]
+    for wide, narrow in zip(few.coefficients().values(), many.coefficients().values(), strict=True):
+        assert wide.value is not None and wide.low is not None and wide.high is not None
+        assert narrow.low is not None and narrow.high is not None
+        assert wide.low <= wide.value <= wide.high
+        assert narrow.high - narrow.low < wide.high - wide.low
 
 
 def test_the_blinding_index_is_0_for_guesses_and_1_for_knowledge() -> None:
-    assert blinding_index({"right": 10, "wrong": 0, "unknown": 0})["value"] == 1.0
-    assert blinding_index({"right": 4, "wrong": 4, "unknown": 2})["value"] == 0.0
-    assert blinding_index({"right": 0, "wrong": 0, "unknown": 0})["value"] is None
-    assert math.isclose(blinding_index({"right": 1, "wrong": 3, "unknown": 6})["value"], -0.2)
+    assert blinding_index(Guesses(right=10, wrong=0, unknown=0)).value == 1.0
+    assert blinding_index(Guesses(right=4, wrong=4, unknown=2)).value == 0.0
+    assert blinding_index(Guesses(right=0, wrong=0, unknown=0)).value is None
+    assert blinding_index(Guesses(right=1, wrong=3, unknown=6)).value == pytest.approx(-0.2)

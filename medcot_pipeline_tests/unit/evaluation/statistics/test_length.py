@@ -6,6 +6,7 @@ import pytest
 from medcot_pipeline.evaluation.statistics.intervals import pass_rate_intervals, pass_rate_uplift
 from medcot_pipeline.evaluation.statistics.length import length_figures
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import Estimate, PairedCounts
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 
 DRAW = random.Random(3)
@@ -24,25 +25,28 @@ def longer(number: int) -> Outcome:
 
 def test_a_judge_of_nothing_but_length_is_exposed() -> None:
     found = length_figures(verdicts([longer(number) for number in range(200)]), LENGTHS)
-    assert found["longer_wins"] == 1.0
-    assert found["win_rate"] > 0.6
-    assert found["controlled"]["value"] is None, "verdict and length cannot be told apart"
+    assert found.longer_wins == 1.0
+    assert found.win_rate is not None and found.win_rate > 0.6
+    assert found.controlled.value is None, "verdict and length cannot be told apart"
 
 
 def test_with_length_held_equal_a_taste_for_length_is_no_preference() -> None:
     """Three in four verdicts follow length, the rest a coin: tuned wins often, and not at equal length."""
     outcomes = [longer(number) if DRAW.random() < 0.75 else DRAW.choice(("base", "tuned")) for number in range(200)]
     found = length_figures(verdicts(outcomes), LENGTHS)
-    assert found["win_rate"] > 0.6
-    assert found["controlled"]["low"] < 0.5 < found["controlled"]["high"]
+    assert found.win_rate is not None and found.win_rate > 0.6
+    assert found.controlled.low is not None and found.controlled.high is not None
+    assert found.controlled.low < 0.5 < found.controlled.high
 
 
 def test_a_judge_that_ignores_length_keeps_its_win_rate() -> None:
     outcomes: list[Outcome] = [DRAW.choice(("tuned", "tuned", "tuned", "base")) for _ in range(200)]
     found = length_figures(verdicts(outcomes), LENGTHS)
-    assert found["longer_wins"] == pytest.approx(0.5, abs=0.2)
-    assert found["controlled"]["value"] == pytest.approx(found["win_rate"], abs=0.08)
-    assert found["controlled"]["low"] < found["win_rate"] < found["controlled"]["high"]
+    assert found.longer_wins == pytest.approx(0.5, abs=0.2)
+    assert found.controlled.value == pytest.approx(found.win_rate, abs=0.08)
+    assert found.win_rate is not None
+    assert found.controlled.low is not None and found.controlled.high is not None
+    assert found.controlled.low < found.win_rate < found.controlled.high
 
 
 @pytest.mark.parametrize(
@@ -51,28 +55,27 @@ def test_a_judge_that_ignores_length_keeps_its_win_rate() -> None:
 def test_too_little_to_fit_is_none_and_no_warning(outcomes: list[Outcome]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert length_figures(verdicts(outcomes), LENGTHS)["controlled"]["value"] is None
+        assert length_figures(verdicts(outcomes), LENGTHS).controlled.value is None
 
 
 def test_answers_of_one_length_leave_the_raw_win_rate() -> None:
     same: dict[tuple[str, Arm], int] = dict.fromkeys(LENGTHS, 80)
     found = length_figures(verdicts(["tuned", "base", "tuned", "tie"]), same)
-    assert found["longer_wins"] is None
-    assert found["controlled"]["value"] == pytest.approx(found["win_rate"]) == pytest.approx(0.625)
+    assert found.longer_wins is None
+    assert found.controlled.value == pytest.approx(found.win_rate) == pytest.approx(0.625)
 
 
 def test_intervals_of_pass_rates_hold_the_uplift() -> None:
-    counts = {"n": 100, "base_pass": 51, "tuned_pass": 71, "base_only": 5, "tuned_only": 25}
+    counts = PairedCounts(n=100, base_pass=51, tuned_pass=71, base_only=5, tuned_only=25, mcnemar_p=None)
     found, uplift = pass_rate_intervals(counts, 2000, 1), pass_rate_uplift(51, 71, 100)
-    for name in ("absolute", "relative"):
-        value, low, high = (found[name][part] for part in ("value", "low", "high"))
-        assert value is not None and low is not None and high is not None
-        assert value == pytest.approx(uplift[name])
-        assert 0 < low < value < high
-    assert found["absolute"]["low"] == pytest.approx(0.10, abs=0.02)
+    for rate, expected in ((found.absolute, uplift.absolute), (found.relative, uplift.relative)):
+        assert rate.value is not None and rate.low is not None and rate.high is not None
+        assert rate.value == pytest.approx(expected)
+        assert 0 < rate.low < rate.value < rate.high
+    assert found.absolute.low == pytest.approx(0.10, abs=0.02)
 
 
 def test_a_base_that_passes_nothing_has_no_relative_uplift() -> None:
-    none = {"n": 10, "base_pass": 0, "tuned_pass": 4, "base_only": 0, "tuned_only": 4}
-    assert pass_rate_intervals(none, 100, 1)["relative"] == {"value": None, "low": None, "high": None}
-    assert pass_rate_intervals({**none, "n": 0}, 100, 1)["absolute"]["value"] is None
+    none = PairedCounts(n=10, base_pass=0, tuned_pass=4, base_only=0, tuned_only=4, mcnemar_p=None)
+    assert pass_rate_intervals(none, 100, 1).relative == Estimate()
+    assert pass_rate_intervals(none.model_copy(update={"n": 0}), 100, 1).absolute.value is None

@@ -1,0 +1,68 @@
+"""The transcripts that the report shows.
+
+Belongs here: which prompts are shown, with both answers and what was said of them.
+Does not: the verdicts and rules themselves, layout (page.py, templates/).
+"""
+
+import random
+from collections.abc import Sequence
+
+from medcot_pipeline.evaluation.answers.paired import paired_checks
+from medcot_pipeline.evaluation.statistics.intervals import SCORES
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.figures import ByArm
+from medcot_pipeline.records.judgement import JudgeRecord
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.report.report import ShownAnswer, ShownVerdict, Transcript, Transcripts
+from medcot_pipeline.records.review import HumanReviews
+from medcot_pipeline.settings import ReportSettings
+
+AI_JUDGE = "AI judge"
+
+
+def transcripts(
+    prompts: Sequence[Prompt],
+    answers: Sequence[Answer],
+    judge: JudgeRecord,
+    human: HumanReviews,
+    settings: ReportSettings,
+) -> Transcripts:
+    """Prompts where tuned did best, worst, and a seeded draw of the rest; no prompt twice.
+
+    Ranked by verdict (people before judge), then by rules passed, tuned - base, then by answer length, tuned - base.
+    """
+    checks = paired_checks(prompts, answers)
+    found = {(answer.prompt_id, answer.arm): answer for answer in answers}
+    sources = {**{each.reviewer: each.verdicts for each in human.reviewers}, AI_JUDGE: judge.verdicts}
+    outcomes = {name: {verdict.prompt_id: verdict for verdict in given} for name, given in sources.items()}
+
+    def entry(prompt: Prompt) -> Transcript:
+        passed = dict(zip(ARMS, checks[prompt.id], strict=True))
+        base, tuned = (ShownAnswer(**vars(found[prompt.id, arm]), rules=passed[arm]) for arm in ARMS)
+        given = [(name, each[prompt.id]) for name, each in outcomes.items() if prompt.id in each]
+        return Transcript(
+            prompt=prompt,
+            arms=ByArm[ShownAnswer](base=base, tuned=tuned),
+            verdicts=tuple(ShownVerdict(source=name, **vars(verdict)) for name, verdict in given),
+            rules_difference=sum(tuned.rules.values()) - sum(base.rules.values()),
+        )
+
+    ranked = sorted((entry(prompt) for prompt in prompts if prompt.id in checks), key=_rank, reverse=True)
+    each = min(settings.transcripts, max(1, len(ranked) // 3)) if len(ranked) > 1 else len(ranked)
+    best, worst, rest = ranked[:each], ranked[each:][-each:][::-1], ranked[each:-each]
+    drawn = random.Random(settings.seed).sample(rest, min(settings.transcripts, len(rest)))
+    return Transcripts(
+        chosen_by="verdicts, then rules passed" if any(sources.values()) else "rules passed, then length of the answer",
+        answered=len(ranked),
+        best=tuple(best),
+        worst=tuple(worst),
+        random=tuple(drawn),
+    )
+
+
+def _rank(shown: Transcript) -> tuple[int, int, int, str]:
+    by_people = [verdict for verdict in shown.verdicts if verdict.source != AI_JUDGE]
+    score = sum(SCORES.get(verdict.outcome, 0) for verdict in by_people or shown.verdicts)
+    longer = len(shown.arms.tuned.answer) - len(shown.arms.base.answer)
+    return score, shown.rules_difference, longer, shown.prompt.id

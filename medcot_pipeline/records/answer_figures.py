@@ -1,0 +1,81 @@
+"""What both arms' answers amount to before anybody judged them: the content of figures.json.
+
+Belongs here: its fields.
+Does not: computing them (evaluation/answers/).
+"""
+
+import dataclasses
+
+from pydantic import ConfigDict
+
+from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.figures import ByArm, Count, PairedCounts, RecordModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """One reason to look at one answer; `evidence` is what was found, or what was looked for in vain."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    prompt_id: str
+    arm: Arm
+    flag: str
+    evidence: str
+
+
+class Stratum(RecordModel):
+    """Prompts of one category: in each language, with constraints, and emergencies."""
+
+    category: str
+    zh: Count
+    en: Count
+    with_constraints: Count
+    emergencies: Count
+
+
+class Uplift(RecordModel):
+    """What tuning adds to a pass rate: p_t - p_b, and that over p_b; None where it is not defined."""
+
+    absolute: float | None
+    relative: float | None
+
+
+class InstructionCounts(Uplift, PairedCounts):
+    """Prompts with constraints of which every constraint is kept."""
+
+
+class Instructions(RecordModel):
+    """Instructions kept, on the answers as they stand, and with the usual wrappings forgiven."""
+
+    strict: InstructionCounts
+    loose: InstructionCounts
+
+
+class AnswerCounts(RecordModel):
+    """Who answered, what was asked, and how the answers ended.
+
+    `cut` counts answers that ended at the token limit; `same` prompts to which both arms wrote the same.
+    """
+
+    backend: str
+    prompts: Count
+    prompts_sha256: str
+    strata: tuple[Stratum, ...]
+    cut: ByArm[int]
+    same: Count
+
+
+class AnswerFigures(AnswerCounts):
+    """The same with the instructions kept and the flags for people to look at, which are no score."""
+
+    instructions: Instructions
+    safety_queue: tuple[Flag, ...]
+
+
+class _OfRule(RecordModel):
+    rule: str
+
+
+class RuleCounts(PairedCounts, _OfRule):
+    """Both arms' passes of one rule, over the prompts that it applies to."""

@@ -1,0 +1,5 @@
+"""The evaluation report as data.
+
+Belongs here: its parts and their fields.
+Does not: computing anything (evaluation/).
+"""

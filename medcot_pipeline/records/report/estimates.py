@@ -1,0 +1,86 @@
+"""What the estimates of this folder come to.
+
+Belongs here: their fields.
+Does not: computing them (intervals.py, agreement.py, length.py).
+"""
+
+from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel, Share
+from medcot_pipeline.records.review import Guesses
+
+
+class Preference(RecordModel):
+    """How much more often the tuned arm is preferred.
+
+    `n` counts verdicts without the invalid ones; `net` is (wins - losses) / n in [-1, 1]; `sign_test_p` is exact and
+    two-sided, over prompts; `win_rate` is wins / n. None where there is nothing to count.
+    """
+
+    n: Count
+    wins: Count
+    ties: Count
+    losses: Count
+    inconsistent: Count
+    invalid: Count
+    net: Estimate
+    sign_test_p: float | None
+    win_rate: Share | None
+
+
+class PassRates(PairedCounts):
+    """Pass rates of both arms, p(tuned) - p(base), and that over p(base)."""
+
+    base: Estimate
+    tuned: Estimate
+    absolute: Estimate
+    relative: Estimate
+
+
+class Agreement(RecordModel):
+    """How far two raters agree; `table` counts outcomes, first rater in rows, in the order base, tie, tuned.
+
+    Raw agreement, Cohen's kappa, kappa with linear weights, Gwet's AC1, ordinal alpha.
+    """
+
+    n: Count
+    table: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+    raw: Estimate
+    kappa: Estimate
+    kappa_linear: Estimate
+    ac1: Estimate
+    alpha: Estimate
+
+    def coefficients(self) -> dict[str, Estimate]:
+        """Every coefficient by its name."""
+        return {name: getattr(self, name) for name in COEFFICIENTS}
+
+
+class _Guessed(RecordModel):
+    n: Count
+
+
+class BlindingIndex(Guesses, _Guessed):
+    """Of `n` guesses which side is the tuned one; `value` is 0 where the review was blind, 1 where it was not."""
+
+    value: float | None
+
+
+class LengthFigures(RecordModel):
+    """How far a preference is one for longer answers.
+
+    `mean_base` and `mean_tuned` in characters; `longer_wins` of the `decided` verdicts on answers of unequal length,
+    with `longer_p`, exact and two-sided; `win_rate` with ties as one half; `controlled`, the same with length held
+    equal; `points`, (tuned - base characters, score) of each verdict.
+    """
+
+    n: Count
+    mean_base: float | None
+    mean_tuned: float | None
+    longer_wins: Share | None
+    decided: Count
+    longer_p: float | None
+    win_rate: Share | None
+    controlled: Estimate
+    points: tuple[tuple[int, float], ...]
+
+
+COEFFICIENTS = ("raw", "kappa", "kappa_linear", "ac1", "alpha")
