@@ -1,7 +1,7 @@
 """What a model wrote for a prompt.
 
-Belongs here: its fields.
-Does not: writing it (evaluation/answers/).
+Belongs here: its fields, and which rules it passes.
+Does not: writing it, or checking it (evaluation/answers/).
 """
 
 import dataclasses
@@ -24,3 +24,16 @@ class Answer:
     closed: bool
     finished: bool
     tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RulesPassed:
+    """Which rules one answer passes, by name of the rule: every format rule, and the constraints of its prompt.
+
+    `strict` looks at the answer as it stands; `loose` takes off the usual wrappings of an answer for a constraint.
+    """
+
+    prompt_id: str
+    arm: Arm
+    strict: dict[str, bool]
+    loose: dict[str, bool]

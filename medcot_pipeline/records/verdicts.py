@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-Outcome = Literal["base", "tuned", "tie", "inconsistent", "invalid"]
+Outcome = Literal["base", "tuned", "incumbent", "tie", "inconsistent", "invalid"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,15 @@ from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, strata
 from medcot_pipeline.evaluation.answers.safety import safety_queue
 from medcot_pipeline.records.answer_figures import AnswerFigures
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.prompts import Prompt
 
 
-def answer_figures(prompts: Sequence[Prompt], answers: Sequence[Answer], backend: str) -> AnswerFigures:
+def answer_figures(
+    prompts: Sequence[Prompt], answers: Sequence[Answer], checks: Sequence[RulesPassed], backend: str
+) -> AnswerFigures:
     """Figures over the answers of both arms to all prompts; where all are the `same`, the adapter changes nothing."""
     written = {(answer.prompt_id, answer.arm): (answer.reasoning, answer.answer) for answer in answers}
     return AnswerFigures(
@@ -26,6 +28,6 @@ def answer_figures(prompts: Sequence[Prompt], answers: Sequence[Answer], backend
         strata=tuple(strata(prompts)),
         cut=ByArm[int](**{arm: sum(not each.finished for each in answers if each.arm == arm) for arm in ARMS}),
         same=sum(written[prompt.id, "base"] == written[prompt.id, "tuned"] for prompt in prompts),
-        instructions=instruction_rates(prompts, answers),
+        instructions=instruction_rates(checks),
         safety_queue=tuple(safety_queue(prompts, answers)),
     )

@@ -13,7 +13,7 @@ from medcot_pipeline.evaluation.answers import checks
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAnswers, generate
-from medcot_pipeline.evaluation.answers.paired import rule_table
+from medcot_pipeline.evaluation.answers.paired import check_answers, rule_table
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, refuse_trained_prompts
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
@@ -29,6 +29,8 @@ from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_
 GROUP = "evaluation"
 TIMINGS = "timings.json"
 INCUMBENT_ANSWERS = "incumbent.jsonl"
+RULES = "rules.jsonl"
+"""Which rules every answer passes."""
 
 
 def base_answers(run: Run) -> None:
@@ -95,10 +97,13 @@ def model_answers(run: Run) -> None:
     write_jsonl(run.path / ANSWERS, answers)
     timings = {arm: read_json(folder / "aside" / TIMINGS) for arm, folder in (("base", base), ("tuned", tuned))}
     write_json(run.aside(TIMINGS), timings)
+    beside: list[Answer] = []
     if incumbent := run.over_incumbent("tuned_answers"):
         beside = [dataclasses.replace(each, arm="incumbent") for each in read_jsonl(incumbent / ANSWERS, Answer)]
         write_jsonl(run.path / INCUMBENT_ANSWERS, beside)
-    figures = answer_figures(prompts, answers, run.settings.answers.backend)
+    checks = check_answers(prompts, [*answers, *beside])
+    write_jsonl(run.path / RULES, checks)
+    figures = answer_figures(prompts, answers, checks, run.settings.answers.backend)
     write_model(run.path / "figures.json", figures)
     run.describe(
         prompts=len(prompts),
@@ -108,7 +113,7 @@ def model_answers(run: Run) -> None:
         cut_at_token_limit=Table([figures.cut.model_dump()]),
         same_answer_in_both_arms=figures.same,
         preview=Table(_preview(prompts, answers)),
-        rules=Table([row.model_dump() for row in rule_table(prompts, answers)]),
+        rules=Table([row.model_dump() for row in rule_table(checks)]),
         instructions=Table([{"checked": name, **dict(rates)} for name, rates in figures.instructions]),
         safety_queue=Table([vars(flag) for flag in figures.safety_queue]),
         answers=FileLink(ANSWERS),

@@ -9,21 +9,20 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
 from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
 from medcot_pipeline.inference.calls import Unanswered
 from medcot_pipeline.records.answers import Answer
-from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.arms import Arm, Other
 from medcot_pipeline.records.judgement import Gate, JudgeCalls, Judged, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 
-Order = tuple[Literal["base", "tuned"], Literal["base", "tuned"]]
-ORDERS: tuple[Order, Order] = (("base", "tuned"), ("tuned", "base"))
+Order = tuple[Arm, Arm]
+"""Whose answer is shown first, and whose second."""
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "openai": ("gpt", "o1", "o3", "o4"),
     "qwen": ("qwen", "qwq"),
@@ -84,6 +83,7 @@ def judge_answers(
     cache: Path,
     progress: Callable[[int, int], None],
     *,
+    against: Other = "base",
     probing: bool = True,
 ) -> JudgeOutcome:
     """Ask the judge about every prompt that both arms answered, in both orders, and join the two; ask the probes too.
@@ -99,6 +99,7 @@ def judge_answers(
         settings: the endpoint; `base_url` must be set.
         cache: JSONL file, created where missing; its folder too.
         progress: told (calls done, calls in all), from this thread.
+        against: the arm that tuned is compared with.
         probing: whether the probes are asked; a judge that was probed over other answers need not be again.
 
     Raises:
@@ -106,9 +107,9 @@ def judge_answers(
     """
     if not settings.base_url:
         raise MedcotError("MEDCOT_JUDGE__BASE_URL is not set: there is no judge.", "Set it, or leave judging out.")
-    pairs = answer_pairs(prompts, answers)
+    pairs, orders = answer_pairs(prompts, answers, against), _orders(against)
     asked = {
-        prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in ORDERS] for prompt, texts in pairs
+        prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in orders] for prompt, texts in pairs
     }
     probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
@@ -124,7 +125,7 @@ def judge_answers(
     answered = {key: store.rulings[key] for key in distinct if key not in refused}
     rulings = answered | {key: Ruling(key, "none", error) for key, error in refused.items()}
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
-    verdicts = tuple(_verdict(prompt_id, given) for prompt_id, given in both.items())
+    verdicts = tuple(_verdict(prompt_id, given, orders) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]
     return JudgeOutcome(
         verdicts=verdicts,
@@ -162,7 +163,13 @@ def _require_answers(left: Unanswered[Call], total: int, settings: JudgeSettings
     )
 
 
-def answer_pairs(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[tuple[Prompt, dict[Arm, str]]]:
+def _orders(against: Other) -> tuple[Order, Order]:
+    return (against, "tuned"), ("tuned", against)
+
+
+def answer_pairs(
+    prompts: Sequence[Prompt], answers: Sequence[Answer], against: Other = "base"
+) -> list[tuple[Prompt, dict[Arm, str]]]:
     """Prompts that both arms answered, in their order, with the answers by arm.
 
     Raises:
@@ -170,14 +177,14 @@ def answer_pairs(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[t
     """
     texts = {(answer.prompt_id, answer.arm): answer.answer for answer in answers}
     pairs: list[tuple[Prompt, dict[Arm, str]]] = [
-        (prompt, {"base": texts[prompt.id, "base"], "tuned": texts[prompt.id, "tuned"]})
+        (prompt, {against: texts[prompt.id, against], "tuned": texts[prompt.id, "tuned"]})
         for prompt in prompts
-        if (prompt.id, "base") in texts and (prompt.id, "tuned") in texts
+        if (prompt.id, against) in texts and (prompt.id, "tuned") in texts
     ]
     if not pairs:
         raise MedcotError(
             f"No prompt has an answer of both arms ({len(prompts):,} prompts, {len(answers):,} answers).",
-            "Answer the same prompts with base and tuned.",
+            f"Answer the same prompts with {against} and tuned.",
         )
     return pairs
 
@@ -202,12 +209,12 @@ def _counts(answered: Sequence[Ruling], failed: int) -> JudgeCalls:
     )
 
 
-def _verdict(prompt_id: str, rulings: list[Ruling]) -> Verdict:
+def _verdict(prompt_id: str, rulings: list[Ruling], orders: tuple[Order, Order]) -> Verdict:
     """Both rulings as one: invalid where either holds no verdict, inconsistent where they do not agree."""
     broken = sorted({ruling.reason for ruling in rulings if ruling.winner == "none"})
     if broken:
         return Verdict(prompt_id, "invalid", ", ".join(broken))
-    by_order = list(zip(rulings, ORDERS, strict=True))
+    by_order = list(zip(rulings, orders, strict=True))
     first, second = (_arm(ruling.winner, order) for ruling, order in by_order)
     reason = " | ".join(
         f"{order[0]} first: {_arm(ruling.winner, order)}. {ruling.reason}" for ruling, order in by_order

@@ -9,7 +9,6 @@ import time
 from medcot_pipeline.artifacts import Table
 from medcot_pipeline.evaluation.judging import checks
 from medcot_pipeline.evaluation.judging.judge import judge_answers
-from medcot_pipeline.evaluation.report.incumbent import in_place_of_base
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answers import Answer
@@ -36,10 +35,10 @@ def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
     asked, cached = outcome.paid.asked, outcome.paid.cached
     beside = run.input("model_answers") / "incumbent.jsonl"
     if beside.is_file():
-        pair, progress = in_place_of_base(answers, read_jsonl(beside, Answer)), run.progress("judging the incumbent")
-        against = judge_answers(prompts, pair, settings, cache, progress, probing=False)
-        write_model(run.path / "incumbent.json", against.record(settings))
-        asked, cached = asked + against.paid.asked, cached + against.paid.cached
+        pair, progress = [*answers, *read_jsonl(beside, Answer)], run.progress("judging the incumbent")
+        other = judge_answers(prompts, pair, settings, cache, progress, against="incumbent", probing=False)
+        write_model(run.path / "incumbent.json", other.record(settings))
+        asked, cached = asked + other.paid.asked, cached + other.paid.cached
     paid = PaidCalls(asked=asked, cached=cached, seconds=round(time.monotonic() - started, 1))
     write_model(run.aside("paid.json"), paid)
     gates = Table([gate.model_dump() for gate in outcome.gates])

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from medcot_pipeline.evaluation.statistics.intervals import bootstrap_perplexity_gap, paired_bootstrap_perplexity
-from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.arms import ARMS, Other
 from medcot_pipeline.records.figures import ByArm, Compared, Interval, Point
 from medcot_pipeline.records.perplexity import (
     AgainstIncumbent,
@@ -82,10 +82,10 @@ def incumbent_figures(
 ) -> AgainstIncumbent:
     """The headline of the same held-out rows against the incumbent."""
     tuned = examples.filter(set="test", arm="tuned")
-    own = incumbent.filter(set="test").with_columns(arm=pl.lit("base")).select(tuned.columns)
-    rows = by_row(pl.concat([tuned, own]))
-    compared = _compare(rows, settings)
-    return AgainstIncumbent(incumbent=compared.base, tuned=compared.tuned, ratio=compared.ratio)
+    own = incumbent.filter(set="test").with_columns(arm=pl.lit("incumbent")).select(tuned.columns)
+    rows = by_row(pl.concat([tuned, own]), against="incumbent")
+    other, tuned_value, ratio = _paired(rows, settings, against="incumbent")
+    return AgainstIncumbent(incumbent=other, tuned=tuned_value, ratio=ratio)
 
 
 def definition_rows(figures: PerplexityFigures) -> list[DefinitionRow]:
@@ -105,10 +105,11 @@ def _points(values: ByArm[float]) -> ByArm[Point]:
     return ByArm[Point](base=Point(value=values.base), tuned=Point(value=values.tuned))
 
 
-def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION) -> pl.DataFrame:
+def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION, *, against: Other = "base") -> pl.DataFrame:
     """One line per row over some segments, by row_id.
 
-    Columns: row_id, language, group_id, tokens, bytes, base_nll, tuned_nll, base_text_nll, tuned_text_nll (nats).
+    Columns: row_id, language, group_id, tokens, bytes, base_nll, tuned_nll, base_text_nll, tuned_text_nll (nats); with
+    the incumbent's name in the place of the base's where tuned is held against it.
     """
     of_row = ["row_id", "language", "group_id"]
     totals = (
@@ -116,9 +117,10 @@ def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION) -> pl.D
         .group_by(*of_row, "arm")
         .agg(pl.col("nll", "tokens", "text_nll", "bytes").sum())
     )
-    base = totals.filter(arm="base").rename({"nll": "base_nll", "text_nll": "base_text_nll"}).drop("arm")
+    names = {"nll": f"{against}_nll", "text_nll": f"{against}_text_nll"}
+    other = totals.filter(arm=against).rename(names).drop("arm")
     tuned = totals.filter(arm="tuned").select("row_id", tuned_nll="nll", tuned_text_nll="text_nll")
-    return base.join(tuned, on="row_id").sort("row_id")
+    return other.join(tuned, on="row_id").sort("row_id")
 
 
 def definitions(held_out: pl.DataFrame) -> Definitions:
@@ -148,9 +150,21 @@ def definitions(held_out: pl.DataFrame) -> Definitions:
 
 def _compare(rows: pl.DataFrame, settings: PerplexitySettings, *, of: str = "nll", per: str = "tokens") -> Compared:
     """Both arms and their ratio, each with its interval over groups of rows."""
+    base, tuned, ratio = _paired(rows, settings, of=of, per=per)
+    return Compared(base=base, tuned=tuned, ratio=ratio)
+
+
+def _paired(
+    rows: pl.DataFrame,
+    settings: PerplexitySettings,
+    *,
+    against: Other = "base",
+    of: str = "nll",
+    per: str = "tokens",
+) -> tuple[Interval, Interval, Interval]:
     groups = _groups(rows)
-    base, tuned, sizes = (groups[name].to_list() for name in (f"base_{of}", f"tuned_{of}", per))
-    return paired_bootstrap_perplexity(base, tuned, sizes, settings.bootstrap_resamples, settings.seed)
+    other, tuned, sizes = (groups[name].to_list() for name in (f"{against}_{of}", f"tuned_{of}", per))
+    return paired_bootstrap_perplexity(other, tuned, sizes, settings.bootstrap_resamples, settings.seed)
 
 
 def _groups(rows: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from medcot_pipeline.evaluation.report.following import instruction_following
 from medcot_pipeline.evaluation.report.transcripts import transcripts
 from medcot_pipeline.evaluation.report.words import limits, not_measured, summary_zh, warnings
 from medcot_pipeline.records.answer_figures import AnswerCounts, AnswerFigures
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.judgement import JudgeRecord, JudgeTokens, PaidCalls
@@ -43,10 +43,19 @@ HISTOGRAM_BINS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """The frozen prompts, both arms' answers to them, figures over them, and the seconds that each arm took."""
+    """What both arms did with the frozen prompts.
+
+    Attributes:
+        prompts: the frozen prompts.
+        answers: both arms' answers to them.
+        checks: which rules the answers pass, those of the incumbent too.
+        figures: figures over both arms' answers.
+        seconds: how long each arm took.
+    """
 
     prompts: Sequence[Prompt]
     answers: Sequence[Answer]
+    checks: Sequence[RulesPassed]
     figures: AnswerFigures
     seconds: Mapping[Arm, float]
 
@@ -88,12 +97,10 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         profile: name of the settings profile of the pass that writes the report.
         measured: what was measured.
         settings: transcripts shown, prices, resamples and seed of the intervals.
-
-    Raises:
-        MedcotError: a prompt carries an unknown rule.
     """
-    prompts, answers, figures = measured.answered.prompts, measured.answered.answers, measured.answered.figures
-    following = instruction_following(prompts, answers, measured.judge, measured.human, figures.instructions, settings)
+    answered = measured.answered
+    prompts, answers, checks, figures = answered.prompts, answered.answers, answered.checks, answered.figures
+    following = instruction_following(prompts, answers, measured.judge, measured.human, checks, settings)
     perplexity = _perplexity(measured.perplexity)
     return Report(
         profile=profile,
@@ -105,9 +112,9 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         incumbent=measured.incumbent,
         answers=AnswerCounts(**{name: getattr(figures, name) for name in AnswerCounts.model_fields}),
         exams=measured.exams,
-        rules=tuple(ReportedRule(**dict(row), meaning=MEANINGS[row.rule]) for row in rule_table(prompts, answers)),
+        rules=tuple(ReportedRule(**dict(row), meaning=MEANINGS[row.rule]) for row in rule_table(checks)),
         safety_queue=figures.safety_queue,
-        transcripts=transcripts(prompts, answers, measured.judge, measured.human, settings),
+        transcripts=transcripts(prompts, answers, checks, measured.judge, measured.human, settings),
         training=measured.training,
         cost=_cost(measured, settings),
         not_measured=tuple(not_measured(perplexity, measured.exams, following, measured.incumbent)),

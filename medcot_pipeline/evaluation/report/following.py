@@ -8,13 +8,13 @@ evaluation/statistics/length.py), sentences and layout (words.py, page.py).
 import itertools
 from collections.abc import Mapping, Sequence
 
-from medcot_pipeline.evaluation.answers.paired import compare, paired_checks
+from medcot_pipeline.evaluation.answers.paired import compare, instruction_rates, pairs_of
 from medcot_pipeline.evaluation.people.joined import joint_verdicts, settled
 from medcot_pipeline.evaluation.statistics.agreement import agreement, blinding_index
 from medcot_pipeline.evaluation.statistics.intervals import net_preference, pass_rate_intervals
 from medcot_pipeline.evaluation.statistics.length import length_figures
-from medcot_pipeline.records.answer_figures import Instructions
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, RulesPassed
+from medcot_pipeline.records.arms import Other
 from medcot_pipeline.records.judgement import JudgeRecord
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.report.estimates import Agreement, Preference
@@ -44,7 +44,7 @@ def instruction_following(
     answers: Sequence[Answer],
     judge: JudgeRecord,
     human: HumanReviews,
-    instructions: Instructions,
+    checks: Sequence[RulesPassed],
     settings: ReportSettings,
 ) -> InstructionFollowing:
     """Everything that the report says about instruction following; nothing of it comes from perplexity.
@@ -54,7 +54,7 @@ def instruction_following(
         answers: of both arms.
         judge: the AI judge's verdicts, or that there is no judge.
         human: people's verdicts.
-        instructions: counts of prompts whose constraints are all kept.
+        checks: which rules the answers pass.
         settings: resamples and seed of the intervals.
     """
     judged = {verdict.prompt_id: verdict for verdict in judge.verdicts}
@@ -79,7 +79,7 @@ def instruction_following(
         reviewers=reviewers,
         between=_between(human.reviewers, settings),
         unresolved=len(unresolved),
-        rates=pass_rates(prompts, answers, instructions, settings),
+        rates=pass_rates(checks, settings),
     )
 
 
@@ -145,14 +145,10 @@ def _validated(reviewers: Sequence[ReviewerSection]) -> bool | None:
     return all(kappa is not None and kappa >= LEAST_KAPPA for kappa in kappas) if kappas else None
 
 
-def pass_rates(
-    prompts: Sequence[Prompt],
-    answers: Sequence[Answer],
-    instructions: Instructions,
-    settings: ReportSettings,
-) -> Rates:
+def pass_rates(checks: Sequence[RulesPassed], settings: ReportSettings, against: Other = "base") -> Rates:
     """Pass rates of both arms with intervals."""
-    every = [(all(base.values()), all(tuned.values())) for base, tuned in paired_checks(prompts, answers).values()]
+    instructions, pairs = instruction_rates(checks, against), pairs_of(checks, against).values()
+    every = [(all(other.strict.values()), all(tuned.strict.values())) for other, tuned in pairs]
     counted = {"strict": instructions.strict, "loose": instructions.loose, "all_rules": compare(every)}
     resamples, seed = settings.bootstrap_resamples, settings.seed
     return Rates(**{name: pass_rate_intervals(counts, resamples, seed) for name, counts in counted.items()})

@@ -7,14 +7,14 @@ Does not: figures (build.py), sentences (words.py), layout (page.py).
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.report import checks
 from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
-from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
+from medcot_pipeline.evaluation.report.incumbent import incumbent_section
 from medcot_pipeline.evaluation.report.page import render_report
 from medcot_pipeline.evaluation.report.provenance import provenance, training_summary
 from medcot_pipeline.evaluation.report.tables import report_tables
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answer_figures import AnswerFigures
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.judgement import Judged, PaidCalls, read_judge
@@ -36,6 +36,7 @@ def eval_report(run: Run) -> None:
         answered=Answered(
             prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
             answers=read_jsonl(answers / "answers.jsonl", Answer),
+            checks=read_jsonl(answers / "rules.jsonl", RulesPassed),
             figures=read_model(answers / "figures.json", AnswerFigures),
             seconds=read_json(answers / "aside" / "timings.json"),
         ),
@@ -93,14 +94,10 @@ def _incumbent(run: Run) -> IncumbentSection | None:
     beside = run.input("perplexity_report") / "incumbent.json"
     if not beside.is_file():
         return None
-    answers, verdicts = run.input("model_answers"), run.input("judgements") / "incumbent.json"
-    given, pair = answers / "incumbent.jsonl", None
-    if given.is_file():
-        pair = in_place_of_base(read_jsonl(answers / "answers.jsonl", Answer), read_jsonl(given, Answer))
+    verdicts = run.input("judgements") / "incumbent.json"
     return incumbent_section(
         read_model(beside, IncumbentPerplexity),
-        read_jsonl(answers / "prompts.jsonl", Prompt),
-        pair,
+        read_jsonl(run.input("model_answers") / "rules.jsonl", RulesPassed),
         read_model(verdicts, Judged) if verdicts.is_file() else None,
         run.settings.report,
     )

@@ -7,9 +7,9 @@ Does not: the verdicts and rules themselves, layout (page.py, templates/).
 import random
 from collections.abc import Sequence
 
-from medcot_pipeline.evaluation.answers.paired import paired_checks
+from medcot_pipeline.evaluation.answers.paired import pairs_of
 from medcot_pipeline.evaluation.statistics.intervals import SCORES
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.judgement import JudgeRecord
@@ -24,6 +24,7 @@ AI_JUDGE = "AI judge"
 def transcripts(
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
+    checks: Sequence[RulesPassed],
     judge: JudgeRecord,
     human: HumanReviews,
     settings: ReportSettings,
@@ -32,14 +33,16 @@ def transcripts(
 
     Ranked by verdict (people before judge), then by rules passed, tuned - base, then by answer length, tuned - base.
     """
-    checks = paired_checks(prompts, answers)
+    pairs = pairs_of(checks)
     found = {(answer.prompt_id, answer.arm): answer for answer in answers}
     sources = {**{each.reviewer: each.verdicts for each in human.reviewers}, AI_JUDGE: judge.verdicts}
     outcomes = {name: {verdict.prompt_id: verdict for verdict in given} for name, given in sources.items()}
 
     def entry(prompt: Prompt) -> Transcript:
-        passed = dict(zip(ARMS, checks[prompt.id], strict=True))
-        base, tuned = (ShownAnswer(**vars(found[prompt.id, arm]), rules=passed[arm]) for arm in ARMS)
+        base, tuned = (
+            ShownAnswer(**vars(found[prompt.id, arm]), rules=passed.strict)
+            for arm, passed in zip(ARMS, pairs[prompt.id], strict=True)
+        )
         given = [(name, each[prompt.id]) for name, each in outcomes.items() if prompt.id in each]
         return Transcript(
             prompt=prompt,
@@ -48,7 +51,7 @@ def transcripts(
             rules_difference=sum(tuned.rules.values()) - sum(base.rules.values()),
         )
 
-    ranked = sorted((entry(prompt) for prompt in prompts if prompt.id in checks), key=_rank, reverse=True)
+    ranked = sorted((entry(prompt) for prompt in prompts if prompt.id in pairs), key=_rank, reverse=True)
     each = min(settings.transcripts, max(1, len(ranked) // 3)) if len(ranked) > 1 else len(ranked)
     best, worst, rest = ranked[:each], ranked[each:][-each:][::-1], ranked[each:-each]
     drawn = random.Random(settings.seed).sample(rest, min(settings.transcripts, len(rest)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medcot_pipeline.records.answer_figures import Uplift
-from medcot_pipeline.records.figures import Compared, Estimate, Interval, PairedCounts
+from medcot_pipeline.records.figures import Estimate, Interval, PairedCounts
 from medcot_pipeline.records.report.estimates import PassRates, Preference
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
@@ -20,27 +20,28 @@ if TYPE_CHECKING:
 CELLS_IN_MEMORY = 2_000_000
 """Drawn indices held at once; index and gathered value take 12 bytes each, so about 25 MB."""
 CONFIDENCE = 0.95
-SCORES = {"tuned": 1, "base": -1, "tie": 0, "inconsistent": 0}
+SCORES = {"tuned": 1, "base": -1, "incumbent": -1, "tie": 0, "inconsistent": 0}
+"""Of an outcome; invalid ones have none."""
 
 
 def paired_bootstrap_perplexity(
-    base_nll: Sequence[float], tuned_nll: Sequence[float], tokens: Sequence[int], resamples: int, seed: int
-) -> Compared:
-    """Perplexity of both arms over the same rows, and their ratio, with 95 % percentile intervals.
+    other_nll: Sequence[float], tuned_nll: Sequence[float], tokens: Sequence[int], resamples: int, seed: int
+) -> tuple[Interval, Interval, Interval]:
+    """Perplexity of two arms over the same rows, and their ratio, with 95 % percentile intervals.
 
     Perplexity is exp(sum of NLL / sum of tokens), weighted by token and not by row. The bootstrap resamples rows
     and takes both arms of a row together (Efron and Tibshirani 1993, ch. 8 and 13), so the ratio's interval is
     narrower than the two arms' intervals suggest.
 
     Args:
-        base_nll: negative log likelihood summed over a row's scored tokens, nats; one entry per row.
-        tuned_nll: the same rows in the same order.
+        other_nll: of the base or the incumbent: negative log likelihood summed over a row's scored tokens, nats.
+        tuned_nll: of tuned: the same rows in the same order.
         tokens: scored tokens of each row.
         resamples: bootstrap resamples.
         seed: the same seed gives the same interval.
 
     Returns:
-        Perplexities, and tuned over base.
+        Perplexity of the other arm, of the tuned one, and tuned over the other.
 
     Raises:
         MedcotError: no row, or no scored token.
@@ -48,16 +49,17 @@ def paired_bootstrap_perplexity(
     """
     import numpy as np
 
-    if not len(base_nll) == len(tuned_nll) == len(tokens):
-        raise ValueError(f"{len(base_nll)} base, {len(tuned_nll)} tuned and {len(tokens)} token entries")
+    if not len(other_nll) == len(tuned_nll) == len(tokens):
+        raise ValueError(f"{len(other_nll)} and {len(tuned_nll)} losses for {len(tokens)} token entries")
     if sum(tokens) <= 0:
         raise MedcotError("No held-out token was scored.", "Raise MEDCOT_PERPLEXITY__MAX_ROW_TOKENS or give more rows.")
-    columns = np.array([base_nll, tuned_nll, tokens], dtype=np.float64)
+    columns = np.array([other_nll, tuned_nll, tokens], dtype=np.float64)
     point, drawn = columns.sum(axis=1), _resampled_sums(columns, resamples, seed)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = {"base": drawn[0] / drawn[2], "tuned": drawn[1] / drawn[2], "ratio": (drawn[1] - drawn[0]) / drawn[2]}
-    values = {"base": point[0] / point[2], "tuned": point[1] / point[2], "ratio": (point[1] - point[0]) / point[2]}
-    return Compared(**{name: interval(np.exp(values[name]), np.exp(logs[name])) for name in values})
+        logs = (drawn[0] / drawn[2], drawn[1] / drawn[2], (drawn[1] - drawn[0]) / drawn[2])
+    values = (point[0] / point[2], point[1] / point[2], (point[1] - point[0]) / point[2])
+    other, tuned, ratio = (interval(np.exp(value), np.exp(log)) for value, log in zip(values, logs, strict=True))
+    return other, tuned, ratio
 
 
 def bootstrap_perplexity_gap(
@@ -104,7 +106,7 @@ def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> Pr
     import numpy as np
 
     outcomes = [verdict.outcome for verdict in verdicts]
-    wins, losses = outcomes.count("tuned"), outcomes.count("base")
+    wins, losses = (sum(SCORES.get(outcome) == score for outcome in outcomes) for score in (1, -1))
     per_prompt: dict[str, tuple[int, int]] = {}
     for verdict in verdicts:
         if verdict.outcome in SCORES:
