@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from medcot_pipeline.artifacts.disk import sync
 from medcot_pipeline.records.answers import Answer
@@ -61,7 +60,7 @@ def plan_batches(prompts: Sequence[Prompt], size: int, arms: Sequence[Arm] = ARM
 class BatchRecords:
     """One file per finished batch, written once and never changed; a killed run goes on behind them."""
 
-    def __init__(self, work: Path, plan: Sequence[Batch], made_with: Mapping[str, Any], say: Say) -> None:
+    def __init__(self, work: Path, plan: Sequence[Batch], made_with: Mapping[str, str | None], say: Say) -> None:
         """Freeze the plan, or find it frozen.
 
         Args:
