@@ -10,7 +10,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
@@ -58,7 +57,7 @@ def plan_batches(prompts: Sequence[Prompt], size: int, arm: Arm) -> list[Batch]:
 class BatchRecords:
     """One file per finished batch, written once and never changed; a killed run goes on behind them."""
 
-    def __init__(self, work: Path, plan: Sequence[Batch], made_with: Mapping[str, Any], say: Say) -> None:
+    def __init__(self, work: Path, plan: Sequence[Batch], made_with: Mapping[str, str | None], say: Say) -> None:
         """Freeze the plan, or find it frozen.
 
         Args:

@@ -7,7 +7,6 @@ Does not: sending it, or reading the reply (calls.py).
 import hashlib
 import json
 from string import Template
-from typing import Any
 
 ZH = {
     "system": """你是严谨的医学问答评审。给你一条用户指令和两个回答（A 与 B），判断哪一个更好。
@@ -80,14 +79,14 @@ def template_sha(language: str) -> str:
     return hashlib.sha256(json.dumps(template(language), sort_keys=True).encode()).hexdigest()
 
 
-def first_messages(language: str, prompt: str, first: str, second: str, *, boundary: str) -> list[dict[str, Any]]:
+def first_messages(language: str, prompt: str, first: str, second: str, *, boundary: str) -> list[dict[str, str]]:
     """The question. `boundary` marks the tags; it is one that no answer can contain, such as a hash over both."""
     wording = template(language)
     user = Template(wording["user"]).substitute(id=boundary, prompt=prompt, first=first, second=second)
     return [{"role": "system", "content": wording["system"]}, {"role": "user", "content": user}]
 
 
-def repair_messages(language: str, reply: str) -> list[dict[str, Any]]:
+def repair_messages(language: str, reply: str) -> list[dict[str, str]]:
     """What follows a reply that held no verdict; a reply that rambled is quoted by its beginning."""
     return [
         {"role": "assistant", "content": reply[:LONGEST_QUOTE]},
