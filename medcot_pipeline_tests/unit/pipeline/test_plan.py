@@ -6,16 +6,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
-from medcot_pipeline.pipeline.plan import PlanLine, differences, make_plan, training_lines
+from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
+from medcot_pipeline.pipeline.plan import PlanLine, differences, make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import EndpointSettings, Settings, load_settings
-from medcot_pipeline.stages import STAGES, Workspace, downstream, stage_of
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.table import GRAPH
+from medcot_pipeline.training.plan.outlook import training_lines
+from medcot_pipeline_tests.support.artifacts import publish
 
-ALL = [stage.asset for stage in STAGES]
+ALL = list(GRAPH.assets)
 CORPUS = ALL[:4]
-AFTER_RAW = [asset for asset in ALL if asset in downstream({"raw_medical_o1"})]
+AFTER_RAW = GRAPH.in_order(GRAPH.downstream({"raw_medical_o1"}))
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "merges.txt", "chat_template.jinja")
 
 
@@ -31,7 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
         base_model={"kind": "path", "path": "model"},
         answers={"prompts": "prompts.jsonl"},
     )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
 
 
 def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
@@ -42,19 +45,13 @@ def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
 
 def identity_of(workspace: Workspace, asset: str) -> Identity:
     """The asset's identity over the current artifacts of its inputs."""
-    return workspace.identity(asset, workspace.inputs(asset))
+    return workspace.identity(workspace.graph.stage(asset), workspace.inputs(asset))
 
 
 def make(workspace: Workspace, *assets: str, text: str = "rows", identity: Identity | None = None) -> None:
     """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
     for asset in assets:
-        with workspace.store.publish(
-            identity or identity_of(workspace, asset), {}, lambda folder: passed
-        ) as publication:
-            if not publication.reused:
-                (publication.path / "rows.txt").write_text(text)
-                publication.describe(seconds=1.5)
+        publish(workspace.store, identity or identity_of(workspace, asset), {"rows.txt": text}, seconds=1.5)
 
 
 def plan(workspace: Workspace) -> dict[str, PlanLine]:
@@ -96,11 +93,13 @@ def with_a_demo(workspace: Workspace) -> Workspace:
     """The workspace once the inputs of training are made of a small base and few rows."""
     write_json(workspace.root / "model" / "config.json", SMALL)
     make(workspace, *CORPUS)
-    passed = [CheckOutcome("rows_present", True, True, "120 rows.")]
-    with workspace.store.publish(identity_of(workspace, "sft_dataset"), {}, lambda folder: passed) as publication:
-        ROWS.write_parquet(publication.path / "rows.parquet")
-    with workspace.store.publish(identity_of(workspace, "base_model"), {}, lambda folder: passed) as publication:
-        write_json(publication.aside("location.json"), {"folder": str(workspace.root / "model")})
+    publish(
+        workspace.store,
+        identity_of(workspace, "sft_dataset"),
+        lambda folder: ROWS.write_parquet(folder / "rows.parquet"),
+    )
+    location = {"folder": str(workspace.root / "model")}
+    publish(workspace.store, identity_of(workspace, "base_model"), {"aside/location.json": location})
     return workspace
 
 
@@ -115,7 +114,7 @@ def planned_for_a_4090(workspace: Workspace, **base: Any) -> str:
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `medcot plan` says where there is none, on a machine with one too."""
-    monkeypatch.setattr("medcot_pipeline.pipeline.plan.gpu_is_here", lambda: False)
+    monkeypatch.setattr("medcot_pipeline.training.plan.outlook.gpu_is_here", lambda: False)
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -197,8 +196,8 @@ def test_a_changed_setting_touches_its_stage_and_what_follows(workspace: Workspa
     make(workspace, *ALL)
     assert status(change(workspace, "report", transcripts=7)) == {"stale": ["eval_report"], "waiting": ["promotion"]}
     assert status(change(workspace, "perplexity", max_rows=7)) == {
-        "stale": ["perplexity_report"],
-        "waiting": ["eval_report", "promotion"],
+        "stale": ["base_perplexity", "tuned_perplexity"],
+        "waiting": ["perplexity_report", "eval_report", "promotion"],
     }
 
 
@@ -251,7 +250,8 @@ def test_an_edited_file_of_the_base_model_is_named(workspace: Workspace, name: s
 def test_edited_prompts_are_named(workspace: Workspace) -> None:
     make(workspace, *ALL)
     (workspace.root / "prompts.jsonl").write_text("edited")
-    assert plan(workspace)["model_answers"].reasons == ("file prompts has changed",)
+    lines = plan(workspace)
+    assert [lines[asset].reasons for asset in ("base_answers", "tuned_answers")] == [("file prompts has changed",)] * 2
 
 
 def test_a_new_review_and_a_benchmark_that_is_gone_are_named(workspace: Workspace) -> None:
@@ -290,7 +290,7 @@ def test_another_code_version_is_named(workspace: Workspace) -> None:
     identity = identity_of(workspace, "raw_medical_o1")
     make(workspace, "raw_medical_o1", identity=dataclasses.replace(identity, code_version="0"))
     line = plan(workspace)["raw_medical_o1"]
-    version = stage_of("raw_medical_o1").code_version
+    version = GRAPH.stage("raw_medical_o1").code_version
     assert (line.status, line.reasons) == ("stale", (f"code version 0 -> {version}",))
 
 
