@@ -327,9 +327,7 @@ def test_damage_in_any_artifact_is_named_set_aside_and_made_again_and_never_an_i
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
-def test_another_code_version_is_stale_in_its_stage_alone(
-    published: Workspace, stage: Stage
-) -> None:
+def test_another_code_version_is_stale_in_its_stage_alone(published: Workspace, stage: Stage) -> None:
     raised = dataclasses.replace(stage, code_version=f"{stage.code_version}.1")
     graph = dataclasses.replace(GRAPH, stages=tuple(raised if each is stage else each for each in STAGES))
     lines = {line.asset: line for line in make_plan(dataclasses.replace(published, graph=graph))}
