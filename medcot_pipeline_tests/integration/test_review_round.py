@@ -31,7 +31,7 @@ def read(chain: Home, asset: str, name: str) -> Any:
 
 
 def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "tuned")
+    review = whole(read(chain, "review_pack", "key.json"), "tuned")
     (reviews / "review-王医生.json").write_text(json.dumps(review), encoding="utf-8")
     plan = chain.run("medcot", "plan").stdout
     stale = {line.split()[0]: line for line in plan.splitlines() if " stale " in line or " waiting " in line}
@@ -48,7 +48,7 @@ def test_a_new_review_makes_the_report_stale_and_the_next_sync_joins_it(chain: H
 
 def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, reviews: Path) -> None:
     before = chain.current("eval_report")
-    review = whole({**read(chain, "judgements", "key.json"), "pack": "0" * 64}, "tuned")
+    review = whole({**read(chain, "review_pack", "key.json"), "pack": "0" * 64}, "tuned")
     (reviews / "old.json").write_text(json.dumps(review), encoding="utf-8")
     done = chain.run("medcot", "sync")
     assert done.returncode == 1
@@ -58,7 +58,7 @@ def test_a_review_of_another_pack_is_one_line_and_the_report_stays(chain: Home, 
 
 
 def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, reviews: Path) -> None:
-    review = whole(read(chain, "judgements", "key.json"), "base")
+    review = whole(read(chain, "review_pack", "key.json"), "base")
     server = subprocess.Popen(
         ["medcot", "review", "--port", "0"],
         cwd=ROOT,
@@ -83,9 +83,9 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain: Home, revi
     assert json.loads((reviews / saved["file"]).read_text(encoding="utf-8")) == review
 
 
-def test_medcot_review_where_nothing_was_judged_says_what_to_do(fresh_home: Home) -> None:
+def test_medcot_review_where_there_is_no_pack_says_what_to_do(fresh_home: Home) -> None:
     done = fresh_home.run("medcot", "review")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert (
-        done.stderr == "medcot: There is nothing to review: judgements is not materialised. Run `medcot sync` first.\n"
+        done.stderr == "medcot: There is nothing to review: review_pack is not materialised. Run `medcot sync` first.\n"
     )

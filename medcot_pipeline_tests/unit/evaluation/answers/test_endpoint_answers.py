@@ -124,7 +124,7 @@ def test_answers_that_came_are_kept_when_others_fail_and_are_not_asked_for_again
 
     with endpoint(some, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
         ask(url, tmp_path)
-    assert f"1 of {len(PROMPTS)} answers did not come (1 HTTP 500). The first is p3 (base): HTTP 500." in str(
+    assert f"1 of {len(PROMPTS)} answers did not come (HTTP 500). The first is p3 (base): HTTP 500." in str(
         raised.value
     )
     assert len(requests) == len(PROMPTS) + 1, "a failed call is tried once more"
