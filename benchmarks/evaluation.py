@@ -20,7 +20,8 @@ from typing import Any
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.evaluation.perplexity.measure import Text, measure_texts, token_nll
-from medcot_pipeline.models.load import load_arms, load_base, load_tokenizer, quiet
+from medcot_pipeline.models.arms import load_arm
+from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import read_prompts
@@ -138,25 +139,28 @@ def main() -> None:
     result: dict[str, Any] = {"rows_from": source}
     with tempfile.TemporaryDirectory() as name:
         base, adapter = make_arms(Path(name))
-        tokenizer, model = load_tokenizer(base), load_arms(base, adapter)
+        tokenizer, arms = load_tokenizer(base), {"base": load_arm(base, None), "tuned": load_arm(base, adapter)}
         texts = encode(tokenizer, records, longest=2048)
         batch_size = settings.perplexity.batch_size
         some = texts[:: max(1, len(texts) // args.compared_rows)]
         tokens = sum(len(text.ids) - 1 for text in some)
         print(f"Likelihoods of {len(some)} {source} rows, {tokens:,} tokens, batches of {batch_size}")
-        result["likelihoods"] = compare(likelihood_arms(model, tokenizer, some, batch_size), tokens, args.repeats)
+        result["likelihoods"] = compare(
+            likelihood_arms(arms["tuned"], tokenizer, some, batch_size), tokens, args.repeats
+        )
 
         started = time.perf_counter()
-        measure_texts(model, tokenizer, texts, batch_size, lambda line: print(f"  {line}", flush=True))
+        for arm in ARMS:
+            measure_texts(arms[arm], tokenizer, texts, batch_size, lambda line: print(f"  {line}", flush=True))
         seconds = time.perf_counter() - started
         result["perplexity"] = cost(len(texts), seconds)
 
         prompts = read_prompts(project_root() / settings.answers.prompts, args.prompts)
         answers = settings.answers.model_copy(update={"max_prompts": args.prompts})
         started = time.perf_counter()
-        generate_answers(
-            base, adapter, prompts, answers, Path(name) / "work", lambda line: print(f"  {line}", flush=True)
-        )
+        for arm, own in zip(ARMS, (None, adapter), strict=True):
+            work = Path(name) / "work" / arm
+            generate_answers(base, own, prompts, answers, work, lambda line: print(f"  {line}", flush=True))
         result["answers"] = cost(len(prompts), time.perf_counter() - started) | {
             "max_new_tokens": answers.max_new_tokens
         }

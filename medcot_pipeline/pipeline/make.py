@@ -104,7 +104,8 @@ def _over_incumbent(
     """What an upstream stage makes of the incumbent in the candidate's place: measured before, or measured now.
 
     Raises:
-        MedcotError: the stage's other inputs have changed since the candidate was measured.
+        MedcotError: the stage's other inputs have changed since the candidate was measured, or it was measured with
+            something that is not here.
     """
     if incumbent is None:
         return None
@@ -112,10 +113,17 @@ def _over_incumbent(
     others = [name for name in inputs if inputs[name] is not incumbent]
     if any(inputs[name].content_hash != mine.manifest.inputs[name] for name in others):
         raise MedcotError(f"{stage.asset}: its inputs changed while this ran.", "Run `medcot sync` again.")
-    measured, _ = _make(workspace, stage, inputs, host, select=False)
-    if difference := unlike(measured, mine):
+    measured, reused = _make(workspace, stage, inputs, host, select=False)
+    difference = unlike(measured, mine)
+    if difference and reused:
         host.say(f"{stage.asset} of the incumbent is measured again: {difference}", measured.manifest.fingerprint)
         measured, _ = _make(workspace, stage, inputs, host, select=False, force=True)
+        difference = unlike(measured, mine)
+    if difference:
+        raise MedcotError(
+            f"{stage.asset}: that of the incumbent and the candidate's cannot be compared: {difference}.",
+            f"Measure the candidate here too: `medcot sync --force {stage.asset}`.",
+        )
     return measured.folder
 
 

@@ -12,9 +12,8 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, exam_scores, put
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, exam_scores, put
 from medcot_pipeline.evaluation.exams.files import Question, read_exam
-from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 from medcot_pipeline_tests.unit.evaluation.report.test_report import EXAMINED, report
@@ -202,6 +201,9 @@ def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -
     answers = [ExamAnswer("exam.jsonl", each.id, arm, "", "A", True) for arm in ARMS for each in questions]
     every, clean = exam_scores(answers, questions, corpus(STEM))
     assert (every.n, clean.n) == (4, 1)
+    answers = [ExamAnswer("exam.jsonl", each.id, "", "A", True) for each in questions]
+    every, clean = exam_scores(answers, answers, asked_questions(questions, corpus(STEM)))
+    assert (every["n"], clean["n"]) == (4, 1)
 
 
 @genuine_rows_only

@@ -5,10 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from medcot_pipeline.stages import LARGEST_REVIEW, Workspace, exam_files, review_files, stage_of
 
+from medcot_pipeline.evaluation.exams.files import exam_files
+from medcot_pipeline.evaluation.people.review_file import LARGEST_REVIEW, review_files
 from medcot_pipeline.pipeline.plan import make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.planning import change
@@ -36,7 +39,7 @@ def only_line(error: MedcotError) -> str:
         ("data/incoming/rows", "raw_medical_o1"),
         ("exams", "corpus_splits"),
         ("exams/deeper", "corpus_splits"),
-        ("exams", "perplexity_report"),
+        ("exams", "tuned_exams"),
         ("data/reviews", "human_review"),
         ("model", "base_model"),
     ],
@@ -47,7 +50,7 @@ def test_a_name_that_is_not_utf_8_is_shown_in_one_line(workspace: Workspace, fol
     for name in (GBK, GBK.removesuffix(b"l")):
         put(workspace.root / folder, name)
     with pytest.raises(MedcotError) as raised:
-        stage_of(asset).external(asking.settings, asking.root, asking.store.root, asking.store.hashes)
+        asking.external(GRAPH.stage(asset))
     assert only_line(raised.value).startswith(f"{workspace.root / folder}/{SHOWN}")
     assert ": its name is not UTF-8" in str(raised.value)
 
@@ -75,8 +78,8 @@ def test_what_macos_and_editors_leave_beside_a_file_is_passed_over(workspace: Wo
         put(folder, b"._x.jsonl")
     put(workspace.root / "exams" / ".git", b"a.jsonl")
     put(workspace.root / "exams", b"._exam.jsonl")
-    before = stage_of("corpus_splits").files(workspace.settings, workspace.root, data)
-    assert list(before) == ["benchmark exam.jsonl"]
+    read = GRAPH.stage("corpus_splits").files(workspace)
+    assert [file.key for file in read] == ["benchmark exam.jsonl"]
     assert review_files(workspace.settings, data) == []
     asking = change(workspace, "exams", folder=Path("exams"))
     assert [path.name for path in exam_files(asking.settings, asking.root)] == ["exam.jsonl"]

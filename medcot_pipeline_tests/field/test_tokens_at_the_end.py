@@ -9,6 +9,7 @@ import pytest
 from medcot_pipeline.chat import IGNORED_LABEL, encode_row
 from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.models.base import prepare_base_model
+from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, BaseModelSettings
 from medcot_pipeline.training.rows import TrainingRow
@@ -64,12 +65,10 @@ def test_an_answer_ends_at_the_tokenizers_end_token_and_at_the_models(tmp_path: 
     said: list[str] = []
     settings = AnswerSettings(max_new_tokens=6, temperature=0)
     prompts = [Prompt("p", "zh", "symptom", "发热查什么？")]
-    made = generate_answers(tmp_path / "base", tmp_path / "adapter", prompts, settings, tmp_path / "work", said.append)
-    assert [(each.arm, each.answer, each.finished, each.tokens) for each in made.answers] == [
-        ("base", "", True, 1),
-        ("tuned", "", True, 1),
-    ]
-    assert "an answer ends at any of <|im_end|>, <|im_start|>: the first is learned" in said
+    for arm, adapter in zip(ARMS, (None, tmp_path / "adapter"), strict=True):
+        made = generate_answers(tmp_path / "base", adapter, prompts, settings, tmp_path / "work" / arm, said.append)
+        assert [(each.arm, each.answer, each.finished, each.tokens) for each in made.answers] == [(arm, "", True, 1)]
+    assert said.count("an answer ends at any of <|im_end|>, <|im_start|>: the first is learned") == len(ARMS)
 
 
 def test_end_tokens_that_contradict_each_other_are_refused_in_one_line_with_the_way_out(tmp_path: Path) -> None:

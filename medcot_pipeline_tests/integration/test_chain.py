@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import polars as pl
-from medcot_pipeline.stages import STAGES
 
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline.training.checkpoints import MARK
 from medcot_pipeline_tests.support.home import ROOT, Home
 
-ASSETS = [stage.asset for stage in STAGES]
+ASSETS = GRAPH.assets
 
 
 def materialised(output: str) -> set[str]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.instance.passes import find_problem
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import load_settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.home import ROOT, Home

@@ -1,6 +1,7 @@
 """Exams through lm-eval, from a file to the report, on the model that the profile `tiny` trained."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,6 @@ QUESTIONS = [
 FAST = {
     "MEDCOT_EXAMS__MAX_NEW_TOKENS": "12",
     "MEDCOT_EXAMS__TEMPERATURE": "0",
-    "MEDCOT_PERPLEXITY__MAX_ROWS": "2",
-    "MEDCOT_PERPLEXITY__TRAIN_ROWS": "0",
 }
 
 
@@ -37,12 +36,16 @@ def examined(chain_copy: Home, tmp_path: Path) -> Home:
     (tmp_path / "cmexam.jsonl").write_text("\n".join(lines), encoding="utf-8")
     done = chain_copy.run("medcot", "sync", MEDCOT_EXAMS__FOLDER=str(tmp_path), **FAST)
     assert done.returncode == 0, done.stdout + done.stderr
+    made = set(re.findall(r"(\w+): published in", done.stderr))
+    assert made == {"base_exams", "tuned_exams", "exam_report", "eval_report", "promotion"}, "nothing else is measured"
     return chain_copy
 
 
 def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> None:
-    lines = (examined.current("perplexity_report") / "exams.jsonl").read_text(encoding="utf-8").splitlines()
-    given = {(each["id"], each["arm"]): each for each in map(json.loads, lines)}
+    given = {}
+    for arm in ARMS:
+        lines = (examined.current(f"{arm}_exams") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+        given |= {(each["id"], arm): each for each in map(json.loads, lines)}
     assert set(given) == {(f"#{number}", arm) for number in (1, 2, 3) for arm in ARMS}
     assert all(given[f"#{n}", "base"]["text"] != given[f"#{n}", "tuned"]["text"] for n in (1, 2, 3)), (
         "two arms, not one"

@@ -7,9 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from medcot_pipeline.evaluation.perplexity.compare import both_arms
 from medcot_pipeline.evaluation.perplexity.figures import by_row
 from medcot_pipeline.evaluation.perplexity.measure import encode_split, measure_texts
-from medcot_pipeline.models.load import load_arms, load_tokenizer
+from medcot_pipeline.models.arms import load_arm
+from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline_tests.support.home import Home
@@ -60,9 +62,10 @@ def independent(chain: Home) -> dict[Arm, float]:
 
 
 @pytest.fixture(scope="module")
-def loaded(chain: Home) -> tuple[Any, Any]:
+def loaded(chain: Home) -> dict[Arm, Any]:
+    """Both models, each loaded for itself as the stages do."""
     base = chain.current("base_model") / "weights"
-    return load_arms(base, chain.current("qlora_adapter")), load_tokenizer(base)
+    return {"base": load_arm(base, None), "tuned": load_arm(base, chain.current("qlora_adapter"))}
 
 
 def test_the_published_perplexity_is_that_of_an_independent_computation(
@@ -76,12 +79,12 @@ def test_the_published_perplexity_is_that_of_an_independent_computation(
 
 @pytest.mark.parametrize("batch_size", [1, ROWS])
 def test_another_batch_size_gives_the_same_perplexity(
-    chain: Home, loaded: tuple[Any, Any], independent: dict[Arm, float], batch_size: int
+    chain: Home, loaded: dict[Arm, Any], independent: dict[Arm, float], batch_size: int
 ) -> None:
-    model, tokenizer = loaded
+    tokenizer = load_tokenizer(chain.current("base_model") / "weights")
     texts = list(encode_split(tokenizer, held_out(chain), "test"))
-    examples, _ = measure_texts(model, tokenizer, texts, batch_size, lambda line: None)
-    rows = by_row(examples)
+    base, tuned = (measure_texts(loaded[arm], tokenizer, texts, batch_size, lambda line: None)[0] for arm in ARMS)
+    rows = by_row(both_arms(base, tuned))
     for arm in ARMS:
         value = math.exp(sum(rows[f"{arm}_nll"].to_list()) / sum(rows["tokens"].to_list()))
         assert value == pytest.approx(independent[arm], rel=1e-4)

@@ -1,5 +1,6 @@
 """Adapters that take over and that do not, over the real chain in the profile `tiny`."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def test_a_worse_adapter_stays_candidate_and_says_why(trained: Home) -> None:
     done = trained.run("medcot", "sync", **WORSE)
     succeed(done)
     assert "perplexity ratio against the incumbent: " in done.stderr
+    made = re.findall(r"(\w+): published in", done.stderr)
+    assert not {"base_perplexity", "base_answers", "base_exams"} & set(made), "the base was measured before"
+    assert [made.count(asset) for asset in ("tuned_perplexity", "tuned_answers")] == [1, 1], "and so was the incumbent"
     assert promoted(trained) == before
     decision = decided(trained)
     assert (decision["event"], decision["incumbent"]) == ("stays candidate", before)

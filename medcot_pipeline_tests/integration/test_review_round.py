@@ -85,9 +85,9 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain_copy: Home,
     assert json.loads((reviews / saved["file"]).read_text(encoding="utf-8")) == review
 
 
-def test_medcot_review_where_nothing_was_judged_says_what_to_do(fresh_home: Home) -> None:
+def test_medcot_review_where_there_is_no_pack_says_what_to_do(fresh_home: Home) -> None:
     done = fresh_home.run("medcot", "review")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert (
-        done.stderr == "medcot: There is nothing to review: judgements is not materialised. Run `medcot sync` first.\n"
+        done.stderr == "medcot: There is nothing to review: review_pack is not materialised. Run `medcot sync` first.\n"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from medcot_pipeline.stages import STAGES
+from medcot_pipeline.table import STAGES
 from medcot_pipeline_tests.support.home import BIN, Home
 from medcot_pipeline_tests.support.servers import graphql, webserver
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medcot_pipeline.corpus.sources.source import SAMPLE
-from medcot_pipeline.stages import STAGES
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.home import ROOT, Home
 
 CORPUS = ["raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits"]
@@ -17,7 +17,7 @@ def sync(home: Home, *arguments: str, **overrides: str) -> list[str]:
     source = {"MEDCOT_SOURCE__KIND": "file", "MEDCOT_SOURCE__PATH": str(home.folder / "rows.json")}
     done = home.run("medcot", "sync", "--only", ",".join(CORPUS), *arguments, **(source | overrides))
     assert done.returncode == 0, done.stdout + done.stderr
-    return [stage.asset for stage in STAGES if f"{stage.asset}: published in" in done.stderr]
+    return [asset for asset in GRAPH.assets if f"{asset}: published in" in done.stderr]
 
 
 def write_rows(home: Home, count: int, indent: int | None = None) -> None:

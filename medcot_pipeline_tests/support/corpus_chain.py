@@ -12,9 +12,10 @@ import dagster as dg
 import polars as pl
 
 from medcot_pipeline.artifacts import ArtifactStore
-from medcot_pipeline.assets.corpus import corpus_splits, deduplicated_corpus, normalized_corpus, raw_medical_o1
+from medcot_pipeline.orchestration.assets import asset_of
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings, SourceSettings
-from medcot_pipeline.stages import Workspace
+from medcot_pipeline.table import GRAPH
 
 COMPLAINTS = (
     "咳嗽伴黄痰",
@@ -52,22 +53,24 @@ def workspace_over(source: Path, data: Path, settings: Settings | None = None, *
     """A workspace whose source is that file."""
     own = SourceSettings(kind="file", path=source, **source_settings)
     settings = (settings or Settings()).model_copy(update={"source": own})
-    return Workspace("own", settings, data.parent, ArtifactStore(data, data.parent))
+    return Workspace("own", settings, data.parent, ArtifactStore(data, data.parent), GRAPH)
 
 
 def make_raw(workspace: Workspace) -> Path:
     """The raw rows' artifact."""
-    return _make(workspace, raw_medical_o1)
+    return materialise(workspace, "raw_medical_o1")
 
 
 def make_corpus(workspace: Workspace) -> Path:
     """All four assets of the corpus; the folder of the splits."""
-    return _make(workspace, raw_medical_o1, normalized_corpus, deduplicated_corpus, corpus_splits)
+    return materialise(workspace, "raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits")
 
 
-def _make(workspace: Workspace, *assets: dg.AssetsDefinition) -> Path:
-    assert dg.materialize(list(assets), resources={"workspace": workspace}).success
-    return workspace.store.root / "current" / assets[-1].key.to_user_string()
+def materialise(workspace: Workspace, *assets: str) -> Path:
+    """Materialise assets as Dagster does; the folder of the last one."""
+    resources = {"workspace": workspace, "pipes": dg.PipesSubprocessClient()}
+    assert dg.materialize([asset_of(GRAPH.stage(asset)) for asset in assets], resources=resources).success
+    return workspace.data / "current" / assets[-1]
 
 
 def rows_of(artifact: Path) -> list[tuple[str, str, str]]:

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from medcot_pipeline.stages import STAGES, Workspace
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings
+from medcot_pipeline.table import GRAPH
+from medcot_pipeline_tests.support.artifacts import publish
 
-ALL = [stage.asset for stage in STAGES]
+ALL = list(GRAPH.assets)
 CORPUS = ALL[:4]
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "merges.txt", "chat_template.jinja")
 
@@ -32,7 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
         base_model={"kind": "path", "path": "model"},
         answers={"prompts": "prompts.jsonl"},
     )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
 
 
 def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
@@ -43,19 +45,13 @@ def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
 
 def identity_of(workspace: Workspace, asset: str) -> Identity:
     """The asset's identity over the current artifacts of its inputs."""
-    return workspace.identity(asset, workspace.inputs(asset))
+    return workspace.identity(workspace.graph.stage(asset), workspace.inputs(asset))
 
 
 def make(workspace: Workspace, *assets: str, text: str = "rows", identity: Identity | None = None) -> None:
     """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
     for asset in assets:
-        with workspace.store.publish(
-            identity or identity_of(workspace, asset), {}, lambda folder: passed
-        ) as publication:
-            if not publication.reused:
-                (publication.path / "rows.txt").write_text(text)
-                publication.describe(seconds=1.5)
+        publish(workspace.store, identity or identity_of(workspace, asset), {"rows.txt": text}, seconds=1.5)
 
 
 def plan(workspace: Workspace) -> dict[str, PlanLine]:

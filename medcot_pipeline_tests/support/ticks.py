@@ -5,9 +5,9 @@ Does not: what should be decided.
 """
 
 import dagster as dg
-from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.orchestration.automation import triggers
+from medcot_pipeline.pipeline.workspace import Workspace
 
 
 def tick(name: str, instance: dg.DagsterInstance, workspace: Workspace, cursor: str | None = None) -> dg.SensorResult:

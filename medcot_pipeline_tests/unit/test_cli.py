@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.home import BIN, ROOT, Home
 
 GOOD = {"Question": "咳嗽三天，怎么办？", "Complex_CoT": "先想想有没有发热。", "Response": "多休息，多饮水。"}
@@ -35,9 +36,9 @@ def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home
     assert done.returncode == 0, done.stderr
     first, *assets, training, last = done.stdout.splitlines()
     assert first == f"Profile tiny, data in {fresh_home.data}"
-    assert [line.split()[1] for line in assets] == ["missing"] * 13
+    assert [line.split()[1] for line in assets] == ["missing"] * len(GRAPH.assets)
     assert training == "Training: planned once there is sft_dataset and base_model"
-    assert last == "`medcot sync` would look at 13 of 13 assets."
+    assert last == f"`medcot sync` would look at {len(GRAPH.assets)} of {len(GRAPH.assets)} assets."
 
 
 def test_a_plan_makes_nothing(fresh_home: Home) -> None:

@@ -1,7 +1,7 @@
 """Code versions of the pure stages, held against what they make of a few rows.
 
 `golden_stages.json` has, for every pure stage, the code version and the sha256 of its output on the rows below. When a
-stage makes something else of the same rows, its code version in medcot_pipeline/stages.py has to be raised, or
+stage makes something else of the same rows, its code version in its room's stages.py has to be raised, or
 artifacts of the old code would be used again. Write the file anew afterwards:
 
     python -m medcot_pipeline_tests.unit.test_code_versions
@@ -14,7 +14,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from medcot_pipeline.stages import stage_of
 
 from medcot_pipeline.artifacts import canonical_json, sha256_text
 from medcot_pipeline.corpus.dedup.duplicates import find_near_duplicates
@@ -22,6 +21,7 @@ from medcot_pipeline.corpus.normalize.table import normalize_rows
 from medcot_pipeline.corpus.splits.assign import assign_splits
 from medcot_pipeline.datasets.sft import build_sft_dataset
 from medcot_pipeline.settings import DedupSettings, NormalizeSettings, SftSettings, SplitSettings
+from medcot_pipeline.table import GRAPH
 
 GOLDEN = Path(__file__).with_name("golden_stages.json")
 REWRITE = "python -m medcot_pipeline_tests.unit.test_code_versions"
@@ -125,7 +125,7 @@ def digest(frames: list[pl.DataFrame]) -> str:
 
 
 def found(asset: str) -> dict[str, str]:
-    return {"code_version": stage_of(asset).code_version, "sha256": digest(STAGES[asset]())}
+    return {"code_version": GRAPH.stage(asset).code_version, "sha256": digest(STAGES[asset]())}
 
 
 def complaint(asset: str, golden: Mapping[str, Any], now: Mapping[str, str]) -> str:
@@ -136,9 +136,9 @@ def complaint(asset: str, golden: Mapping[str, Any], now: Mapping[str, str]) -> 
         return (
             f"{asset} makes something else of the same rows, and its code version is still {now['code_version']}: "
             f"artifacts of the old code would be used again. Raise the code version of {asset} in "
-            f"medcot_pipeline/stages.py, then write {GOLDEN.name} anew: {REWRITE}"
+            f"its room's stages.py, then write {GOLDEN.name} anew: {REWRITE}"
         )
-    return f"{GOLDEN.name} has another code version of {asset} than medcot_pipeline/stages.py. Write it anew: {REWRITE}"
+    return f"{GOLDEN.name} has another code version of {asset} than its room's stages.py. Write it anew: {REWRITE}"
 
 
 def rewrite() -> None:
@@ -184,7 +184,7 @@ def test_the_rows_are_short_and_too_long() -> None:
 
 def test_a_changed_output_of_the_same_version_asks_to_raise_it() -> None:
     said = complaint("sft_dataset", {"code_version": "1", "sha256": "a"}, {"code_version": "1", "sha256": "b"})
-    assert "Raise the code version of sft_dataset in medcot_pipeline/stages.py" in said
+    assert "Raise the code version of sft_dataset in its room's stages.py" in said
 
 
 @pytest.mark.parametrize("sha256", ["a", "b"])

@@ -27,6 +27,9 @@ from medcot_pipeline.support.table_files import read_parquet
 GROUP = "evaluation"
 HELD_OUT = "held_out.parquet"
 """`row_id` and `question` of the held-out rows."""
+MEASURED_BY = ("perplexity.max_rows", "perplexity.train_rows", "perplexity.max_row_tokens")
+RESAMPLED_BY = ("perplexity.bootstrap_resamples", "perplexity.seed")
+"""Settings of the intervals, for which no model is measured again."""
 
 
 def base_perplexity(run: Run) -> None:
@@ -118,7 +121,7 @@ STAGES = (
         base_perplexity,
         checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
-        settings=("perplexity",),
+        settings=MEASURED_BY,
         files=passages,
         loads_model=True,
     ),
@@ -129,7 +132,7 @@ STAGES = (
         tuned_perplexity,
         checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits"),
-        settings=("perplexity",),
+        settings=MEASURED_BY,
         files=passages,
         loads_model=True,
     ),
@@ -140,7 +143,7 @@ STAGES = (
         perplexity_report,
         checks.COMPARED,
         inputs=("base_perplexity", "tuned_perplexity"),
-        settings=("perplexity",),
+        settings=RESAMPLED_BY,
         loads_model=True,
         compares=("base_perplexity", "tuned_perplexity"),
         meets_incumbent=lambda settings: True,

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.judging.judge import judge_answers
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -273,14 +274,16 @@ def answers(server: Wire, folder: Path, patience: float = 10.0) -> str:
     """One pass of the answers, with its records written as the asset writes them."""
     there = {"base_url": server.url, "base_model": BOTH[0], "tuned_model": BOTH[1], "api_key": SecretStr(SECRET)}
     settings = AnswerSettings(backend="endpoint", endpoint={**there, "max_retries": 0, "timeout_s": patience})
-    generated = ask_for_answers(PROMPTS, settings, folder / "work", lambda line: None, generation_prompt="…")
-    write_jsonl(folder / "answers.jsonl", generated.answers)
-    assert [answer.arm for answer in generated.answers] == list(BOTH_ARMS)
-    assert all(isinstance(answer.tokens, int) and 0 <= answer.tokens < 10**6 for answer in generated.answers)
+    given = []
+    for arm in ARMS:
+        generated = ask_for_answers(
+            PROMPTS, arm, settings, folder / "work" / arm, lambda line: None, generation_prompt="…"
+        )
+        given += generated.answers
+    write_jsonl(folder / "answers.jsonl", given)
+    assert [answer.arm for answer in given] == list(ARMS)
+    assert all(isinstance(answer.tokens, int) and 0 <= answer.tokens < 10**6 for answer in given)
     return (folder / "answers.jsonl").read_text(encoding="utf-8")
-
-
-BOTH_ARMS = ("base", "tuned")
 
 
 @pytest.mark.parametrize("client", [judge, answers])

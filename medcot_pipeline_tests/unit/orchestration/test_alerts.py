@@ -6,11 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from medcot_pipeline.stages import Workspace
 from pydantic import SecretStr
 
 from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.orchestration.automation import alerts
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings, Settings
 from medcot_pipeline_tests.support.webhook import webhook
 

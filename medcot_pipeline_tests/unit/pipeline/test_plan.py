@@ -3,17 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from medcot_pipeline.stages import Workspace, downstream, stage_of
 
 from medcot_pipeline.artifacts import Identity, Manifest
 from medcot_pipeline.pipeline.plan import differences, make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import EndpointSettings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.planning import ALL, CORPUS, MODEL_FILES, change, identity_of, make, plan, status
 
 workspace = planning.workspace
-AFTER_RAW = [asset for asset in ALL if asset in downstream({"raw_medical_o1"})]
+AFTER_RAW = GRAPH.in_order(GRAPH.downstream({"raw_medical_o1"}))
 
 
 def test_nothing_made_is_all_missing(workspace: Workspace) -> None:
@@ -51,8 +52,8 @@ def test_a_changed_setting_touches_its_stage_and_what_follows(workspace: Workspa
     make(workspace, *ALL)
     assert status(change(workspace, "report", transcripts=7)) == {"stale": ["eval_report"], "waiting": ["promotion"]}
     assert status(change(workspace, "perplexity", max_rows=7)) == {
-        "stale": ["perplexity_report"],
-        "waiting": ["eval_report", "promotion"],
+        "stale": ["base_perplexity", "tuned_perplexity"],
+        "waiting": ["perplexity_report", "eval_report", "promotion"],
     }
 
 
@@ -105,7 +106,8 @@ def test_an_edited_file_of_the_base_model_is_named(workspace: Workspace, name: s
 def test_edited_prompts_are_named(workspace: Workspace) -> None:
     make(workspace, *ALL)
     (workspace.root / "prompts.jsonl").write_text("edited")
-    assert plan(workspace)["model_answers"].reasons == ("file prompts has changed",)
+    lines = plan(workspace)
+    assert [lines[asset].reasons for asset in ("base_answers", "tuned_answers")] == [("file prompts has changed",)] * 2
 
 
 def test_a_new_review_and_a_benchmark_that_is_gone_are_named(workspace: Workspace) -> None:
@@ -144,7 +146,7 @@ def test_another_code_version_is_named(workspace: Workspace) -> None:
     identity = identity_of(workspace, "raw_medical_o1")
     make(workspace, "raw_medical_o1", identity=dataclasses.replace(identity, code_version="0"))
     line = plan(workspace)["raw_medical_o1"]
-    version = stage_of("raw_medical_o1").code_version
+    version = GRAPH.stage("raw_medical_o1").code_version
     assert (line.status, line.reasons) == ("stale", (f"code version 0 -> {version}",))
 
 

@@ -5,16 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
-from medcot_pipeline.assets.promotion import promotion
-from medcot_pipeline.stages import STAGES, Workspace
 
-from medcot_pipeline.artifacts import CheckOutcome
-from medcot_pipeline.pipeline.provenance import lineage, provenance, recorded_settings
+from medcot_pipeline.evaluation.report.provenance import provenance
+from medcot_pipeline.pipeline.provenance import lineage, recorded_settings
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline_tests.support.artifacts import publish
+from medcot_pipeline_tests.support.corpus_chain import materialise
 from medcot_pipeline_tests.support.planning import ALL, CORPUS, change, identity_of, make, workspace
 
 __all__ = ["workspace"]
@@ -23,10 +23,7 @@ BEFORE_REPORT = ALL[: ALL.index("eval_report")]
 
 def make_raw(workspace: Workspace, rows: str) -> None:
     """Publish raw rows that say where they came from."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    identity = identity_of(workspace, "raw_medical_o1")
-    with workspace.store.publish(identity, {}, lambda folder: passed) as publication:
-        write_json(publication.path / "source.json", {"location": rows})
+    publish(workspace.store, identity_of(workspace, "raw_medical_o1"), {"source.json": {"location": rows}})
 
 
 @pytest.fixture
@@ -135,7 +132,7 @@ def test_an_adapter_is_not_promoted_on_the_figures_of_another(evaluated: Workspa
     changed = change(evaluated, "training", learning_rate=0.5)
     make(changed, "qlora_adapter", text="another adapter")
     with pytest.raises(MedcotError, match=r"promotion: .* rest on different artifacts of qlora_adapter"):
-        dg.materialize([promotion], resources={"workspace": changed})
+        materialise(changed, "promotion")
     assert Promoted(changed.store.root).adapter is None
 
 
@@ -148,4 +145,4 @@ def test_the_data_cards_settings_are_those_of_the_corpus_that_it_describes(evalu
 
 
 def test_every_stage_before_the_report_is_in_its_provenance(evaluated: Workspace) -> None:
-    assert set(hashes(reported(evaluated))) == {stage.asset for stage in STAGES} - {"eval_report", "promotion"}
+    assert set(hashes(reported(evaluated))) == set(ALL) - {"eval_report", "promotion"}

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, sha256_text
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import load_settings
-from medcot_pipeline.stages import Workspace, stage_of
+from medcot_pipeline.table import GRAPH
 
 RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_identities.json").read_text(encoding="utf-8")
@@ -31,9 +32,10 @@ def test_what_an_earlier_release_made_has_the_same_fingerprint(
     for name, value in case["environment"].items():
         monkeypatch.setenv(name, value)
     settings, data = load_settings(case["profile"]), tmp_path / "data"
-    workspace, stage = Workspace(case["profile"], settings, tmp_path, ArtifactStore(data, tmp_path)), stage_of(asset)
+    workspace = Workspace(case["profile"], settings, tmp_path, ArtifactStore(data, tmp_path), GRAPH)
+    stage = GRAPH.stage(asset)
     inputs = {name: sha256_text(name) for name in stage.inputs}
-    identity = stage.identity(settings, tmp_path, data, workspace.store.hashes, inputs)
+    identity = stage.identity(settings, inputs, workspace.external(stage))
     recorded = case["identities"][asset]
     assert identity.code_version == recorded["code_version"]
     assert dict(identity.settings) == recorded["settings"]

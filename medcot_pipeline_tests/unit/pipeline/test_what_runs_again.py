@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from medcot_pipeline.stages import STAGES, Stage, Workspace, downstream
 from pydantic import BaseModel
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome
-from medcot_pipeline.pipeline import plan as planning
+from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.pipeline.plan import make_plan
-from medcot_pipeline.settings import Settings
+from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.settings import Settings, recorded
 from medcot_pipeline.support.errors import MedcotError, Unreadable
+from medcot_pipeline.table import GRAPH, STAGES
+from medcot_pipeline_tests.support.artifacts import publish
 from medcot_pipeline_tests.support.other_values import another
 
-ALL = [stage.asset for stage in STAGES]
+ALL = list(GRAPH.assets)
 NOTHING: tuple[str, ...] = ()
+PERPLEXITY = ("base_perplexity", "tuned_perplexity")
+ANSWERS = ("base_answers", "tuned_answers")
+EXAMS = ("base_exams", "tuned_exams")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "source.kind": ("raw_medical_o1",),
@@ -52,16 +57,19 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training.max_gpu_memory_gb": NOTHING,
     "training.micro_batch_tokens": NOTHING,
     "training.checkpointing": NOTHING,
-    "perplexity": ("perplexity_report",),
+    "perplexity": PERPLEXITY,
+    "perplexity.bootstrap_resamples": ("perplexity_report",),
+    "perplexity.seed": ("perplexity_report",),  # of the resamples
     "perplexity.batch_size": NOTHING,
     "perplexity.general_texts": NOTHING,
-    "exams": ("perplexity_report",),
+    "exams": EXAMS,
     "exams.folder": NOTHING,
-    "answers": ("model_answers",),
+    "answers": ANSWERS,
+    "answers.backend": (*ANSWERS, "model_answers"),
     "answers.prompts": NOTHING,
-    "answers.endpoint.base_url": ("model_answers",),
-    "answers.endpoint.base_model": ("model_answers",),
-    "answers.endpoint.tuned_model": ("model_answers",),
+    "answers.endpoint.base_url": ANSWERS,
+    "answers.endpoint.base_model": ("base_answers",),
+    "answers.endpoint.tuned_model": ("tuned_answers",),
     "answers.endpoint.api_key": NOTHING,
     "answers.endpoint.concurrency": NOTHING,
     "answers.endpoint.timeout_s": NOTHING,
@@ -72,8 +80,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "judge.timeout_s": NOTHING,
     "judge.max_retries": NOTHING,
     "review.folder": NOTHING,
-    "review.salt": ("judgements",),
-    "review.repeats": ("judgements",),
+    "review.salt": ("review_pack",),
+    "review.repeats": ("review_pack",),
     "report": ("eval_report",),
     "promotion": ("promotion",),
     "tracking": NOTHING,
@@ -104,9 +112,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "benchmarks/cmexam/test/exam.jsonl": ("corpus_splits",),
     "model/config.json": ("base_model",),
     "model/model.safetensors": ("base_model",),
-    "passages.jsonl": ("perplexity_report",),
-    "exams/exam.jsonl": ("perplexity_report",),
-    "prompts.jsonl": ("model_answers",),
+    "passages.jsonl": PERPLEXITY,
+    "exams/exam.jsonl": EXAMS,
+    "prompts.jsonl": ANSWERS,
     "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
     "data/reviews/wang.json": ("human_review",),
     "data/incoming/rows/batch.jsonl": ("raw_medical_o1",),
@@ -119,7 +127,7 @@ NEW_FILES: dict[str, tuple[str, ...]] = {
     "benchmarks/README.md": NOTHING,
     "model/generation_config.json": ("base_model",),
     "model/README.md": NOTHING,
-    "exams/another.jsonl": ("perplexity_report",),
+    "exams/another.jsonl": EXAMS,
     "data/incoming/rows/another.jsonl": ("raw_medical_o1",),
     "data/reviews/li.json": ("human_review",),
     "data/incoming/rows/another.csv": ("raw_medical_o1",),
@@ -180,7 +188,7 @@ def project(tmp_path: Path) -> Workspace:
         answers={"prompts": "prompts.jsonl"},
         judge={"base_url": "http://127.0.0.1:9/v1", "model": "judge"},
     )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
 
 
 @pytest.fixture
@@ -192,29 +200,23 @@ def published(project: Workspace) -> Workspace:
 
 def identities(workspace: Workspace) -> dict[str, str]:
     """Fingerprint of every asset over inputs whose content is the same whatever the settings are."""
-    place = workspace.settings, workspace.root, workspace.store.root, workspace.store.hashes
-    return {
-        stage.asset: stage.identity(*place, {name: f"content of {name}" for name in stage.inputs}).fingerprint
-        for stage in STAGES
-    }
-
-
-def checks(folder: Path) -> list[CheckOutcome]:
-    return [CheckOutcome("rows_present", True, True, "2 rows.")]
+    found = {}
+    for stage in STAGES:
+        inputs = {name: f"content of {name}" for name in stage.inputs}
+        found[stage.asset] = stage.identity(workspace.settings, inputs, workspace.external(stage)).fingerprint
+    return found
 
 
 def run_again(workspace: Workspace, content: str | None) -> list[str]:
     """What a pass over everything makes anew; `content` is what comes out, the same as before where it is None."""
     made = []
     for stage in STAGES:
-        identity = workspace.identity(stage.asset, workspace.inputs(stage.asset))
-        current = workspace.store.current(stage.asset)
-        with workspace.store.publish(identity, {}, checks) as publication:
-            if not publication.reused:
-                before = workspace.store.root / "current" / stage.asset / "content"
-                text = content or (before.read_text() if current else "")
-                (publication.path / "content").write_text(text)
-                made.append(stage.asset)
+        identity = workspace.identity(stage, workspace.inputs(stage.asset))
+        current = workspace.current(stage.asset)
+        text = content or ((current.folder / "content").read_text() if current else "")
+        if workspace.store.find(stage.asset, identity.fingerprint) is None:
+            made.append(stage.asset)
+        publish(workspace.store, identity, {"content": text})
     return made
 
 
@@ -226,7 +228,7 @@ def with_settings(workspace: Workspace, **sections: dict[str, Any]) -> Workspace
 
 def followed(assets: tuple[str, ...]) -> list[str]:
     """The assets and all that comes after them, in order."""
-    return [asset for asset in ALL if asset in downstream(set(assets))]
+    return GRAPH.in_order(GRAPH.downstream(set(assets)))
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -323,13 +325,33 @@ def test_damage_in_any_artifact_is_named_set_aside_and_made_again_and_never_an_i
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
-def test_another_code_version_is_stale_in_its_stage_alone(
-    published: Workspace, monkeypatch: pytest.MonkeyPatch, stage: Stage
-) -> None:
+def test_another_code_version_is_stale_in_its_stage_alone(published: Workspace, stage: Stage) -> None:
     raised = dataclasses.replace(stage, code_version=f"{stage.code_version}.1")
-    monkeypatch.setattr(planning, "STAGES", [raised if each is stage else each for each in STAGES])
-    lines = {line.asset: line for line in make_plan(published)}
+    graph = dataclasses.replace(GRAPH, stages=tuple(raised if each is stage else each for each in STAGES))
+    lines = {line.asset: line for line in make_plan(dataclasses.replace(published, graph=graph))}
     assert [asset for asset, line in lines.items() if line.status == "stale"] == [stage.asset]
     assert lines[stage.asset].reasons == (f"code version {stage.code_version} -> {raised.code_version}",)
     waiting = [asset for asset, line in lines.items() if line.status == "waiting"]
     assert waiting == followed((stage.asset,))[1:]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.asset)
+def test_every_setting_that_a_stage_names_exists(stage: Stage) -> None:
+    recorded(Settings(), *stage.settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "untouched"),
+    [
+        ("exams.max_questions", {*PERPLEXITY, "perplexity_report", *ANSWERS, "model_answers"}),
+        ("review.salt", {*ANSWERS, "model_answers", "judgements"}),
+        ("training.learning_rate", {"base_perplexity", "base_answers", "base_exams"}),
+        ("perplexity.seed", {*PERPLEXITY}),
+    ],
+)
+def test_a_change_measures_no_model_and_asks_no_judge_that_it_does_not_concern(
+    published: Workspace, name: str, untouched: set[str]
+) -> None:
+    made = run_again(with_changed(published, name), "other")
+    assert made == followed(expected(name))
+    assert not untouched & set(made)

@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from medcot_pipeline.orchestration.publication import FORCE_TAG
-from medcot_pipeline.stages import Workspace
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Manifest
+from medcot_pipeline.artifacts import ArtifactStore, Manifest
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.definitions import build_defs
+from medcot_pipeline.orchestration.assets import FORCE_TAG
 from medcot_pipeline.orchestration.instance.status import status_lines
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.figures import Estimate, Interval
 from medcot_pipeline.records.report.estimates import Preference
 from medcot_pipeline.records.report.following import Rates
@@ -25,18 +25,17 @@ from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings
 from medcot_pipeline.support.errors import MedcotError, Unreadable
-from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.planning import ALL, change, make, plan, status
 
 workspace = planning.workspace
 NOTHING = {"value": None, "low": None, "high": None}
-from medcot_pipeline.support.json_files import write_model
+from medcot_pipeline_tests.support import planning
+from medcot_pipeline_tests.support.artifacts import publish
+from medcot_pipeline_tests.support.planning import identity_of
 from medcot_pipeline_tests.unit.evaluation.report import test_report
-from medcot_pipeline_tests.unit.pipeline import test_plan as test_planning
-from medcot_pipeline_tests.unit.pipeline.test_plan import ALL, change, make, plan, status
 
-workspace = test_planning.workspace
+workspace = planning.workspace
 PROMOTE: dict[str, Any] = {"promote": True, "requirements": [], "reasons": []}
 HOLD: dict[str, Any] = {"promote": False, "requirements": [], "reasons": []}
 
@@ -91,6 +90,7 @@ def with_rules(rates: Rates, change: float) -> Rates:
 
 
 SETTINGS = PromotionSettings()
+MEASURES = ("tuned_perplexity", "tuned_answers", "tuned_exams")
 
 
 def test_an_adapter_that_beats_the_base_is_promoted() -> None:
@@ -160,10 +160,7 @@ class Adapters:
             candidate, self.promoted.against(candidate.content_hash), decision["promote"], again=again
         )
         decided = {**foreseen, **decision}
-        passed = [CheckOutcome("decision_follows", True, True, "")]
-        identity = trained.identity("promotion", trained.inputs("promotion"))
-        with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
-            write_json(publication.path / "decision.json", decided)
+        publish(trained.store, identity_of(trained, "promotion"), {"decision.json": decided}, force=True)
         return decided
 
     def decide(self, trained: Workspace, decision: dict[str, Any], *, again: bool = False) -> str:
@@ -211,6 +208,10 @@ def test_the_incumbent_is_part_of_what_the_evaluation_is_made_from(adapters: Ada
     incumbent = adapters.adapter(first).content_hash
     second = change(adapters.workspace, "training", learning_rate=0.2)
     make(second, "qlora_adapter", text="weights at 0.2")
+    lines = plan(second)
+    named = [asset for asset in ALL if "file incumbent adapter is new" in lines[asset].reasons]
+    assert named == []
+    make(second, "tuned_perplexity", "tuned_answers", text="figures at 0.2")
     lines = plan(second)
     named = [asset for asset in ALL if "file incumbent adapter is new" in lines[asset].reasons]
     assert named == ["perplexity_report", "model_answers"]
@@ -385,11 +386,8 @@ def weights(store: ArtifactStore) -> str:
 
 def make_again(trained: Workspace, text: str, *, force: bool) -> None:
     """Publish the current adapter's recipe once more, with other content."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    identity = trained.identity("qlora_adapter", trained.inputs("qlora_adapter"))
-    with trained.store.publish(identity, {}, lambda folder: passed, force=force) as publication:
-        assert not publication.reused
-        (publication.path / "rows.txt").write_text(text)
+    publish(trained.store, identity_of(trained, "qlora_adapter"), {"rows.txt": text}, force=force)
+    assert (trained.store.root / "current" / "qlora_adapter" / "rows.txt").read_text() == text
 
 
 def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
@@ -400,7 +398,7 @@ def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_on
     lines = status_lines(first, dg.DagsterInstance.ephemeral())
     (shown,) = [line for line in lines if line.startswith("  qlora_adapter ")]
     assert shown.endswith(", promoted is an earlier make")
-    assert status(first)["stale"][:2] == ["perplexity_report", "model_answers"], "the new one is a candidate"
+    assert status(first)["stale"][:2] == ["tuned_perplexity", "tuned_answers"], "the new one is a candidate"
 
 
 def test_a_damaged_adapter_that_is_made_again_does_not_replace_the_promoted_one(adapters: Adapters) -> None:
@@ -415,10 +413,7 @@ def test_a_decision_that_cannot_be_published_promotes_nothing(adapters: Adapters
     trained = adapters.train(0.1)
     without_a_number = report().model_dump(mode="json")
     without_a_number["perplexity"]["ratio"]["value"] = math.nan
-    passed = [CheckOutcome("report_has_figures", True, True, "")]
-    identity = trained.identity("eval_report", trained.inputs("eval_report"))
-    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
-        write_json(publication.path / "report.json", without_a_number)
+    publish(trained.store, identity_of(trained, "eval_report"), {"report.json": without_a_number}, force=True)
     job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
     done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)
     assert not done.success
@@ -569,10 +564,7 @@ def test_a_copy_that_is_gone_is_made_again_of_the_same_content_alone(adapters: A
 
 def test_the_asset_publishes_the_decision_and_then_promotes(adapters: Adapters) -> None:
     trained = adapters.train(0.1)
-    passed = [CheckOutcome("report_has_figures", True, True, "")]
-    identity = trained.identity("eval_report", trained.inputs("eval_report"))
-    with trained.store.publish(identity, {}, lambda folder: passed, force=True) as publication:
-        write_model(publication.path / "report.json", report())
+    publish(trained.store, identity_of(trained, "eval_report"), {"report.json": report()}, force=True)
     job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
     for _ in range(2):
         assert job.execute_in_process(asset_selection=[dg.AssetKey("promotion")]).success
@@ -609,3 +601,23 @@ def test_pruning_keeps_the_promoted_adapter_and_its_predecessor(adapters: Adapte
     adapters.decide(last, HOLD)
     gone = {each.path.name for each in find_unneeded(last.store) if each.path.parent.name == "qlora_adapter"}
     assert not gone & {*kept, adapters.adapter(last).fingerprint}
+
+
+def test_pruning_keeps_the_measures_of_what_is_promoted_and_what_they_were_made_from(adapters: Adapters) -> None:
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    measures = [each for each in (first.store.current(asset) for asset in MEASURES) if each]
+    splits = first.store.current("corpus_splits")
+    assert len(measures) == len(MEASURES) and splits
+    other = change(adapters.workspace, "splits", salt="another")
+    make(other, "corpus_splits", text="another split")
+    make(other, *ALL[ALL.index("sft_dataset") : ALL.index("promotion")], text="of another split")
+    unmeasured = change(other, "training", learning_rate=0.3)
+    make(unmeasured, "qlora_adapter", text="neither promoted nor current")
+    make(unmeasured, *MEASURES, text="of neither")
+    gone = [unmeasured.store.current(asset) for asset in MEASURES]
+    make(other, "qlora_adapter", *MEASURES, text="never written")
+    deleted = {each.path.name for each in prune(other.store, adapters.promoted.kept)}
+    assert deleted >= {each.fingerprint for each in gone if each}
+    for measure in [*measures, splits]:
+        assert other.store.find(measure.asset, measure.fingerprint) == measure

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ from medcot_pipeline.evaluation.answers.batches import Generated
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.inference.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.progress import Say
 from medcot_pipeline_tests.support.chat_endpoint import COMPLETION_TOKENS, Reply, completion, endpoint
 
 SECRET = "sk-never-to-be-seen"
@@ -26,13 +29,19 @@ BOTH = ("r1", "r1-medcot")
 TEMPLATE = "<｜User｜>…<｜Assistant｜><think>\n"
 
 
+def silent(line: str) -> None:
+    """Progress that nobody reads."""
+
+
 def settings(url: str, **changes: Any) -> AnswerSettings:
     there = {"base_url": url, "base_model": BOTH[0], "tuned_model": BOTH[1], "api_key": SecretStr(SECRET)}
     return AnswerSettings(backend="endpoint", endpoint={**there, "max_retries": 1, **changes})
 
 
-def ask(url: str, work: Path, prompts: list[Prompt] = PROMPTS, **changes: Any) -> Generated:
-    return ask_for_answers(prompts, settings(url, **changes), work, lambda line: None, generation_prompt=TEMPLATE)
+def ask(
+    url: str, work: Path, prompts: list[Prompt] = PROMPTS, *, arm: Arm = "base", say: Say = silent, **changes: Any
+) -> Generated:
+    return ask_for_answers(prompts, arm, settings(url, **changes), work, say, generation_prompt=TEMPLATE)
 
 
 def thoughtful(messages: list[dict[str, str]]) -> str:
@@ -48,12 +57,9 @@ def complaint(reply: Reply, work: Path, models: tuple[str, ...] | int = BOTH, **
 
 def test_both_arms_are_asked_under_their_own_name_with_the_seed_of_their_prompt(tmp_path: Path) -> None:
     with endpoint(thoughtful, BOTH) as (url, requests):
-        generated = ask(url, tmp_path)
-    assert [(answer.prompt_id, answer.arm) for answer in generated.answers[:3]] == [
-        ("p0", "base"),
-        ("p0", "tuned"),
-        ("p1", "base"),
-    ]
+        for arm in ARMS:
+            generated = ask(url, tmp_path / arm, arm=arm)
+            assert [(each.prompt_id, each.arm) for each in generated.answers] == [(each.id, arm) for each in PROMPTS]
     assert sorted(request["model"] for request in requests) == sorted(BOTH * len(PROMPTS))
     assert {(request["temperature"], request["top_p"], request["max_tokens"]) for request in requests} == {
         (0.6, 0.95, 2048)
@@ -118,14 +124,14 @@ def test_answers_that_came_are_kept_when_others_fail_and_are_not_asked_for_again
 
     with endpoint(some, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
         ask(url, tmp_path)
-    assert f"2 of {2 * len(PROMPTS)} answers did not come (2 HTTP 500). The first is p3 (base): HTTP 500." in str(
+    assert f"1 of {len(PROMPTS)} answers did not come (HTTP 500). The first is p3 (base): HTTP 500." in str(
         raised.value
     )
-    assert len(requests) == 2 * len(PROMPTS) + 2, "each failed call is tried once more"
+    assert len(requests) == len(PROMPTS) + 1, "a failed call is tried once more"
     with endpoint(thoughtful, BOTH) as (url, requests):
         generated = ask(url, tmp_path)
     assert {request["messages"][0]["content"] for request in requests} == {"问题3？"}
-    assert len(generated.answers) == 2 * len(PROMPTS)
+    assert len(generated.answers) == len(PROMPTS)
 
 
 ANSWERING = """
@@ -156,7 +162,7 @@ def test_asking_that_was_killed_and_resumed_pays_no_call_twice_and_gives_the_sam
         killed.wait()
         gone.set()
         resumed = ask(url, tmp_path / "work")
-    assert sorted(paid) == sorted(2 * [prompt.prompt for prompt in PROMPTS]), "each prompt once for each arm"
+    assert sorted(paid) == sorted(prompt.prompt for prompt in PROMPTS), "each prompt once"
     with endpoint(thoughtful, BOTH) as (url, _):
         assert resumed.answers == ask(url, tmp_path / "another").answers
 
@@ -168,7 +174,7 @@ def test_a_count_of_tokens_that_an_older_version_kept_as_null_fails_nothing(tmp_
             kept = record.read_text(encoding="utf-8").replace(f'"tokens": {COMPLETION_TOKENS}', '"tokens": null')
             record.write_text(kept.replace(', "changed": []', ""), encoding="utf-8")
         made = len(requests)
-        assert [answer.tokens for answer in ask(url, tmp_path, PROMPTS[:1]).answers] == [0, 0]
+        assert [answer.tokens for answer in ask(url, tmp_path, PROMPTS[:1]).answers] == [0]
         assert len(requests) == made
 
 
@@ -177,8 +183,8 @@ def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Pa
     """Staged after yihong0618/bilingual_book_maker#527: a server without /models."""
     said: list[str] = []
     with endpoint(thoughtful, status) as (url, _):
-        generated = ask_for_answers(PROMPTS[:1], settings(url), tmp_path, said.append, generation_prompt=TEMPLATE)
-    assert len(generated.answers) == 2
+        generated = ask(url, tmp_path, PROMPTS[:1], say=said.append)
+    assert len(generated.answers) == 1
     assert said[0].startswith("the endpoint has no list of models")
 
 
@@ -192,9 +198,10 @@ def test_what_was_asked_otherwise_is_known_after_a_resumed_run_too(tmp_path: Pat
 
 
 def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
+    more = [dataclasses.replace(prompt, id=f"{prompt.id}-2") for prompt in PROMPTS]
     with endpoint(lambda messages: 429, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:
-        ask(url, tmp_path, concurrency=1)
-    assert f"({GIVE_UP_AFTER} HTTP 429; {2 * len(PROMPTS) - GIVE_UP_AFTER} not asked)" in str(raised.value)
+        ask(url, tmp_path, [*PROMPTS, *more], concurrency=1)
+    assert f"({GIVE_UP_AFTER} HTTP 429; {len(PROMPTS) + len(more) - GIVE_UP_AFTER} not asked)" in str(raised.value)
     assert len(requests) == 2 * GIVE_UP_AFTER
 
 

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, chosen_letters, exam_scores, put
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, chosen_letters, exam_scores, put
 from medcot_pipeline.evaluation.exams.files import Question, read_exam, require_exams
-from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.support.errors import MedcotError
 
 STEM = "上消化道出血的患者出现黑便时，最先应当采取的处理措施是哪一项"
@@ -72,13 +72,15 @@ def test_the_last_answer_is_read_and_nothing_is_guessed(answer: str, letters: st
 def test_scores_pair_the_arms_and_leave_out_what_training_rows_hold() -> None:
     questions = [Question("exam.jsonl", f"#{n}", f"{STEM}{n}" if n == 1 else f"题目{n}", "", "A") for n in (1, 2, 3)]
     train = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": [comparison_key(f"{STEM}1")]})
-    chosen: dict[str, list[str | None]] = {"base": ["A", "B", None], "tuned": ["A", "A", "B"]}
-    answers = [
-        ExamAnswer("exam.jsonl", question.id, arm, "", letters, letters == "A")
+    chosen: dict[Arm, list[str | None]] = {"base": ["A", "B", None], "tuned": ["A", "A", "B"]}
+    base, tuned = (
+        [
+            ExamAnswer("exam.jsonl", question.id, "", letters, letters == "A")
+            for question, letters in zip(questions, chosen[arm], strict=True)
+        ]
         for arm in ARMS
-        for question, letters in zip(questions, chosen[arm], strict=True)
-    ]
-    every, clean = exam_scores(answers, questions, train)
+    )
+    every, clean = exam_scores(base, tuned, asked_questions(questions, train))
     assert (every.items, every.n, every.base_pass, every.tuned_pass) == ("all", 3, 1, 2)
     assert (every.tuned_only, every.base_unparsed, every.tuned_unparsed) == (1, 1, 0)
     assert (clean.items, clean.n, clean.base_pass, clean.tuned_pass) == ("without overlap", 2, 0, 1)

@@ -3,20 +3,21 @@
 import json
 
 import pytest
-from medcot_pipeline.stages import Workspace, review_files
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
+from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
 from medcot_pipeline.evaluation.people.joined import HumanOutcome, join_reviews
 from medcot_pipeline.evaluation.people.pack import build_pack, build_second_look
+from medcot_pipeline.evaluation.people.review_file import review_files
 from medcot_pipeline.evaluation.people.shown_packs import packs_shown
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_model, write_model
+from medcot_pipeline.support.json_files import read_model
+from medcot_pipeline.table import GRAPH
+from medcot_pipeline_tests.support.artifacts import publish
 from medcot_pipeline_tests.support.home import ROOT, Home
 from medcot_pipeline_tests.support.review_pack import ANSWERS, PROMPTS, whole, written
-
-PASSED = [CheckOutcome("pack_covers_answers", True, True, "")]
 
 
 @pytest.fixture
@@ -30,12 +31,10 @@ def store(home: Home) -> ArtifactStore:
     return ArtifactStore(home.data, ROOT)
 
 
-def judge(home: Home, salt: str) -> Key:
-    """Publish judgements with a pack of their own, which become current; the pack's key."""
+def show(home: Home, salt: str, asset: str = "review_pack") -> Key:
+    """Publish a pack, which becomes current; its key."""
     pack, key = build_pack(PROMPTS, ANSWERS, salt, 4)
-    with store(home).publish(Identity("judgements", "1", {"salt": salt}, {}, {}), {}, lambda folder: PASSED) as made:
-        write_model(made.path / "pack.json", pack)
-        write_model(made.path / "key.json", key)
+    publish(store(home), Identity(asset, "1", {"salt": salt}, {}, {}), {"pack.json": pack, "key.json": key})
     return key
 
 
@@ -43,9 +42,8 @@ def open_second_look(home: Home, salt: str) -> Key:
     """Publish a human review that opens a second look; its key."""
     pack, key = build_pack(PROMPTS, ANSWERS, salt, 4)
     second, second_key = build_second_look(pack, key, {PROMPTS[0].id}, "王医生")
-    with store(home).publish(Identity("human_review", "1", {"salt": salt}, {}, {}), {}, lambda folder: PASSED) as made:
-        write_model(made.path / "second-look-1" / "pack.json", second)
-        write_model(made.path / "second-look-1" / "key.json", second_key)
+    files = {"second-look-1/pack.json": second, "second-look-1/key.json": second_key}
+    publish(store(home), Identity("human_review", "1", {"salt": salt}, {}, {}), files)
     return second_key
 
 
@@ -57,8 +55,8 @@ def prune(home: Home) -> str:
 
 def join(home: Home) -> HumanOutcome:
     """What the next pass makes of the saved reviews."""
-    current, settings = home.data / "current" / "judgements", Settings()
-    shown = packs_shown(Workspace("tiny", settings, ROOT, store(home)))
+    current, settings = home.data / "current" / "review_pack", Settings()
+    shown = packs_shown(Workspace("tiny", settings, ROOT, store(home), GRAPH))
     files = review_files(settings, home.data)
     return join_reviews(
         files, read_model(current / "pack.json", Pack), read_model(current / "key.json", Key), {}, shown
@@ -72,21 +70,21 @@ def current(home: Home, asset: str) -> Manifest:
 
 
 def test_pruning_keeps_what_a_saved_review_can_be_joined_with_and_the_review_is_passed_over(reviewed: Home) -> None:
-    key = judge(reviewed, "earlier")
-    earlier = current(reviewed, "judgements")
+    key = show(reviewed, "earlier")
+    earlier = current(reviewed, "review_pack")
     saved = written(reviewed.data / "reviews", whole(key, "tuned"))
-    judge(reviewed, "between")
-    judge(reviewed, "now")
-    assert prune(reviewed).count("deleted artifacts/judgements/") == 1
+    show(reviewed, "between")
+    show(reviewed, "now")
+    assert prune(reviewed).count("deleted artifacts/review_pack/") == 1
     assert join(reviewed).passed_over == [saved]
-    assert store(reviewed).find("judgements", earlier.fingerprint) == earlier
-    judge(reviewed, "earlier")
+    assert store(reviewed).find("review_pack", earlier.fingerprint) == earlier
+    show(reviewed, "earlier")
     assert [each.reviewer for each in join(reviewed).record.reviewers] == ["王医生"], "the work is not lost"
 
 
 def test_a_review_of_a_page_that_was_pruned_before_it_was_saved_is_passed_over(reviewed: Home) -> None:
-    key, second = judge(reviewed, "earlier"), open_second_look(reviewed, "earlier")
-    judge(reviewed, "now")
+    key, second = show(reviewed, "earlier"), open_second_look(reviewed, "earlier")
+    show(reviewed, "now")
     open_second_look(reviewed, "now")
     assert prune(reviewed).count("deleted artifacts/") == 2
     prune(reviewed)
@@ -99,7 +97,7 @@ def test_a_review_of_a_page_that_was_pruned_before_it_was_saved_is_passed_over(r
 
 
 def test_pruning_keeps_a_second_look_that_was_answered(reviewed: Home) -> None:
-    judge(reviewed, "now")
+    show(reviewed, "now")
     second = open_second_look(reviewed, "earlier")
     saved = written(reviewed.data / "reviews", whole(second, "base"))
     earlier = current(reviewed, "human_review")
@@ -110,18 +108,33 @@ def test_pruning_keeps_a_second_look_that_was_answered(reviewed: Home) -> None:
 
 
 def test_while_a_file_is_no_review_nothing_is_pruned(reviewed: Home) -> None:
-    judge(reviewed, "earlier")
-    judge(reviewed, "now")
+    show(reviewed, "earlier")
+    show(reviewed, "now")
     (reviewed.data / "reviews" / "torn.json").write_text('{"pack": "')
     done = reviewed.run("medcot", "prune", "--yes")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "torn.json: not JSON" in done.stderr
-    assert len(list(reviewed.data.glob("artifacts/judgements/*"))) == 2
+    assert len(list(reviewed.data.glob("artifacts/review_pack/*"))) == 2
 
 
-def test_half_written_judgements_of_another_pass_are_no_pack(reviewed: Home) -> None:
-    judge(reviewed, "now")
-    half = reviewed.data / "artifacts" / "judgements" / ".staging-1"
+def test_a_half_written_pack_of_another_pass_is_no_pack(reviewed: Home) -> None:
+    show(reviewed, "now")
+    half = reviewed.data / "artifacts" / "review_pack" / ".staging-1"
     half.mkdir()
     (half / "key.json").write_text(json.dumps({})[:1])
     assert join(reviewed).passed_over == []
+
+
+def test_a_review_of_a_page_of_an_earlier_release_is_passed_over_and_pruning_keeps_what_it_belongs_to(
+    reviewed: Home,
+) -> None:
+    """The judgements held the first pack then."""
+    key = show(reviewed, "earlier", "judgements")
+    earlier = current(reviewed, "judgements")
+    show(reviewed, "between", "judgements")
+    publish(store(reviewed), Identity("judgements", "2", {}, {}, {}), {"judge.json": {}})
+    show(reviewed, "now")
+    saved = written(reviewed.data / "reviews", whole(key, "tuned"))
+    assert prune(reviewed).count("deleted artifacts/judgements/") == 1
+    assert join(reviewed).passed_over == [saved]
+    assert store(reviewed).find("judgements", earlier.fingerprint) == earlier

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.evaluation.perplexity import measure as perplexity
+from medcot_pipeline.evaluation.perplexity.compare import both_arms, largest_difference
 from medcot_pipeline.evaluation.perplexity.figures import definition_rows, incumbent_figures, perplexity_figures
 from medcot_pipeline.evaluation.perplexity.measure import (
     EXAMPLE_SCHEMA,
@@ -26,6 +27,7 @@ from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
 SETTINGS = PerplexitySettings(bootstrap_resamples=200)
+BOTH_SCHEMA = {**EXAMPLE_SCHEMA, "arm": pl.String}
 ROWS = [[5, 9, 2, 40, 7], [1, 2], [3] * 17, list(range(30, 60))]
 
 
@@ -67,14 +69,33 @@ def test_segments_add_up_to_the_whole_and_marks_are_no_text(arms: Any) -> None:
     tokenizer = byte_tokenizer()
     end = tokenizer.eos_token_id
     texts = [Text("test", "a", "zh", "g", {"prompt": [3, 4], "reasoning": [5, 6, 7], "answer": [8, end]})]
-    examples, difference = measure_texts(arms, tokenizer, texts, 4, lambda line: None)
-    tuned = {row["segment"]: row for row in examples.filter(arm="tuned").to_dicts()}
+    examples, tokens = measure_texts(arms, tokenizer, texts, 4, lambda line: None)
+    tuned = {row["segment"]: row for row in examples.to_dicts()}
     assert sum(row["nll"] for row in tuned.values()) == pytest.approx(library_nll(arms, texts[0].ids), rel=1e-5)
     assert {name: row["tokens"] for name, row in tuned.items()} == {"prompt": 1, "reasoning": 3, "answer": 2}
     assert tuned["reasoning"]["text_nll"] == tuned["reasoning"]["nll"]
     assert tuned["answer"]["text_nll"] < tuned["answer"]["nll"], "the end token is no text"
     assert tuned["answer"]["bytes"] == len(tokenizer.decode([8]).encode())
-    assert difference > 0
+    assert sum(tokens["nll"].item()) == pytest.approx(library_nll(arms, texts[0].ids), rel=1e-5)
+
+
+def base_and_tuned(arms: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The loss of every token of the rows under the base and under the base with the adapter."""
+    texts = [Text("test", str(n), "zh", "g", {"prompt": [1], "text": ids}) for n, ids in enumerate(ROWS)]
+    _, tuned = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+    with arms.disable_adapter():
+        _, base = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+    return base, tuned
+
+
+def test_the_largest_difference_is_that_of_one_token(arms: Any) -> None:
+    base, tuned = base_and_tuned(arms)
+    every = [
+        abs(one - other)
+        for losses, others in zip(base["nll"].to_list(), tuned["nll"].to_list(), strict=True)
+        for one, other in zip(losses, others, strict=True)
+    ]
+    assert largest_difference(base, tuned) == max(every) > 0
 
 
 def test_an_adapter_without_effect_has_a_difference_of_0(arms: Any) -> None:
@@ -86,8 +107,7 @@ def test_an_adapter_without_effect_has_a_difference_of_0(arms: Any) -> None:
             for name, weight in arms.named_parameters():
                 if "lora_B" in name:
                     weight.zero_()
-        texts = [Text("test", str(n), "zh", "g", {"prompt": [1], "text": ids}) for n, ids in enumerate(ROWS)]
-        assert measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)[1] == 0.0
+        assert largest_difference(*base_and_tuned(arms)) == 0.0
     finally:
         arms.load_state_dict(weights)
 
@@ -122,6 +142,10 @@ def figures(*lines: dict[str, Any]) -> PerplexityFigures:
     return perplexity_figures(examples, questions, SETTINGS, left_out=0, max_logit_difference=1.0)
 
 
+def figures(*lines: dict[str, Any]) -> dict[str, Any]:
+    return perplexity_figures(pl.DataFrame(lines, schema=BOTH_SCHEMA), SETTINGS)
+
+
 def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
     measured = figures(
         *both("a", 20.0, 10.0, 10, segment="reasoning"),
@@ -138,24 +162,20 @@ def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
 
 
 def test_against_the_incumbent_the_same_definition_holds() -> None:
-    lines = pl.DataFrame([*both("a", 9.0, 4.0, 10), *both("b", 9.0, 6.0, 10)], schema=EXAMPLE_SCHEMA)
-    beside = pl.DataFrame([*both("a", 0.0, 5.0, 10), *both("b", 0.0, 7.0, 10)], schema=EXAMPLE_SCHEMA)
-    incumbent = beside.filter(arm="tuned").with_columns(arm=pl.lit("incumbent"))
+    lines = pl.DataFrame([*both("a", 9.0, 4.0, 10), *both("b", 9.0, 6.0, 10)], schema=BOTH_SCHEMA)
+    beside = pl.DataFrame([*both("a", 0.0, 5.0, 10), *both("b", 0.0, 7.0, 10)], schema=BOTH_SCHEMA)
+    incumbent = beside.filter(arm="tuned").drop("arm")
     compared = incumbent_figures(lines, incumbent, SETTINGS)
     values = {name: each.value for name, each in compared}
     assert values == pytest.approx({"incumbent": math.exp(0.6), "tuned": math.exp(0.5), "ratio": math.exp(-0.1)})
 
 
-def test_an_incumbent_beside_it_changes_neither_arm(arms: Any, tmp_path: Path) -> None:
-    texts = [Text("test", str(n), "zh", "g", {"prompt": [1], "text": ids}) for n, ids in enumerate(ROWS)]
-    before, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
-    arms.save_pretrained(tmp_path)
-    arms.load_adapter(tmp_path, "incumbent")
-    beside, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None, arms=("incumbent",))
-    again, _ = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
-    arms.delete_adapter("incumbent")
-    assert again.equals(before)
-    assert beside["nll"].to_list() == before.filter(arm="tuned")["nll"].to_list(), "the same adapter, the same figures"
+def test_two_measures_are_put_side_by_side_by_row_and_segment() -> None:
+    lines = pl.DataFrame([*both("b", 9.0, 4.0, 10), *both("a", 8.0, 6.0, 10)], schema=BOTH_SCHEMA)
+    base, tuned = (lines.filter(arm=arm).drop("arm") for arm in ARMS)
+    together = both_arms(base, tuned)
+    assert together.columns == list(BOTH_SCHEMA)
+    assert together.equals(lines.sort("set", "row_id", "arm", "segment"))
 
 
 def test_full_text_scores_the_prompt_and_the_headline_does_not() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from medcot_pipeline.stages import Workspace
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
 from medcot_pipeline.models.shape import base_shape
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings, load_settings
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.training.plan.outlook import forecast_training, training_lines
