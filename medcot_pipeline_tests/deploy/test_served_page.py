@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from medcot_pipeline.stages import STAGES
+from medcot_pipeline.table import STAGES
 from medcot_pipeline_tests.deploy.served import NAME, PASSWORDS, Served
 from medcot_pipeline_tests.support.chromium import chromium, needs_chromium
 

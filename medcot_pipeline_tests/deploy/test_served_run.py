@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from medcot_pipeline.stages import STAGES
+from medcot_pipeline.table import STAGES
 from medcot_pipeline_tests.deploy.conftest import JUDGE_KEY, WEBHOOK_TOKEN
 from medcot_pipeline_tests.deploy.served import Served
 from medcot_pipeline_tests.support.home import ROOT

@@ -11,8 +11,8 @@ from dagster._core.test_utils import create_run_for_test, instance_for_test
 
 from medcot_pipeline.orchestration.automation import triggers
 from medcot_pipeline.orchestration.automation.job import PIPELINE_JOB
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings
-from medcot_pipeline.stages import Workspace
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline_tests.support.hub_server import Hub, serving
