@@ -18,12 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.stages import open_workspace
-
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
 from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.table import open_workspace
 from medcot_pipeline.training.qlora import train
 from medcot_pipeline.training.run import TrainingRun
 

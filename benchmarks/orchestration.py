@@ -20,13 +20,13 @@ from playwright.sync_api import Page
 
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.support.progress import Progress
-from medcot_pipeline.table import STAGES
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.chromium import chromium
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.servers import webserver
 
-GROUPS = sorted({stage.group for stage in STAGES})
-ASSETS = [stage.asset for stage in STAGES]
+GROUPS = sorted({stage.group for stage in GRAPH.stages})
+ASSETS = GRAPH.assets
 
 
 def sync(home: Home) -> tuple[float, float]:

@@ -141,7 +141,7 @@ def status() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Mend what a crash left: runs and slots of dead processes, half-made files; name a damaged promoted adapter."""
+    """Mend what a crash left: runs of dead processes, half-made files; name a damaged promoted adapter."""
     from medcot_pipeline.orchestration.instance.doctor import mend, unproven_runs
     from medcot_pipeline.orchestration.instance.home import open_instance
     from medcot_pipeline.release.promoted import Promoted

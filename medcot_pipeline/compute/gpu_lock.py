@@ -1,7 +1,7 @@
 """One model process at a time on each GPU, or on one data folder's CPU, whoever starts it and from which Dagster home.
 
-Dagster's pool does the same within one home; a lock of the operating system also holds between homes and users, and is
-let go by the kernel when its holder dies, however it dies. A GPU is locked by its own device file, which belongs to
+A lock of the operating system holds within one home as between homes and users, and is let go by the kernel when its
+holder dies, however it dies. A GPU is locked by its own device file, which belongs to
 root and is one for all users of the machine: nothing is made in a folder that others can write to, and nothing can be
 put in its place.
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline_tests.deploy.served import DEPLOY, Served
 from medcot_pipeline_tests.faults.scenes import FIRST, promote_all, roll_back, weights
+from medcot_pipeline_tests.support import artifacts
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.postgres import PostgresServer
 
@@ -105,10 +106,8 @@ def small(tmp_path: Path) -> Home:
 def publish(home: Home, asset: str, text: str) -> Path:
     """Folder of a new artifact, which becomes current."""
     store = ArtifactStore(home.data, home.data)
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    with store.publish(Identity(asset, "1", {"text": text}, {}, {}), {}, lambda folder: passed) as publication:
-        (publication.path / "rows.txt").write_text(text)
-    return publication.path
+    manifest = artifacts.publish(store, Identity(asset, "1", {"text": text}, {}, {}), {"rows.txt": text})
+    return store.folder(asset, manifest.fingerprint)
 
 
 def rot(path: Path) -> None:
@@ -195,8 +194,12 @@ from medcot_pipeline.artifacts.prune import prune
 data = Path(os.environ["MEDCOT_DATA_DIR"])
 store = ArtifactStore(data, data)
 passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-with store.publish(Identity("rows", "1", {"text": "new"}, {}, {}), {}, lambda folder: passed) as publication:
-    (publication.path / "rows.txt").write_text("new")
+
+def fill(folder):
+    (folder / "rows.txt").write_text("new")
+    return {}
+
+store.publish(Identity("rows", "1", {"text": "new"}, {}, {}), fill, lambda folder: passed)
 print("published")
 prune(store)
 """

@@ -21,7 +21,9 @@ from typing import Any
 
 import dagster as dg
 
+from medcot_pipeline.compute.gpu_lock import lock_paths
 from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
+from medcot_pipeline.support.locks import holder_of
 from medcot_pipeline_tests.faults.watcher import PUBLISHED, processes, workers
 from medcot_pipeline_tests.support.home import ROOT, Home
 
@@ -136,8 +138,8 @@ class Schedule:
         return done.stdout + finished.stdout
 
     def assert_nothing_left(self, *servers: str) -> None:
-        """No slot held, no run unfinished, no half artifact, no process but those of servers that still run."""
-        assert taken_slots(self.home) == []
+        """The GPU is free, no run unfinished, no half artifact, no process but those of servers that still run."""
+        assert gpu_holders(self.home) == []
         assert unfinished_runs(self.home) == []
         assert list(self.home.data.glob("artifacts/*/.staging-*")) == []
         assert list(self.home.data.glob("current/.*")) == []
@@ -207,11 +209,9 @@ def instance(home: Home) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(home.folder / "dagster"))
 
 
-def taken_slots(home: Home) -> list[str]:
-    """Runs that hold a slot of the pool `gpu` or wait for one."""
-    with instance(home) as opened:
-        info = opened.event_log_storage.get_concurrency_info("gpu")
-        return [slot.run_id for slot in info.claimed_slots] + [step.run_id for step in info.pending_steps]
+def gpu_holders(home: Home) -> list[str]:
+    """Who holds the locks that a model process of the home takes."""
+    return [holder for path in lock_paths(home.data) if (holder := holder_of(path))]
 
 
 def unfinished_runs(home: Home) -> list[tuple[str, str]]:

@@ -20,15 +20,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
+from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.artifacts.prune import prune
 from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.faults.kills import Signalled, run_until
 from medcot_pipeline_tests.faults.watcher import damage
-
-PASSED = [CheckOutcome("rows_present", True, True, "2 rows.")]
+from medcot_pipeline_tests.support import artifacts
 
 
 def open_store(root: Path) -> ArtifactStore:
@@ -39,13 +38,7 @@ def publish(
     root: Path, asset: str, settings: Mapping[str, Any], files: Mapping[str, str], *, force: bool = False
 ) -> Manifest:
     """Publish an artifact, which becomes current; one that is there already is used again."""
-    identity = Identity(asset, "1", settings, {}, {})
-    with open_store(root).publish(identity, {}, lambda folder: PASSED, force=force) as publication:
-        if not publication.reused:
-            for name, text in files.items():
-                (publication.path / name).parent.mkdir(exist_ok=True)
-                (publication.path / name).write_text(text)
-    return publication.manifest
+    return artifacts.publish(open_store(root), Identity(asset, "1", settings, {}, {}), files, force=force)
 
 
 def train(root: Path, rate: float, weights: str = "", *, force: bool = False) -> Manifest:

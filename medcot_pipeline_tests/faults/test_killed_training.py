@@ -15,6 +15,7 @@ import pytest
 
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_settings
 from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.training import job
 from medcot_pipeline.training.checkpoints import MARK
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
@@ -30,19 +31,21 @@ SETTINGS = load_settings("tiny").training.model_copy(
 
 def start_training(home: Home, out: Path, work: Path, settings: TrainingSettings = SETTINGS) -> "subprocess.Popen[str]":
     """The worker process of the asset qlora_adapter; every optimiser step ends with a checkpoint."""
-    arguments = {
-        "base_model": str(home.current("base_model")),
-        "sft": str(home.current("sft_dataset") / "rows.parquet"),
-        "splits": str(home.current("corpus_splits") / "rows.parquet"),
-        "settings": settings.model_dump(mode="json"),
-        "tracking": TrackingSettings(wandb_mode="disabled").model_dump(mode="json"),
-        "max_row_tokens": 2048,
-        "work": str(work),
-        "wandb": str(out / "wandb"),
-        "fingerprint": FINGERPRINT,
-    }
+    arguments = job.TrainAdapter(
+        settings=settings,
+        tracking=TrackingSettings(wandb_mode="disabled"),
+        max_row_tokens=2048,
+        base_model=home.current("base_model"),
+        hashes=out / "hashes" / "hashes.sqlite",
+        sft=home.current("sft_dataset") / "rows.parquet",
+        splits=home.current("corpus_splits") / "rows.parquet",
+        out=out,
+        work=work,
+        wandb=out / "wandb",
+        fingerprint=FINGERPRINT,
+    )
     # One thread: on a crowded machine the first step of a process sometimes came out other by a rounding with two.
-    return start_worker(home, out, "train", arguments, OMP_NUM_THREADS="1")
+    return start_worker(home, out, job.train, arguments, OMP_NUM_THREADS="1")
 
 
 def wait_until(worker: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:

@@ -14,6 +14,7 @@ from medcot_pipeline.orchestration.instance.passes import find_problem
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import load_settings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.home import ROOT, Home
 
 OPEN = "import os, signal, sys; from dagster_pipes import open_dagster_pipes\n"
@@ -48,7 +49,7 @@ class Child(dg.PipesSubprocessClient):
 )
 def test_a_child_that_fails_or_says_nothing_publishes_nothing(tmp_path: Path, script: str, problem: str) -> None:
     store = ArtifactStore(tmp_path, ROOT)
-    workspace = Workspace("tiny", load_settings("tiny"), ROOT, store)
+    workspace = Workspace("tiny", load_settings("tiny"), ROOT, store, GRAPH)
     job = build_defs(workspace=workspace, pipes=Child(script)).resolve_job_def("medcot")
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception) as raised:
         job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("base_model")])

@@ -192,7 +192,7 @@ def test_a_new_revision_at_the_hub_starts_one_run_that_reads_it(served: list[Ser
 def test_a_new_review_starts_one_run_that_joins_it(served: list[Served]) -> None:
     for each in served:
         (each.home.data / "reviews").mkdir(exist_ok=True)
-        verdicts = whole(read_model(each.home.current("judgements") / "key.json", Key), "tuned")
+        verdicts = whole(read_model(each.home.current("review_pack") / "key.json", Key), "tuned")
         (each.home.data / "reviews" / "wang.json").write_text(json.dumps(verdicts), encoding="utf-8")
     for each in served:
         each.await_run(FILE_SENSOR, SUCCESS)

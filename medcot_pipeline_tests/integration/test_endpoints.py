@@ -1,18 +1,20 @@
 """Endpoints that refuse, over real passes: what reaches the terminal, Dagster's storage and the data folder."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.table_files import write_jsonl
+from medcot_pipeline_tests.support.artifacts import publish
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint, longer_wins
 from medcot_pipeline_tests.support.home import ROOT, Home
 
@@ -21,11 +23,12 @@ BOTH = ("r1", "r1-medcot")
 PROMPTS = [Prompt(f"q{number}", "zh", "用药", f"发热第{number}天怎么办？") for number in range(2)]
 
 
-def stage(home: Home, asset: str, write: Callable[[Path], object]) -> None:
+ANSWERING = "base_answers,tuned_answers,model_answers"
+
+
+def stage(home: Home, asset: str, files: Mapping[str, Any] | Callable[[Path], None]) -> None:
     """An artifact that a pass over other assets takes as it is."""
-    store, passed = ArtifactStore(home.data, ROOT), CheckOutcome("staged", True, True, "")
-    with store.publish(Identity(asset, "1", {}, {}, {}), {}, lambda folder: [passed]) as publication:
-        write(publication.path)
+    publish(ArtifactStore(home.data, ROOT), Identity(asset, "1", {}, {}, {}), files)
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def trained(fresh_home: Home) -> Home:
     """A home where an adapter waits to be asked."""
     rows = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": ["小儿腹泻怎样补液"], "question": ["小儿腹泻？"]})
     stage(fresh_home, "corpus_splits", lambda folder: rows.write_parquet(folder / "rows.parquet"))
-    stage(fresh_home, "base_model", lambda folder: write_json(folder / "base_model.json", {"generation_prompt": "…"}))
-    stage(fresh_home, "qlora_adapter", lambda folder: write_json(folder / "adapter.json", {}))
+    stage(fresh_home, "base_model", {"base_model.json": {"generation_prompt": "…"}})
+    stage(fresh_home, "qlora_adapter", {"adapter.json": {}})
     write_jsonl(fresh_home.folder / "prompts.jsonl", PROMPTS)
     return fresh_home
 
@@ -103,7 +106,7 @@ def test_a_judge_that_repeats_the_key_leaves_it_nowhere(answered: Home, key: str
 @pytest.mark.parametrize("listed", [True, False], ids=["answers refused", "list refused"])
 def test_an_answering_endpoint_that_repeats_the_key_leaves_it_nowhere(trained: Home, key: str, listed: bool) -> None:
     with endpoint(lambda messages: 401, BOTH if listed else 401) as (url, _):
-        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url, key))
+        done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url, key))
     assert done.returncode == 1
     assert "the key is not accepted, HTTP 401" in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].startswith(f"medcot: MEDCOT_ANSWERS__ENDPOINT__BASE_URL={url}")
@@ -136,18 +139,19 @@ def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
     """Staged after langchain-ai/langchain-azure#82: a model that does not take a seed."""
     not_taken = {"seed": "Unsupported parameter: 'seed' is not supported with this model."}
     with endpoint(lambda messages: "想。\n</think>\n\n答。", 404, not_taken) as (url, _):
-        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))
+        done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url))
     assert done.returncode == 0, done.stderr
     assert "does not take every option, and was asked without seed" in done.stderr
-    manifest = read_json(trained.current("model_answers") / "manifest.json")
-    assert manifest["metadata"]["asked_otherwise"] == "without seed"
+    for asset in ("base_answers", "tuned_answers"):
+        manifest = read_json(trained.current(asset) / "manifest.json")
+        assert manifest["metadata"]["asked_otherwise"] == "without seed"
 
 
 def test_answers_without_a_count_of_tokens_are_published_with_none(trained: Home) -> None:
     """Staged after openai/openai-agents-python#1181: counts of tokens that are null."""
     uncounted = {**completion("想。\n</think>\n\n答。", "r1"), "usage": {"completion_tokens": None}}
     with endpoint(lambda messages: json.dumps(uncounted).encode(), BOTH) as (url, _):
-        done = trained.run("medcot", "sync", "--only", "model_answers", **asked(trained, url))
+        done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url))
     assert done.returncode == 0, done.stderr
     lines = (trained.current("model_answers") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["tokens"] for line in lines] == [0, 0, 0, 0]

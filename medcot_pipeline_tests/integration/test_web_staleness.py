@@ -24,13 +24,11 @@ RAISED = '''
 """The pipeline with the code versions of raised.json, as another commit would have them."""
 import dataclasses, json
 from pathlib import Path
-from medcot_pipeline import stages
+from medcot_pipeline import table
 
 raised = json.loads(Path(__file__).with_name("raised.json").read_text())
-stages.STAGES = tuple(
-    dataclasses.replace(stage, code_version=raised.get(stage.asset, stage.code_version)) for stage in stages.STAGES
-)
-stages.BY_ASSET = {stage.asset: stage for stage in stages.STAGES}
+stages = [dataclasses.replace(each, code_version=raised.get(each.asset, each.code_version)) for each in table.STAGES]
+table.GRAPH = dataclasses.replace(table.GRAPH, stages=tuple(stages))
 from medcot_pipeline.definitions import defs
 '''
 

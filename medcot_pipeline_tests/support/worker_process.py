@@ -5,35 +5,38 @@ Does not: what a test does to the process.
 """
 
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dagster_pipes import encode_param
 
+from medcot_pipeline.compute.launch import Arguments, launch_of
+from medcot_pipeline.support.progress import Say
 from medcot_pipeline_tests.support.home import ROOT, Home
 
 
 def start_worker(
-    home: Home, folder: Path, task: str, arguments: dict[str, Any], **environment: str
+    home: Home, folder: Path, job: Callable[[Arguments, Say], dict[str, Any]], arguments: Arguments, **environment: str
 ) -> "subprocess.Popen[str]":
-    """Start a task that writes into `folder`, with the lock of the home's data folder."""
+    """Start a job that writes into `folder`, with the lock that a run over the home's data folder takes."""
     folder.mkdir(exist_ok=True)
-    arguments = {"out": str(folder), "hashes": str(folder / "hashes" / "hashes.sqlite"), **arguments}
-    lock = {"paths": [str(home.data / "cache" / "gpu.lock")], "holder": task}
-    extras = {"task": task, "place": f"{task}:", "lock": lock, "parent": os.getpid(), "arguments": arguments}
+    name = job.__name__
+    launch = launch_of(name, job, arguments, place=f"{name}:", holder=name, data=home.data)
     unused = ("asset_keys", "code_version_by_asset_key", "provenance_by_asset_key", "partition_key", "job_name")
-    context: dict[str, Any] = {**dict.fromkeys(unused), "run_id": "1", "retry_number": 0, "extras": extras}
+    context: dict[str, Any] = {**dict.fromkeys(unused), "run_id": "1", "retry_number": 0, "extras": dict(launch.told)}
     context |= {"partition_key_range": None, "partition_time_window": None}
     pipes = {
         "DAGSTER_PIPES_CONTEXT": encode_param({"data": context}),
         "DAGSTER_PIPES_MESSAGES": encode_param({"path": str(messages(folder))}),
     }
-    command = [sys.executable, "-m", "medcot_pipeline.compute.child"]
     return subprocess.Popen(
-        command, cwd=ROOT, env=home.environment(**pipes, **environment), stderr=subprocess.PIPE, text=True
+        launch.command,
+        cwd=ROOT,
+        env=home.environment(**launch.environment, **pipes, **environment),
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

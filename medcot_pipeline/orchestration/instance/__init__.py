@@ -1,4 +1,4 @@
-"""The Dagster instance: its home, its storage, its pool, and a pass over the graph in it.
+"""The Dagster instance: its home, its storage, and a pass over the graph in it.
 
 Belongs here: everything that needs a Dagster instance outside of an asset.
 Does not: which assets are stale by fingerprint (pipeline/plan.py), or what is printed (cli.py).

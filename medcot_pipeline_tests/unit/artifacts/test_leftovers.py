@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.support.locks import hold
+from medcot_pipeline_tests.support.artifacts import PASSED, publish
 
 ASSET = "toy_rows"
 IDENTITY = Identity(ASSET, "1", {}, {}, {})
@@ -17,9 +18,7 @@ FINGERPRINT = IDENTITY.fingerprint
 def store(tmp_path: Path) -> ArtifactStore:
     """A store with one artifact."""
     store = ArtifactStore(tmp_path, tmp_path)
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    with store.publish(IDENTITY, {}, lambda folder: passed) as publication:
-        (publication.path / "rows.txt").write_text("rows")
+    publish(store, IDENTITY, {"rows.txt": "rows"})
     return store
 
 
@@ -94,8 +93,7 @@ def test_a_folder_in_the_place_of_a_link_is_set_aside_and_the_link_made_again(st
     (kept,) = store.root.glob("damaged/current/*/mine.txt")
     assert kept.read_text() == "somebody's own file"
     assert store.current(ASSET) is None
-    with store.publish(IDENTITY, {}, lambda folder: []) as publication:
-        assert publication.reused
+    assert store.publish(IDENTITY, lambda folder: {}, lambda folder: PASSED).reused
     assert store.current(ASSET) is not None
 
 
@@ -103,7 +101,6 @@ def test_a_pass_that_meets_a_folder_in_the_place_of_a_link_sets_it_aside_too(sto
     link = store.root / "current" / ASSET
     link.unlink()
     link.mkdir()
-    with store.publish(IDENTITY, {}, lambda folder: []):
-        pass
+    publish(store, IDENTITY, {})
     assert link.is_symlink()
     assert len(list(store.root.glob("damaged/current/*"))) == 1

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
+from medcot_pipeline.artifacts import ArtifactStore, Identity, Manifest
 from medcot_pipeline.artifacts.leftovers import clear_leftovers
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.support.errors import MedcotError, Unreadable
+from medcot_pipeline_tests.support.artifacts import publish
 
 PUBLISHING = """
 import sys
@@ -15,19 +16,20 @@ from pathlib import Path
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
 
 store = ArtifactStore(Path(sys.argv[1]), Path(sys.argv[1]))
-with store.publish(Identity("rows", "9", {}, {}, {}), {}, lambda folder: [CheckOutcome("ok", True, True, "")]):
+
+def fill(folder):
     print("inside", flush=True)
     sys.stdin.readline()
+    return {}
+
+store.publish(Identity("rows", "9", {}, {}, {}), fill, lambda folder: [CheckOutcome("ok", True, True, "")])
 """
 
 
 def make(store: ArtifactStore, asset: str, text: str, inputs: dict[str, Manifest] | None = None) -> Manifest:
     """Publish an artifact, which becomes current."""
     hashes = {name: manifest.content_hash for name, manifest in (inputs or {}).items()}
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
-    with store.publish(Identity(asset, "1", {"text": text}, hashes, {}), {}, lambda folder: passed) as publication:
-        (publication.path / "rows.txt").write_text(text)
-    return publication.manifest
+    return publish(store, Identity(asset, "1", {"text": text}, hashes, {}), {"rows.txt": text})
 
 
 def promote(store: ArtifactStore, manifest: Manifest) -> None:

@@ -4,15 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest, Publication, Table
-from medcot_pipeline.artifacts.store import RejectedArtifact
+from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest, Published, Table
+from medcot_pipeline.artifacts.shown import Value
+from medcot_pipeline.artifacts.store import Fill, RejectedArtifact
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 
 ASSET = "toy_rows"
@@ -28,12 +29,15 @@ from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
 
 root, number, text = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 store = ArtifactStore(root, root)
-checks = lambda folder: [CheckOutcome("rows_present", True, True, "2 rows.")]
-with store.publish(Identity("toy_rows", "1", {"number": number}, {}, {}), {}, checks) as publication:
-    (publication.path / "rows.txt").write_text(text, encoding="utf-8")
+
+def fill(folder):
+    (folder / "rows.txt").write_text(text, encoding="utf-8")
     print("inside", flush=True)
     sys.stdin.readline()
-print(publication.manifest.content_hash, flush=True)
+    return {}
+
+checks = lambda folder: [CheckOutcome("rows_present", True, True, "2 rows.")]
+store.publish(Identity("toy_rows", "1", {"number": number}, {}, {}), fill, checks)
 """
 
 
@@ -54,15 +58,31 @@ def publish(
     picture: bytes = b"png",
     check: CheckOutcome = PASSED,
     force: bool = False,
-) -> Publication:
-    with store.publish(identity(number), {}, lambda folder: [check], force=force) as publication:
-        if not publication.reused:
-            (publication.path / "rows.txt").write_text(text, encoding="utf-8")
-            (publication.path / "more").mkdir()
-            (publication.path / "more" / "removed.txt").write_text("nothing\n", encoding="utf-8")
-            publication.aside("chart.png").write_bytes(picture)
-            publication.describe(rows=2, preview=Table([{"question": "咳嗽"}]))
-    return publication
+) -> Published:
+    def fill(folder: Path) -> Mapping[str, Value]:
+        (folder / "rows.txt").write_text(text, encoding="utf-8")
+        for name in ("more", "aside"):
+            (folder / name).mkdir()
+        (folder / "more" / "removed.txt").write_text("nothing\n", encoding="utf-8")
+        (folder / "aside" / "chart.png").write_bytes(picture)
+        return {"rows": 2, "preview": Table([{"question": "咳嗽"}])}
+
+    return store.publish(identity(number), fill, lambda folder: [check], force=force)
+
+
+def one_file(name: str, text: str = TEXT) -> Fill:
+    """Writes one file."""
+
+    def fill(folder: Path) -> Mapping[str, Value]:
+        (folder / name).write_text(text, encoding="utf-8")
+        return {}
+
+    return fill
+
+
+def folder_of(store: ArtifactStore, number: int = 1) -> Path:
+    """Where the artifact of that number lies."""
+    return store.folder(ASSET, identity(number).fingerprint)
 
 
 @contextlib.contextmanager
@@ -89,8 +109,7 @@ def why(store: ArtifactStore) -> list[str]:
 def test_an_artifact_is_made_once_and_used_again(store: ArtifactStore) -> None:
     first, second = publish(store), publish(store, text="never written")
     assert (first.reused, second.reused) == (False, True)
-    assert second.path == first.path == store.folder(ASSET, identity().fingerprint)
-    assert (second.path / "rows.txt").read_text(encoding="utf-8") == TEXT
+    assert (folder_of(store) / "rows.txt").read_text(encoding="utf-8") == TEXT
 
 
 def test_a_reused_artifact_replays_metadata_and_checks(store: ArtifactStore) -> None:
@@ -173,9 +192,8 @@ def test_the_content_hash_ignores_what_lies_aside(store: ArtifactStore) -> None:
 def test_the_content_hash_sees_every_other_file(store: ArtifactStore, name: str) -> None:
     hashes = set()
     for number, text in enumerate(("one", "other")):
-        with store.publish(identity(number), {}, lambda folder: [PASSED]) as publication:
-            (publication.path / name).write_text(text)
-        hashes.add(publication.manifest.content_hash)
+        published = store.publish(identity(number), one_file(name, text), lambda folder: [PASSED])
+        hashes.add(published.manifest.content_hash)
     assert len(hashes) == 2
 
 
@@ -243,7 +261,8 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None], str]] = {
 def damaged(request: pytest.FixtureRequest, store: ArtifactStore) -> str:
     """What is wrong with the one published artifact."""
     name, harm, problem = request.param
-    harm(publish(store).path / name)
+    publish(store)
+    harm(folder_of(store) / name)
     assert isinstance(problem, str)
     return problem
 
@@ -261,14 +280,15 @@ def test_a_damaged_artifact_is_made_again(store: ArtifactStore, damaged: str) ->
     again = publish(store)
     assert not again.reused
     assert store.current(ASSET) == again.manifest
-    assert (again.path / "rows.txt").read_text(encoding="utf-8") == TEXT
+    assert (folder_of(store) / "rows.txt").read_text(encoding="utf-8") == TEXT
 
 
 @pytest.mark.parametrize("name", [MANIFEST, "rows.txt", "more/removed.txt"])
 def test_a_file_that_cannot_be_read_for_the_moment_is_one_line_and_nothing_is_moved(
     store: ArtifactStore, name: str
 ) -> None:
-    folder = publish(store).path
+    publish(store)
+    folder = folder_of(store)
     kept = (folder / name).rename(folder / "kept")
     (folder / name).symlink_to(folder / name)
     for use in (lambda: store.current(ASSET), lambda: publish(store)):
@@ -302,7 +322,8 @@ except MedcotError as error:
 
 @pytest.mark.parametrize(("name", "error"), [(MANIFEST, "EMFILE"), (MANIFEST, "EACCES"), ("rows.txt", "EACCES")])
 def test_no_more_open_files_and_no_permission_are_no_damage(store: ArtifactStore, name: str, error: str) -> None:
-    folder = publish(store).path
+    publish(store)
+    folder = folder_of(store)
     store.root.chmod(0o755)
     if error == "EACCES":
         (folder / name).chmod(0)
@@ -315,9 +336,12 @@ def test_no_more_open_files_and_no_permission_are_no_damage(store: ArtifactStore
 
 
 def test_an_exception_inside_leaves_nothing_behind(store: ArtifactStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.publish(identity(), {}, lambda folder: [PASSED]) as publication:
-        (publication.path / "rows.txt").write_text(TEXT)
+    def broken(folder: Path) -> Mapping[str, Value]:
+        (folder / "rows.txt").write_text(TEXT)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.publish(identity(), broken, lambda folder: [PASSED])
     assert listed(store) == []
 
 
@@ -325,14 +349,17 @@ def test_an_exception_of_a_check_leaves_nothing_behind(store: ArtifactStore) -> 
     def broken(folder: Path) -> list[CheckOutcome]:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), store.publish(identity(), {}, broken):
-        pass
+    with pytest.raises(ZeroDivisionError):
+        store.publish(identity(), one_file("rows.txt"), broken)
     assert listed(store) == []
 
 
 def test_an_interrupted_publication_leaves_nothing_behind(store: ArtifactStore) -> None:
-    with pytest.raises(KeyboardInterrupt), store.publish(identity(), {}, lambda folder: [PASSED]):
+    def interrupted(folder: Path) -> Mapping[str, Value]:
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.publish(identity(), interrupted, lambda folder: [PASSED])
     assert listed(store) == []
 
 
@@ -361,23 +388,20 @@ def test_a_process_that_wants_what_another_makes_waits_says_for_whom_and_uses_it
             said.append(line)
             print(file=first.stdin, flush=True)
 
-        with store.publish(identity(), {}, lambda folder: [PASSED], say=say) as second:
-            assert second.reused
+        assert store.publish(identity(), one_file("never written"), lambda folder: [PASSED], say=say).reused
     fingerprint = identity().fingerprint
     assert said == [f"waiting for {ASSET} {fingerprint[:12]}, which is held by another pass, process {first.pid}"]
-    assert (store.folder(ASSET, fingerprint) / "rows.txt").read_text(encoding="utf-8") == "of the first"
+    assert (folder_of(store) / "rows.txt").read_text(encoding="utf-8") == "of the first"
     assert listed(store) == [fingerprint]
 
 
 def test_when_the_process_that_makes_it_is_killed_the_waiting_one_makes_it(store: ArtifactStore) -> None:
-    with (
-        child(store, text="of the killed") as first,
-        store.publish(identity(), {}, lambda folder: [PASSED], say=lambda line: first.kill()) as second,
-    ):
-        assert not second.reused
-        (second.path / "rows.txt").write_text("of the second", encoding="utf-8")
+    of_the_second = one_file("rows.txt", "of the second")
+    with child(store, text="of the killed") as first:
+        second = store.publish(identity(), of_the_second, lambda folder: [PASSED], say=lambda line: first.kill())
+    assert not second.reused
     assert listed(store) == [identity().fingerprint]
-    assert (second.path / "rows.txt").read_text(encoding="utf-8") == "of the second"
+    assert (folder_of(store) / "rows.txt").read_text(encoding="utf-8") == "of the second"
 
 
 def test_force_makes_it_again(store: ArtifactStore) -> None:
@@ -413,9 +437,14 @@ def test_no_space_for_a_file_is_one_clear_line_whoever_writes_it(
     store: ArtifactStore, write: Callable[[Path], None]
 ) -> None:
     """The kernel's own "no space left": the file that is written leads to /dev/full."""
-    with pytest.raises(MedcotError) as raised, store.publish(identity(), {}, lambda folder: [PASSED]) as publication:
-        (publication.path / "rows").symlink_to("/dev/full")
-        write(publication.path / "rows")
+
+    def fill(folder: Path) -> Mapping[str, Value]:
+        (folder / "rows").symlink_to("/dev/full")
+        write(folder / "rows")
+        return {}
+
+    with pytest.raises(MedcotError) as raised:
+        store.publish(identity(), fill, lambda folder: [PASSED])
     assert str(raised.value) == (
         f"No space left below {store.root} while writing toy_rows; nothing was published. "
         "Free some space and run `medcot sync` again."
@@ -435,21 +464,28 @@ root, way = Path(sys.argv[1]), sys.argv[2]
 store = ArtifactStore(root, root)
 checks = lambda folder: [CheckOutcome("rows_present", True, True, "2 rows.")]
 identity = lambda number: Identity("toy_rows", "1", {"number": number}, {}, {})
-with store.publish(identity(1), {}, checks) as publication:
-    (publication.path / "rows.txt").write_text("small")
+
+def small(folder):
+    (folder / "rows.txt").write_text("small")
+    return {}
+
+def large(folder):
+    if way == "bytes":
+        (folder / "rows.txt").write_bytes(bytes(1_000_000))
+    elif way == "safetensors":
+        save_file({"weights": np.zeros(1_000_000)}, folder / "weights.safetensors")
+    else:
+        (folder / "rows.txt").write_text("small")
+    return {}
+
+store.publish(identity(1), small, checks)
 message = ""
 if way == "nothing left":
     with contextlib.suppress(OSError), (root / "ballast").open("wb", buffering=0) as ballast:
         while ballast.write(bytes(1024)):
             pass
 try:
-    with store.publish(identity(2), {}, checks) as publication:
-        if way == "bytes":
-            (publication.path / "rows.txt").write_bytes(bytes(1_000_000))
-        elif way == "safetensors":
-            save_file({"weights": np.zeros(1_000_000)}, publication.path / "weights.safetensors")
-        else:
-            (publication.path / "rows.txt").write_text("small")
+    store.publish(identity(2), large, checks)
 except MedcotError as error:
     message = str(error)
 shutil.rmtree(root / "cache", ignore_errors=True)
@@ -512,7 +548,8 @@ def test_what_is_published_is_on_disk_with_every_folder_and_link_on_the_way(
     tmp_path: Path, synced: dict[Path, set[str]]
 ) -> None:
     store = ArtifactStore(tmp_path / "not" / "there yet", tmp_path)
-    folder = publish(store).path
+    publish(store)
+    folder = folder_of(store)
     by_name = {path.name: names for path, names in synced.items()}
     written = {path.name for path in folder.rglob("*")}
     assert written == {"rows.txt", "more", "removed.txt", "aside", "chart.png", MANIFEST}
@@ -527,7 +564,8 @@ def test_what_is_published_is_on_disk_with_every_folder_and_link_on_the_way(
 def test_what_is_set_aside_or_refused_is_on_disk_where_it_was_moved_to(
     store: ArtifactStore, synced: dict[Path, set[str]]
 ) -> None:
-    flip(publish(store).path / "rows.txt")
+    publish(store)
+    flip(folder_of(store) / "rows.txt")
     synced.clear()
     assert store.find(ASSET, identity().fingerprint) is None
     (aside,) = (store.root / "damaged" / ASSET).iterdir()
@@ -549,5 +587,4 @@ def test_an_artifact_of_a_rejected_manifest_is_refused(store: ArtifactStore) -> 
 
 
 def test_a_manifest_reads_back_as_it_was_written(store: ArtifactStore) -> None:
-    publication = publish(store)
-    assert Manifest.read(publication.path) == publication.manifest
+    assert publish(store).manifest == Manifest.read(folder_of(store))

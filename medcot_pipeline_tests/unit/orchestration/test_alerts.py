@@ -12,6 +12,7 @@ from medcot_pipeline.artifacts import ArtifactStore
 from medcot_pipeline.orchestration.automation import alerts
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import AutomationSettings, Settings
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.webhook import webhook
 
 ROW = "患者，男，32岁，咳嗽三天"
@@ -29,7 +30,7 @@ def fail_and_tell(folder: Path, url: str) -> None:
         raw_medical_o1()
 
     settings = Settings(automation=AutomationSettings(webhook_url=SecretStr(url)))
-    workspace = Workspace("tiny", settings, folder, ArtifactStore(folder, folder))
+    workspace = Workspace("tiny", settings, folder, ArtifactStore(folder, folder), GRAPH)
     with dg.instance_for_test() as instance:
         failed = medcot.execute_in_process(
             instance=instance, raise_on_error=False, tags={"medcot/launched_by": "new_files"}

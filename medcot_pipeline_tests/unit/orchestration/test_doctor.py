@@ -1,4 +1,4 @@
-"""Runs and slots in a real instance; whole crashes are in faults/test_killed_passes.py."""
+"""Runs in a real instance; whole crashes are in faults/test_killed_passes.py."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,10 +10,9 @@ from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.test_utils import create_run_for_test
 
 from medcot_pipeline.artifacts import ArtifactStore
-from medcot_pipeline.orchestration.instance.doctor import holders, mend, mend_runs, unproven_runs
+from medcot_pipeline.orchestration.instance.doctor import mend, mend_runs, unproven_runs
 from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
 
-STEP = "qlora_adapter"
 OWN = Process.own()
 DEAD = dataclasses.replace(OWN, started=OWN.started - 1)
 ELSEWHERE = dataclasses.replace(OWN, host="another-machine")
@@ -22,41 +21,29 @@ Status = dg.DagsterRunStatus
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """An instance in SQLite with the pool `gpu`, made once: making one takes seconds."""
+    """An instance in SQLite, made once: making one takes seconds."""
     with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("home"))) as opened:
-        opened.event_log_storage.set_concurrency_slots("gpu", 1)
         yield opened
 
 
 @pytest.fixture
 def instance(home: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
-    """The instance, without runs and slots of another test."""
+    """The instance, without runs of another test."""
     yield home
-    for run_id in home.event_log_storage.get_concurrency_info("gpu").active_run_ids:
-        home.event_log_storage.free_concurrency_slots_for_run(run_id)
     for run in home.get_runs():
         home.delete_run(run.run_id)
 
 
-def start_run(
-    instance: dg.DagsterInstance, process: Process | None, status: Status = Status.STARTED, *, slot: bool = True
-) -> str:
-    """A run of a process, which holds the slot of the pool `gpu`."""
+def start_run(instance: dg.DagsterInstance, process: Process | None, status: Status = Status.STARTED) -> str:
+    """A run of a process."""
     tags = {PROCESS_TAG: process.to_tag()} if process else {}
-    run = create_run_for_test(instance, job_name="medcot", status=status, tags=tags)
-    if slot:
-        assert instance.event_log_storage.claim_concurrency_slot("gpu", run.run_id, STEP).is_claimed
-    return str(run.run_id)
+    return str(create_run_for_test(instance, job_name="medcot", status=status, tags=tags).run_id)
 
 
 def status_of(instance: dg.DagsterInstance, run_id: str) -> Status:
     run = instance.get_run_by_id(run_id)
     assert run is not None
     return run.status
-
-
-def slot_is_free(instance: dg.DagsterInstance) -> bool:
-    return not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
 
 
 def started_by(instance: dg.DagsterInstance, run_id: str, pid: int) -> None:
@@ -67,28 +54,24 @@ def started_by(instance: dg.DagsterInstance, run_id: str, pid: int) -> None:
 
 
 @pytest.mark.parametrize("status", [Status.NOT_STARTED, Status.STARTING, Status.STARTED])
-def test_the_run_of_a_dead_process_fails_and_its_slot_is_free(instance: dg.DagsterInstance, status: Status) -> None:
+def test_the_run_of_a_dead_process_fails(instance: dg.DagsterInstance, status: Status) -> None:
     run = start_run(instance, DEAD, status)
     assert mend_runs(instance) == [
-        f"run {run[:8]}: its process {DEAD.pid} on {DEAD.host} is gone; "
-        "it is marked as failed and holds no slot any more"
+        f"run {run[:8]}: its process {DEAD.pid} on {DEAD.host} is gone; it is marked as failed"
     ]
     assert status_of(instance, run) == Status.FAILURE
-    assert slot_is_free(instance)
 
 
 def test_a_dead_run_that_was_being_canceled_is_canceled(instance: dg.DagsterInstance) -> None:
     run = start_run(instance, DEAD, Status.CANCELING)
     mend_runs(instance)
     assert status_of(instance, run) == Status.CANCELED
-    assert slot_is_free(instance)
 
 
-def test_a_live_run_keeps_its_slot(instance: dg.DagsterInstance) -> None:
+def test_a_live_run_is_left_as_it_is(instance: dg.DagsterInstance) -> None:
     run = start_run(instance, OWN)
     assert mend_runs(instance) == unproven_runs(instance) == []
     assert status_of(instance, run) == Status.STARTED
-    assert holders(instance, "gpu") == [f"{STEP} of run {run[:8]}, process {OWN.pid} on {OWN.host}"]
 
 
 @pytest.mark.parametrize("process", [ELSEWHERE, None])
@@ -101,40 +84,28 @@ def test_a_run_of_which_nothing_is_known_is_named_and_left(
     assert line.startswith(f"run {run[:8]}: left as it is, since ")
     assert line.endswith(f"If it is gone: `dagster run delete {run}`.")
     assert status_of(instance, run) == Status.STARTED
-    assert not slot_is_free(instance)
 
 
 def test_without_a_tag_the_process_of_dagsters_own_event_is_the_proof(instance: dg.DagsterInstance) -> None:
-    run = start_run(instance, None, Status.STARTING, slot=False)
+    run = start_run(instance, None, Status.STARTING)
     started_by(instance, run, 2**22 + 1)  # above every number that the kernel gives
     assert mend_runs(instance)[0].startswith(f"run {run[:8]}: its process {2**22 + 1} is gone; ")
     assert status_of(instance, run) == Status.FAILURE
 
 
 def test_without_a_tag_a_number_that_is_in_use_proves_nothing(instance: dg.DagsterInstance) -> None:
-    run = start_run(instance, None, Status.STARTING, slot=False)
+    run = start_run(instance, None, Status.STARTING)
     started_by(instance, run, OWN.pid)
     assert mend_runs(instance) == []
     assert status_of(instance, run) == Status.STARTING
 
 
-def test_a_slot_that_an_ended_run_still_holds_is_freed(instance: dg.DagsterInstance) -> None:
-    run = start_run(instance, DEAD, Status.FAILURE)
-    assert mend_runs(instance) == [f"run {run[:8]}: it has ended; the slot that it still held is free"]
-    assert slot_is_free(instance)
-
-
-def test_a_run_that_was_marked_as_failed_while_its_process_works_keeps_its_slot(instance: dg.DagsterInstance) -> None:
-    start_run(instance, OWN, Status.FAILURE)
-    assert mend_runs(instance) == []
-    assert not slot_is_free(instance)
-
-
-def test_the_slot_of_a_run_that_was_deleted_is_freed(instance: dg.DagsterInstance) -> None:
-    run = start_run(instance, OWN)
-    instance.run_storage.delete_run(run)
-    assert mend_runs(instance) == [f"run {run[:8]}: it has ended; the slot that it still held is free"]
-    assert slot_is_free(instance)
+def test_a_run_that_was_marked_as_failed_while_its_process_works_is_left_as_it_is(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = start_run(instance, OWN, Status.FAILURE)
+    assert mend_runs(instance) == unproven_runs(instance) == []
+    assert status_of(instance, run) == Status.FAILURE
 
 
 def test_mending_says_why_in_the_runs_log(instance: dg.DagsterInstance) -> None:

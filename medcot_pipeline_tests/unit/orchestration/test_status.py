@@ -13,7 +13,8 @@ FOREIGN = "Error code: 401 - no, Bearer sk-never-to-be-seen"
 
 
 @pytest.mark.parametrize(
-    "ours", [MedcotError("The judge answers no call."), RejectedArtifact("The judge answers", "no call.", ())]
+    "ours",
+    [MedcotError("The judge answers no call."), RejectedArtifact("The judge answers", "no call.", "judgements", ())],
 )
 def test_of_an_error_with_a_foreign_one_behind_it_ours_is_shown(tmp_path: Path, ours: MedcotError) -> None:
     """Older versions stored such chains, and a server's words can hold the key."""

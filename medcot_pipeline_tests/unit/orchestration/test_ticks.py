@@ -65,7 +65,13 @@ def test_a_tick_with_nothing_stale_launches_nothing_and_says_so(
 
 def test_the_schedule_runs_what_is_stale_and_what_follows(instance: dg.DagsterInstance, published: Workspace) -> None:
     request = launched(tick(RETRAINING, instance, change(published, "perplexity", max_rows=7)))
-    assert assets(request) == ["perplexity_report", "eval_report", "promotion"]
+    assert assets(request) == [
+        "base_perplexity",
+        "tuned_perplexity",
+        "perplexity_report",
+        "eval_report",
+        "promotion",
+    ]
     assert request.tags["medcot/launched_by"] == RETRAINING
 
 
