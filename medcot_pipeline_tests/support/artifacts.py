@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.shown import Value
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_json, write_model
 
 PASSED = [CheckOutcome("made", True, True, "by a test")]
 
@@ -24,7 +26,7 @@ def publish(
     select: bool = True,
     **metadata: Value,
 ) -> Manifest:
-    """Publish files under an identity: text as it is, anything else as JSON; or what a function writes.
+    """Publish files under an identity: text as it is, records and anything else as JSON; or what a function writes.
 
     Where the artifact is published already, nothing is written.
     """
@@ -38,6 +40,8 @@ def publish(
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, str):
                 path.write_text(content, encoding="utf-8")
+            elif isinstance(content, BaseModel):
+                write_model(path, content)
             else:
                 write_json(path, content)
         return metadata
