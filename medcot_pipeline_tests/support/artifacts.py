@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.shown import Value
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_json, write_model
 
 PASSED = [CheckOutcome("made", True, True, "by a test")]
 
@@ -26,7 +26,7 @@ def publish(
     select: bool = True,
     **metadata: Value,
 ) -> Manifest:
-    """Publish files under an identity: text as it is, a model or any value as JSON; or what a function writes.
+    """Publish files under an identity: text as it is, records and anything else as JSON; or what a function writes.
 
     Where the artifact is published already, nothing is written.
     """
@@ -40,8 +40,10 @@ def publish(
             path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, str):
                 path.write_text(content, encoding="utf-8")
+            elif isinstance(content, BaseModel):
+                write_model(path, content)
             else:
-                write_json(path, content.model_dump(mode="json") if isinstance(content, BaseModel) else content)
+                write_json(path, content)
         return metadata
 
     return store.publish(identity, fill, lambda folder: PASSED, force=force, select=select).manifest

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from medcot_pipeline.evaluation.judging.calls import Call, Ruling, Winner
-from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.judgement import Gate
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeSettings
@@ -52,7 +52,7 @@ def probes(pairs: Sequence[tuple[Prompt, Mapping[Arm, str]]], retested: Sequence
         retested: calls to be asked again, one a prompt.
     """
     by_hash = sorted(pairs, key=lambda pair: _hash(pair[0].id))
-    texts = [(prompt, answers[ARMS[number % 2]]) for number, (prompt, answers) in enumerate(by_hash)]
+    texts = [(prompt, list(answers.values())[number % 2]) for number, (prompt, answers) in enumerate(by_hash)]
     identical = [Probe("canary_identical", Call(prompt, text, text), "tie") for prompt, text in texts if text.strip()]
     truncated = [
         _truncated(prompt, text, number) for number, (prompt, text) in enumerate(texts) if len(text) >= SHORTEST_TO_CUT

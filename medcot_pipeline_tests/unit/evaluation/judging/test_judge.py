@@ -1,5 +1,6 @@
 """What a judge's verdicts and gates say, and what it is asked."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -92,6 +93,24 @@ def test_a_judge_that_was_probed_before_is_asked_for_verdicts_alone(tmp_path: Pa
         outcome = judge_answers(PROMPTS, ANSWERS, asked, tmp_path / "cache.jsonl", lambda *_: None, probing=False)
     assert len(requests) == 2 * len(outcome.verdicts)
     assert gate(outcome, "retest") == (None, 0, None)
+
+
+def test_an_incumbent_that_is_judged_stands_under_its_own_name_and_its_wins_are_losses(tmp_path: Path) -> None:
+    """The base's answers lie beside: empty ones, which would lose everywhere."""
+    incumbent = [dataclasses.replace(each, arm="incumbent") for each in ANSWERS if each.arm == "base"]
+    base = [dataclasses.replace(each, arm="base", answer="") for each in incumbent]
+    given = [*base, *incumbent, *(each for each in ANSWERS if each.arm == "tuned")]
+    with endpoint(longer_wins) as (url, _):
+        settings = JudgeSettings(base_url=url, model="judge-1", max_retries=0)
+        outcome = judge_answers(
+            PROMPTS, given, settings, tmp_path / "cache.jsonl", lambda done, total: None, against="incumbent"
+        )
+    assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "incumbent", "tie"]
+    preference = net_preference(outcome.verdicts, 200, 0)
+    assert (preference.n, preference.wins, preference.ties, preference.losses) == (3, 1, 1, 1)
+    assert all(row.passed for row in outcome.gates), "the probes take its answers too"
+    record = outcome.record(settings).model_dump_json()
+    assert "incumbent first: incumbent" in record and "base" not in record
 
 
 def test_a_hundred_prompts_have_ten_probes_of_each_kind_and_twenty_repeats() -> None:

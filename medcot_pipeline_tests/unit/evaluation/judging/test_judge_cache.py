@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from medcot_pipeline.evaluation.judging.calls import Call
 from medcot_pipeline.evaluation.judging.judge import judge_answers
+from medcot_pipeline.records.judgement import Judged, JudgeTokens, PaidCalls
 from medcot_pipeline.settings import JudgeSettings
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline_tests.support.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.support.judging import ANSWERS, CALLS, PROMPTS, SECRET, judge
 
@@ -26,8 +27,8 @@ def test_a_call_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
         first = judge(url, tmp_path / "judge" / "cache.jsonl")
         second = judge(url, tmp_path / "judge" / "cache.jsonl")
         assert len(requests) == CALLS
-    assert first.paid == {"asked": CALLS, "cached": 0}
-    assert second.paid == {"asked": 0, "cached": CALLS}
+    assert first.paid == PaidCalls(asked=CALLS, cached=0)
+    assert second.paid == PaidCalls(asked=0, cached=CALLS)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
@@ -57,7 +58,8 @@ import json, sys
 from pathlib import Path
 from medcot_pipeline_tests.support.judging import judge
 outcome = judge(sys.argv[1], Path(sys.argv[2]), max_retries=3)
-print(json.dumps([outcome.record(__import__("medcot_pipeline").settings.JudgeSettings()), outcome.paid]))
+record = outcome.record(__import__("medcot_pipeline").settings.JudgeSettings())
+print(json.dumps([record.model_dump(mode="json"), outcome.paid.model_dump()]))
 """
 
 
@@ -87,11 +89,11 @@ def test_judging_that_was_killed_pays_no_call_twice_and_ends_with_the_same_recor
         gone.set()
         record, counts = json.loads(judging(url, cache).communicate(timeout=60)[0])
     assert first.returncode == -signal.SIGKILL
-    assert counts == {"asked": CALLS - 5, "cached": 5}
+    assert PaidCalls.model_validate(counts) == PaidCalls(asked=CALLS - 5, cached=5)
     assert len(paid) == len(set(paid)) == CALLS
     with endpoint(longer_wins) as (url, _):
         whole = judge(url, tmp_path / "another.jsonl")
-    assert record == json.loads(json.dumps(whole.record(JudgeSettings())))
+    assert Judged.model_validate(record) == whole.record(JudgeSettings())
 
 
 def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path
         assert len(requests) == CALLS + 1
         second = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS + 1
-    assert first.changed == ["max_tokens as max_completion_tokens"]
+    assert first.changed == ("max_tokens as max_completion_tokens",)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
@@ -119,7 +121,7 @@ def test_rulings_of_older_versions_are_not_paid_again(tmp_path: Path) -> None:
         (tmp_path / "cache.jsonl").write_text(json.dumps(former_line(url)) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    assert outcome.paid == {"asked": CALLS - 1, "cached": 1}
+    assert outcome.paid == PaidCalls(asked=CALLS - 1, cached=1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_junk_that_older_versions_kept_is_asked_again(tmp_path: Path, junk: dict
         (tmp_path / "cache.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS
-    assert outcome.tokens == {"prompt": 100 * CALLS, "completion": 7 * CALLS}
+    assert outcome.tokens == JudgeTokens(prompt=100 * CALLS, completion=7 * CALLS)
 
 
 def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) 
         (tmp_path / "cache.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    write_json(tmp_path / "judge.json", outcome.record(JudgeSettings()))
+    write_model(tmp_path / "judge.json", outcome.record(JudgeSettings()))
 
 
 def test_progress_counts_what_the_cache_already_holds(tmp_path: Path) -> None:
