@@ -198,12 +198,9 @@ def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -
         Question("exam.jsonl", f"#{n}", stem, LINES, "A") for n, stem in enumerate([STEM, STEM, f"请问{STEM}"])
     ]
     questions.append(Question("exam.jsonl", "#3", "成人胸外按压的频率是每分钟多少次", LINES, "A"))
-    answers = [ExamAnswer("exam.jsonl", each.id, arm, "", "A", True) for arm in ARMS for each in questions]
-    every, clean = exam_scores(answers, questions, corpus(STEM))
-    assert (every.n, clean.n) == (4, 1)
     answers = [ExamAnswer("exam.jsonl", each.id, "", "A", True) for each in questions]
     every, clean = exam_scores(answers, answers, asked_questions(questions, corpus(STEM)))
-    assert (every["n"], clean["n"]) == (4, 1)
+    assert (every.n, clean.n) == (4, 1)
 
 
 @genuine_rows_only

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def examined(chain_copy: Home, tmp_path: Path) -> Home:
 
 
 def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> None:
-    given = {}
+    given: dict[tuple[str, str], Any] = {}
     for arm in ARMS:
         lines = (examined.current(f"{arm}_exams") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
         given |= {(each["id"], arm): each for each in map(json.loads, lines)}

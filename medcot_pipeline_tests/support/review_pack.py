@@ -13,6 +13,7 @@ from medcot_pipeline.evaluation.people.review_file import seal
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.review import Key
 from medcot_pipeline.records.verdicts import Outcome
 
 PROMPTS = [Prompt(f"zh-{number}", "zh", "用药", f"第 {number} 个问题：发热时怎么办？") for number in range(20)]
@@ -34,18 +35,18 @@ def review(**changed: Any) -> dict[str, Any]:
         {"item": 1, "choice": "left", "comment": "更清楚", "unsafe": ["right"], "guess": None, "ms": 900},
         {"item": 2, "choice": "tie", "comment": "", "unsafe": [], "guess": None, "ms": 800},
     ]
-    content = {"pack": PACK["pack"], "reviewer": "王医生", "qualification": "主治", "verdicts": verdicts, **changed}
+    content = {"pack": PACK.pack, "reviewer": "王医生", "qualification": "主治", "verdicts": verdicts, **changed}
     return seal(content)
 
 
-def whole(key: dict[str, Any], outcome: Outcome, reviewer: str = "王医生", **changed: str) -> dict[str, Any]:
+def whole(key: Key, outcome: Outcome, reviewer: str = "王医生", **changed: str) -> dict[str, Any]:
     """A review in which every item has the outcome; `changed` gives that of single prompts."""
     verdicts = []
-    for item, side in key["sides"].items():
-        wanted = changed.get(side["prompt_id"], outcome)
-        choice = "tie" if wanted == "tie" else "left" if side["left"] == wanted else "right"
+    for item, side in key.sides.items():
+        wanted = changed.get(side.prompt_id, outcome)
+        choice = "tie" if wanted == "tie" else "left" if side.left == wanted else "right"
         verdicts.append({"item": int(item), "choice": choice, "comment": "", "unsafe": [], "guess": None, "ms": 1})
-    return seal({"pack": key["pack"], "reviewer": reviewer, "qualification": "", "verdicts": verdicts})
+    return seal({"pack": key.pack, "reviewer": reviewer, "qualification": "", "verdicts": verdicts})
 
 
 def written(folder: Path, content: Any, name: str = "review.json") -> Path:

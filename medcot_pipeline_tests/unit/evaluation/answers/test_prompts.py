@@ -7,6 +7,7 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.paired import check_answers
 from medcot_pipeline.evaluation.answers.prompts import (
     prompts_in_training,
     prompts_sha256,
@@ -90,5 +91,5 @@ def test_the_same_answer_of_both_arms_and_answers_cut_at_the_limit_are_counted()
     prompts = [Prompt("a", "zh", "x", "问"), Prompt("b", "zh", "x", "问")]
     answers = [Answer("a", arm, "想", "答", True, arm == "tuned", 3) for arm in ARMS]
     answers += [Answer("b", arm, "想", f"答{arm}", True, True, 3) for arm in ARMS]
-    figures = answer_figures(prompts, answers, "model")
+    figures = answer_figures(prompts, answers, check_answers(prompts, answers), "model")
     assert (figures.same, figures.prompts, figures.cut) == (1, 2, ByArm[int](base=1, tuned=0))

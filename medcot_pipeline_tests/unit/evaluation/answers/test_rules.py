@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcot_pipeline.evaluation.answers.paired import instruction_rates, rule_table
+from medcot_pipeline.evaluation.answers.paired import check_answers, instruction_rates, rule_table
 from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, MEANINGS, check_answer
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
@@ -157,7 +157,7 @@ def test_instruction_rates_count_prompts_with_constraints_alone() -> None:
     prompts = [prompt(limit, name="p1"), prompt(limit, {"rule": "must_contain", "value": "水"}, name="p2"), prompt()]
     answers = [answer("**多喝水**", name=name, arm="base") for name in ("p1", "p2")]
     answers += [answer("多喝水", name="p1"), answer("多休息", name="p2")]
-    rates = instruction_rates(prompts, answers)
+    rates = instruction_rates(check_answers(prompts, answers))
     assert (rates.strict.n, rates.strict.base_pass, rates.strict.tuned_pass) == (2, 0, 1)
     assert (rates.loose.base_pass, rates.loose.tuned_pass) == (2, 1)
     assert (rates.strict.absolute, rates.strict.relative) == (0.5, None)
@@ -187,7 +187,7 @@ def test_the_table_pairs_arms_by_prompt() -> None:
     prompts = [prompt({"rule": "max_chars", "value": 10}, name="p0"), *(prompt(name=f"p{i}") for i in range(1, 7))]
     answers = [answer(arm="tuned", name=p.id) for p in prompts]
     answers += [answer(arm="base", name=p.id, finished=False) for p in prompts[:-1]]
-    rows = {row.rule: row for row in rule_table(prompts, answers)}
+    rows = {row.rule: row for row in rule_table(check_answers(prompts, answers))}
     assert rows["finished"].model_dump() == {
         "rule": "finished",
         "n": 6,

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from medcot_pipeline.evaluation.judging.calls import Call
 from medcot_pipeline.evaluation.judging.judge import judge_answers
+from medcot_pipeline.records.judgement import JudgeTokens
 from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support.chat_endpoint import endpoint, longer_wins
@@ -26,8 +27,8 @@ def test_a_call_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
         first = judge(url, tmp_path / "judge" / "cache.jsonl")
         second = judge(url, tmp_path / "judge" / "cache.jsonl")
         assert len(requests) == CALLS
-    assert first.paid == {"asked": CALLS, "cached": 0}
-    assert second.paid == {"asked": 0, "cached": CALLS}
+    assert (first.paid.asked, first.paid.cached) == (CALLS, 0)
+    assert (second.paid.asked, second.paid.cached) == (0, CALLS)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
@@ -101,7 +102,7 @@ def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path
         assert len(requests) == CALLS + 1
         second = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS + 1
-    assert first.changed == ["max_tokens as max_completion_tokens"]
+    assert first.changed == ("max_tokens as max_completion_tokens",)
     assert second.record(JudgeSettings()) == first.record(JudgeSettings())
 
 
@@ -119,7 +120,7 @@ def test_rulings_of_older_versions_are_not_paid_again(tmp_path: Path) -> None:
         (tmp_path / "cache.jsonl").write_text(json.dumps(former_line(url)) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    assert outcome.paid == {"asked": CALLS - 1, "cached": 1}
+    assert (outcome.paid.asked, outcome.paid.cached) == (CALLS - 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_junk_that_older_versions_kept_is_asked_again(tmp_path: Path, junk: dict
         (tmp_path / "cache.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS
-    assert outcome.tokens == {"prompt": 100 * CALLS, "completion": 7 * CALLS}
+    assert outcome.tokens == JudgeTokens(prompt=100 * CALLS, completion=7 * CALLS)
 
 
 def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) -> None:

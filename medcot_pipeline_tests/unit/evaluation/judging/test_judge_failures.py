@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.inference.calls import GIVE_UP_AFTER
+from medcot_pipeline.records.judgement import JudgeCalls
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint, longer_wins
 from medcot_pipeline_tests.support.judging import CALLS, SECRET, complaint, judge
 
@@ -43,7 +44,7 @@ def test_a_call_that_the_judge_refuses_makes_its_prompt_invalid_and_is_asked_aga
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "invalid", "tie"]
         assert outcome.verdicts[1].reason == "HTTP 400"
-        assert (outcome.calls["failed"], outcome.errors) == (4, {"HTTP 400": 4})
+        assert (outcome.calls.failed, outcome.errors) == (4, {"HTTP 400": 4})
         filtered, before = False, len(requests)
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) - before == 4
@@ -78,7 +79,7 @@ def test_a_larger_reply_limit_asks_only_for_what_was_cut(tmp_path: Path) -> None
         complaint(url, tmp_path / "cache.jsonl", concurrency=1)
         outcome = judge(url, tmp_path / "cache.jsonl", max_tokens=4096, concurrency=1)
     assert limits == [2048] * CALLS + [4096] * 4
-    assert outcome.calls == {"answered": CALLS, "failed": 0, "invalid": 0, "repaired": 0}
+    assert outcome.calls == JudgeCalls(answered=CALLS, failed=0, invalid=0, repaired=0)
 
 
 def test_a_verdict_that_was_given_before_the_reply_was_cut_counts(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_an_empty_account_stops_the_pass_at_once_and_the_next_one_asks_the_rest(
         paid = 99
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(asked) == 6 + 8
-    assert outcome.paid == {"asked": 8, "cached": 5}
+    assert (outcome.paid.asked, outcome.paid.cached) == (8, 5)
 
 
 def test_a_judge_that_refuses_every_call_is_none_whatever_another_one_left_in_the_cache(
@@ -127,7 +128,7 @@ def test_an_endpoint_that_limits_the_rate_is_asked_again_after_a_pause(tmp_path:
     limited = iter([429, 429, 503, 429])
     with endpoint(lambda messages: next(limited, None) or longer_wins(messages)) as (url, requests):
         outcome = judge(url, tmp_path / "cache.jsonl", max_retries=4)
-    assert (outcome.calls["answered"], outcome.calls["failed"], len(requests)) == (CALLS, 0, CALLS + 4)
+    assert (outcome.calls.answered, outcome.calls.failed, len(requests)) == (CALLS, 0, CALLS + 4)
 
 
 @pytest.mark.parametrize(

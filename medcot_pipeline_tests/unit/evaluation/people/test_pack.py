@@ -7,6 +7,7 @@ import pytest
 from medcot_pipeline.evaluation.people.joined import join_reviews, joint_verdicts
 from medcot_pipeline.evaluation.people.pack import build_pack, build_second_look, render_page
 from medcot_pipeline.evaluation.people.review_file import file_name, join_review, load_review, merge, seal
+from medcot_pipeline.records.review import Guesses, Pack
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.review_pack import ANSWERS, KEY, ONE, PACK, PROMPTS, answer, review, whole, written

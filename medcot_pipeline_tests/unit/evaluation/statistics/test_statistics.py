@@ -27,27 +27,27 @@ def verdicts(**counts: int) -> list[Verdict]:
 
 
 def test_perplexity_is_weighted_by_token_not_by_row() -> None:
-    found = paired_bootstrap_perplexity([10.0, 330.0], [5.0, 220.0], [10, 190], 200, 0)
-    assert found.base.value == pytest.approx(math.exp(340 / 200))
-    assert found.tuned.value == pytest.approx(math.exp(225 / 200))
-    assert found.ratio.value == pytest.approx(math.exp((225 - 340) / 200))
-    assert found.base.value != pytest.approx((math.exp(1.0) + math.exp(330 / 190)) / 2)
+    base, tuned, ratio = paired_bootstrap_perplexity([10.0, 330.0], [5.0, 220.0], [10, 190], 200, 0)
+    assert base.value == pytest.approx(math.exp(340 / 200))
+    assert tuned.value == pytest.approx(math.exp(225 / 200))
+    assert ratio.value == pytest.approx(math.exp((225 - 340) / 200))
+    assert base.value != pytest.approx((math.exp(1.0) + math.exp(330 / 190)) / 2)
 
 
 def test_two_rows_give_the_interval_that_can_be_counted_by_hand() -> None:
     """Each resample of two rows is both firsts, both seconds or one of each: the ends are the rows themselves."""
-    found = paired_bootstrap_perplexity([10.0, 40.0], [5.0, 30.0], [10, 20], 2000, 0)
-    assert found.base.low == pytest.approx(math.e)
-    assert found.base.high == pytest.approx(math.exp(2))
-    assert (found.ratio.low, found.ratio.high) == pytest.approx((math.exp(-0.5), math.exp(-0.5)))
+    base, _, ratio = paired_bootstrap_perplexity([10.0, 40.0], [5.0, 30.0], [10, 20], 2000, 0)
+    assert base.low == pytest.approx(math.e)
+    assert base.high == pytest.approx(math.exp(2))
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(-0.5), math.exp(-0.5)))
 
 
 def test_rows_are_resampled_in_pairs() -> None:
     """Rows differ greatly, but tuned halves every one: the ratio's interval stays narrow."""
-    base = [float(10 * row) for row in range(1, 41)]
-    found = paired_bootstrap_perplexity(base, [nll - 5.0 for nll in base], [10] * 40, 500, 0)
-    assert found.ratio.high - found.ratio.low < 1e-9
-    assert found.base.high / found.base.low > 10
+    losses = [float(10 * row) for row in range(1, 41)]
+    base, _, ratio = paired_bootstrap_perplexity(losses, [nll - 5.0 for nll in losses], [10] * 40, 500, 0)
+    assert ratio.high - ratio.low < 1e-9
+    assert base.high / base.low > 10
 
 
 def test_the_seed_repeats_the_interval() -> None:
