@@ -154,9 +154,9 @@ def test_whatever_passes_strictly_passes_loosely(text: str, rule: str, value: in
 
 def test_instruction_rates_count_prompts_with_constraints_alone() -> None:
     limit = {"rule": "max_chars", "value": 3}
-    prompts = [prompt(limit, name="p1"), prompt(limit, {"rule": "must_contain", "value": "水"}, name="p2"), prompt()]
-    answers = [answer("**多喝水**", name=name, arm="base") for name in ("p1", "p2")]
-    answers += [answer("多喝水", name="p1"), answer("多休息", name="p2")]
+    prompts = [prompt(limit, name="p1"), prompt(limit, {"rule": "must_contain", "value": "水"}, name="p2"), prompt(name="p3")]
+    answers = [answer("**多喝水**", name=name, arm="base") for name in ("p1", "p2", "p3")]
+    answers += [answer("多喝水", name="p1"), answer("多休息", name="p2"), answer("多休息", name="p3")]
     rates = instruction_rates(check_answers(prompts, answers))
     assert (rates.strict.n, rates.strict.base_pass, rates.strict.tuned_pass) == (2, 0, 1)
     assert (rates.loose.base_pass, rates.loose.tuned_pass) == (2, 1)

@@ -17,7 +17,7 @@ from medcot_pipeline.evaluation.judging.calls import Call
 from medcot_pipeline.evaluation.judging.judge import judge_answers
 from medcot_pipeline.records.judgement import JudgeTokens
 from medcot_pipeline.settings import JudgeSettings
-from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline_tests.support.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.support.judging import ANSWERS, CALLS, PROMPTS, SECRET, judge
 
@@ -56,9 +56,10 @@ def test_a_torn_last_line_costs_that_call_only(tmp_path: Path, kept_bytes: int) 
 JUDGING = """
 import json, sys
 from pathlib import Path
+from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline_tests.support.judging import judge
 outcome = judge(sys.argv[1], Path(sys.argv[2]), max_retries=3)
-print(json.dumps([outcome.record(__import__("medcot_pipeline").settings.JudgeSettings()), outcome.paid]))
+print(json.dumps([each.model_dump(mode="json") for each in (outcome.record(JudgeSettings()), outcome.paid)]))
 """
 
 
@@ -88,11 +89,11 @@ def test_judging_that_was_killed_pays_no_call_twice_and_ends_with_the_same_recor
         gone.set()
         record, counts = json.loads(judging(url, cache).communicate(timeout=60)[0])
     assert first.returncode == -signal.SIGKILL
-    assert counts == {"asked": CALLS - 5, "cached": 5}
+    assert (counts["asked"], counts["cached"]) == (CALLS - 5, 5)
     assert len(paid) == len(set(paid)) == CALLS
     with endpoint(longer_wins) as (url, _):
         whole = judge(url, tmp_path / "another.jsonl")
-    assert record == json.loads(json.dumps(whole.record(JudgeSettings())))
+    assert record == whole.record(JudgeSettings()).model_dump(mode="json")
 
 
 def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_half_an_emoji_that_an_older_version_kept_fails_no_pass(tmp_path: Path) 
         (tmp_path / "cache.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
         outcome = judge(url, tmp_path / "cache.jsonl")
         assert len(requests) == CALLS - 1
-    write_json(tmp_path / "judge.json", outcome.record(JudgeSettings()))
+    write_model(tmp_path / "judge.json", outcome.record(JudgeSettings()))
 
 
 def test_progress_counts_what_the_cache_already_holds(tmp_path: Path) -> None:

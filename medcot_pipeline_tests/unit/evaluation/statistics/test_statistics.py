@@ -67,7 +67,7 @@ def test_many_rows_stay_under_100_mb() -> None:
 def test_nothing_scored_is_said_not_divided() -> None:
     with pytest.raises(MedcotError, match="No held-out token"):
         paired_bootstrap_perplexity([], [], [], 10, 0)
-    with pytest.raises(ValueError, match="2 base, 1 tuned"):
+    with pytest.raises(ValueError, match="2 and 1 losses for 2 token entries"):
         paired_bootstrap_perplexity([1.0, 2.0], [1.0], [1, 1], 10, 0)
 
 
