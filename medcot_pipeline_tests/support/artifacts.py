@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity, Manifest
 from medcot_pipeline.artifacts.shown import Value
 from medcot_pipeline.support.json_files import write_json
@@ -24,7 +26,7 @@ def publish(
     select: bool = True,
     **metadata: Value,
 ) -> Manifest:
-    """Publish files under an identity: text as it is, anything else as JSON; or what a function writes.
+    """Publish files under an identity: text as it is, a model or any value as JSON; or what a function writes.
 
     Where the artifact is published already, nothing is written.
     """
@@ -39,7 +41,7 @@ def publish(
             if isinstance(content, str):
                 path.write_text(content, encoding="utf-8")
             else:
-                write_json(path, content)
+                write_json(path, content.model_dump(mode="json") if isinstance(content, BaseModel) else content)
         return metadata
 
     return store.publish(identity, fill, lambda folder: PASSED, force=force, select=select).manifest

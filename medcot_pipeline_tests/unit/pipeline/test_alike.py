@@ -3,23 +3,23 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from medcot_pipeline.artifacts import ArtifactStore, Identity
-from medcot_pipeline.compute.launch import Launch
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.check import Check
 from medcot_pipeline.pipeline.graph import Graph
 from medcot_pipeline.pipeline.make import make_asset
+from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
-from medcot_pipeline.pipeline.workspace import Artifact, Workspace
+from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline_tests.support.artifacts import publish
+from medcot_pipeline_tests.support.told import Told
 
 OLD, NEW = {"torch": "1.0", "device": "CPU"}, {"torch": "2.0", "device": "CPU"}
 CANDIDATE, INCUMBENT = "weights of the candidate", "weights of the incumbent"
@@ -51,7 +51,7 @@ class Machine:
         self._measure(run, (run.input("adapter") / "weights").read_text(), self.made_with)
 
     def _measure(self, run: Run, model: str, made_with: Mapping[str, str]) -> None:
-        self.ran.append(f"{run.stage.asset} of {model}")
+        self.ran.append(f"{run.identity.asset} of {model}")
         write_json(run.path / MADE_WITH, made_with)
         (run.path / FIGURES).write_text(f"{model}, torch {made_with['torch']}")
 
@@ -62,27 +62,6 @@ class Machine:
         if beside := run.over_incumbent("tuned_measure"):
             compared["incumbent"] = (beside / FIGURES).read_text()
         write_json(run.path / "compared.json", compared)
-
-
-@dataclasses.dataclass
-class Told:
-    """A host that keeps what it was told."""
-
-    lines: list[str] = dataclasses.field(default_factory=list)
-    again: list[Artifact] = dataclasses.field(default_factory=list)
-    name: str = "a test"
-
-    def say(self, line: str, fingerprint: str) -> None:
-        """Keep a line."""
-        self.lines.append(line)
-
-    def launch(self, asset: str, launch: Launch) -> dict[str, Any]:
-        """No stage here asks for one."""
-        raise NotImplementedError
-
-    def made_again(self, artifact: Artifact) -> None:
-        """Keep an artifact."""
-        self.again.append(artifact)
 
 
 @dataclasses.dataclass
@@ -107,11 +86,11 @@ class Pipeline:
         return dict(read_json(made.folder / "compared.json"))
 
 
-def weights_of_the_incumbent(workspace: Workspace) -> Artifact:
+def weights_of_the_incumbent(place: Place) -> Artifact:
     """An adapter of another recipe, published and not current."""
     identity = Identity("adapter", "1", {"rate": 1}, {}, {})
     files = {"weights": INCUMBENT}
-    return workspace.artifact(publish(workspace.store, identity, files, select=False))
+    return place.artifact(publish(place.store, identity, files, select=False))
 
 
 @pytest.fixture
@@ -135,7 +114,7 @@ def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
                 meets_incumbent=lambda settings: promoted,
             ),
         )
-        graph = Graph(stages, lambda workspace, inputs, whole: weights_of_the_incumbent(workspace))
+        graph = Graph(stages, lambda place, inputs, whole: weights_of_the_incumbent(place))
         store = ArtifactStore(tmp_path / "data", tmp_path)
         return Pipeline(machine, Workspace("toy", Settings(), tmp_path, store, graph))
 

@@ -16,6 +16,7 @@ from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline_tests.support.artifacts import publish
 from medcot_pipeline_tests.support.corpus_chain import materialise
 from medcot_pipeline_tests.support.planning import ALL, CORPUS, change, identity_of, make, workspace
+from medcot_pipeline_tests.support.told import run_of
 
 __all__ = ["workspace"]
 BEFORE_REPORT = ALL[: ALL.index("eval_report")]
@@ -46,7 +47,7 @@ def with_another_corpus(workspace: Workspace) -> Workspace:
 
 
 def reported(workspace: Workspace) -> dict[str, Any]:
-    return provenance(workspace, identity_of(workspace, "eval_report"), workspace.inputs("eval_report"))
+    return provenance(run_of(workspace, "eval_report", workspace.data)).model_dump()
 
 
 def hashes(found: dict[str, Any]) -> dict[str, str]:
@@ -138,7 +139,7 @@ def test_an_adapter_is_not_promoted_on_the_figures_of_another(evaluated: Workspa
 
 def test_the_data_cards_settings_are_those_of_the_corpus_that_it_describes(evaluated: Workspace) -> None:
     changed = change(evaluated, "dedup", jaccard=0.7)
-    found = lineage(changed, "sft_dataset", changed.inputs("sft_dataset"))
+    found = lineage(run_of(changed, "sft_dataset", changed.data))
     settings = recorded_settings(identity_of(changed, "sft_dataset"), found)
     assert settings["dedup"]["jaccard"] == 0.6
     assert set(settings) == {"source", "normalize", "dedup", "splits", "sft"}

@@ -26,13 +26,8 @@ from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline_tests.support import planning
-from medcot_pipeline_tests.support.planning import ALL, change, make, plan, status
-
-workspace = planning.workspace
-NOTHING = {"value": None, "low": None, "high": None}
-from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.artifacts import publish
-from medcot_pipeline_tests.support.planning import identity_of
+from medcot_pipeline_tests.support.planning import ALL, change, identity_of, make, plan, status
 from medcot_pipeline_tests.unit.evaluation.report import test_report
 
 workspace = planning.workspace

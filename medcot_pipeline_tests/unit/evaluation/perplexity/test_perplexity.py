@@ -137,13 +137,9 @@ def both(row_id: str, base: float, tuned: float, tokens: int, **changes: Any) ->
 
 
 def figures(*lines: dict[str, Any]) -> PerplexityFigures:
-    examples = pl.DataFrame(lines, schema=EXAMPLE_SCHEMA)
+    examples = pl.DataFrame(lines, schema=BOTH_SCHEMA)
     questions = dict.fromkeys(examples["row_id"], "？")
     return perplexity_figures(examples, questions, SETTINGS, left_out=0, max_logit_difference=1.0)
-
-
-def figures(*lines: dict[str, Any]) -> dict[str, Any]:
-    return perplexity_figures(pl.DataFrame(lines, schema=BOTH_SCHEMA), SETTINGS)
 
 
 def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:

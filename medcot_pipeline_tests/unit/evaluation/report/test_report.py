@@ -8,9 +8,10 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.paired import check_answers
 from medcot_pipeline.evaluation.judging.gates import GATES, gates
 from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
-from medcot_pipeline.evaluation.report.incumbent import in_place_of_base, incumbent_section
+from medcot_pipeline.evaluation.report.incumbent import incumbent_section
 from medcot_pipeline.evaluation.report.page import code, number, points, render_report
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
@@ -113,10 +114,13 @@ def report(**changes: Any) -> Report:
         "sources": {"raw_medical_o1": "https://example.org/data"},
         "seeds": {"answers": 11},
     }
+    given = changes.get("answers", answers)
+    checks = check_answers(prompts, given)
     answered = Answered(
         prompts=prompts,
-        answers=changes.get("answers", answers),
-        figures=answer_figures(prompts, changes.get("answers", answers), "model"),
+        answers=given,
+        checks=checks,
+        figures=answer_figures(prompts, given, checks, "model"),
         seconds={"base": 12.0, "tuned": 6.0},
     )
     measured = Measured(
@@ -143,11 +147,11 @@ def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> 
     prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK) for i in range(6)]
     beside = [Answer(p.id, "incumbent", "想。", "建议就医。", True, i < 3, 32) for i, p in enumerate(prompts)]
     tuned = [Answer(p.id, "tuned", "想。", "建议就医。", True, True, 32) for p in prompts]
-    pair = in_place_of_base(tuned, beside) if answered else None
+    checks = check_answers(prompts, [*tuned, *(beside if answered else [])])
     rose, ratio = Interval(**ROSE), Interval(value=0.9, low=0.8, high=0.95)
     measured = IncumbentPerplexity(adapter="a" * 64, incumbent=rose, tuned=rose, ratio=ratio)
     verdicts = judged(judge) if judge else None
-    return incumbent_section(measured, prompts, pair, verdicts, ReportSettings(bootstrap_resamples=200))
+    return incumbent_section(measured, checks, verdicts, ReportSettings(bootstrap_resamples=200))
 
 
 class Page(HTMLParser):

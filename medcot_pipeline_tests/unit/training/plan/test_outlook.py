@@ -6,13 +6,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, CheckOutcome, Identity
+from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.models.shape import base_shape
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings, load_settings
 from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.table import GRAPH
 from medcot_pipeline.training.plan.outlook import forecast_training, training_lines
 from medcot_pipeline.training.plan.training_plan import TrainingPlan
+from medcot_pipeline_tests.support.artifacts import publish
 
 REAL = load_settings("rtx4090")
 SEVEN_B = base_shape(REAL.base_model, None)
@@ -72,7 +74,7 @@ def workspace(tmp_path: Path) -> Workspace:
         splits={"benchmark_dir": "exams"},
         base_model={"kind": "path", "path": "model"},
     )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path))
+    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
 
 
 def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
@@ -83,17 +85,13 @@ def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
 
 def identity_of(workspace: Workspace, asset: str) -> Identity:
     """The asset's identity over the current artifacts of its inputs."""
-    return workspace.identity(asset, workspace.inputs(asset))
+    return workspace.identity(GRAPH.stage(asset), workspace.inputs(asset))
 
 
 def make(workspace: Workspace, *assets: str, text: str = "rows") -> None:
     """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
-    passed = [CheckOutcome("rows_present", True, True, "2 rows.")]
     for asset in assets:
-        with workspace.store.publish(identity_of(workspace, asset), {}, lambda folder: passed) as publication:
-            if not publication.reused:
-                (publication.path / "rows.txt").write_text(text)
-                publication.describe(seconds=1.5)
+        publish(workspace.store, identity_of(workspace, asset), {"rows.txt": text}, seconds=1.5)
 
 
 def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
@@ -117,11 +115,10 @@ def with_a_demo(workspace: Workspace) -> Workspace:
     """The workspace once the inputs of training are made of a small base and few rows."""
     write_json(workspace.root / "model" / "config.json", SMALL)
     make(workspace, *CORPUS)
-    passed = [CheckOutcome("rows_present", True, True, "120 rows.")]
-    with workspace.store.publish(identity_of(workspace, "sft_dataset"), {}, lambda folder: passed) as publication:
-        ROWS.write_parquet(publication.path / "rows.parquet")
-    with workspace.store.publish(identity_of(workspace, "base_model"), {}, lambda folder: passed) as publication:
-        write_json(publication.aside("location.json"), {"folder": str(workspace.root / "model")})
+    rows = identity_of(workspace, "sft_dataset")
+    publish(workspace.store, rows, lambda folder: ROWS.write_parquet(folder / "rows.parquet"))
+    location = {"folder": str(workspace.root / "model")}
+    publish(workspace.store, identity_of(workspace, "base_model"), {"aside/location.json": location})
     return workspace
 
 
