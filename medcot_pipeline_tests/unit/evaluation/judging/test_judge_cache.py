@@ -56,6 +56,7 @@ def test_a_torn_last_line_costs_that_call_only(tmp_path: Path, kept_bytes: int) 
 JUDGING = """
 import json, sys
 from pathlib import Path
+from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline_tests.support.judging import judge
 outcome = judge(sys.argv[1], Path(sys.argv[2]), max_retries=3)
 record = outcome.record(__import__("medcot_pipeline").settings.JudgeSettings())
