@@ -6,15 +6,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.artifacts import ArtifactStore, Identity
 from medcot_pipeline.models.shape import base_shape
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings, load_settings
 from medcot_pipeline.support.json_files import write_json
-from medcot_pipeline.table import GRAPH
 from medcot_pipeline.training.plan.outlook import forecast_training, training_lines
 from medcot_pipeline.training.plan.training_plan import TrainingPlan
+from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.artifacts import publish
+from medcot_pipeline_tests.support.planning import CORPUS, change, identity_of, make
 
 REAL = load_settings("rtx4090")
 SEVEN_B = base_shape(REAL.base_model, None)
@@ -60,38 +60,7 @@ def test_rows_that_are_not_there_yet_are_planned_for_at_their_longest() -> None:
     assert plan.predicted_memory_gb < plan.memory_limit_gb
 
 
-CORPUS = ("raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A project folder with a source file and a model folder, and an empty store."""
-    for name in ("rows.json", "exams/exam.jsonl", "model/config.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"what stands in {name}")
-    settings = Settings(
-        source={"kind": "file", "path": "rows.json"},
-        splits={"benchmark_dir": "exams"},
-        base_model={"kind": "path", "path": "model"},
-    )
-    return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
-
-
-def change(workspace: Workspace, section: str, **values: Any) -> Workspace:
-    """The same workspace with other settings."""
-    changed = getattr(workspace.settings, section).model_copy(update=values)
-    return dataclasses.replace(workspace, settings=workspace.settings.model_copy(update={section: changed}))
-
-
-def identity_of(workspace: Workspace, asset: str) -> Identity:
-    """The asset's identity over the current artifacts of its inputs."""
-    return workspace.identity(GRAPH.stage(asset), workspace.inputs(asset))
-
-
-def make(workspace: Workspace, *assets: str, text: str = "rows") -> None:
-    """Publish assets over the current artifacts of their inputs; what is in them does not matter."""
-    for asset in assets:
-        publish(workspace.store, identity_of(workspace, asset), {"rows.txt": text}, seconds=1.5)
+workspace = planning.workspace
 
 
 def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
