@@ -37,23 +37,30 @@ def ancestors(store: ArtifactStore, asset: str, inputs: Mapping[str, Manifest]) 
         inputs: their manifests by asset.
     """
     todo = [Ancestor(name, manifest.content_hash, manifest, asset) for name, manifest in inputs.items()]
+    known = {each.asset: each.content_hash for each in todo}
     seen: set[tuple[str, str]] = set()
     for each in todo:  # grows meanwhile
         if (each.asset, each.content_hash) in seen:
             continue
         seen.add((each.asset, each.content_hash))
+        known.setdefault(each.asset, each.content_hash)
         yield each
         user = each.manifest
         if user:
             todo += [
-                Ancestor(name, content, _find(store, name, content, user.created), each.asset)
+                Ancestor(name, content, _find(store, name, content, user.created, known), each.asset)
                 for name, content in user.inputs.items()
                 if (name, content) not in seen
             ]
 
 
-def _find(store: ArtifactStore, asset: str, content: str, used: str) -> Manifest | None:
-    """A whole artifact with that content; of several the newest that was there when it was `used`."""
+def _find(store: ArtifactStore, asset: str, content: str, used: str, known: Mapping[str, str]) -> Manifest | None:
+    """A whole artifact with that content.
+
+    Several can have it: an asset that was made of something else and came out the same, after which nothing was made
+    again. Of them the one counts that was made from what else is `known` to have been used, by asset; of several such
+    ones the newest that was there when it was `used`.
+    """
     found = []
     for folder in (store.root / "artifacts" / asset).glob("*"):
         try:
@@ -62,4 +69,9 @@ def _find(store: ArtifactStore, asset: str, content: str, used: str) -> Manifest
             continue  # damaged, or on its way
         if manifest.content_hash == content and store.damage(folder) is None:
             found.append(manifest)
-    return max(found, key=lambda each: (each.created <= used, each.created), default=None)
+
+    def order(manifest: Manifest) -> tuple[bool, bool, str]:
+        fits = all(known.get(name, own) == own for name, own in manifest.inputs.items())
+        return fits, manifest.created <= used, manifest.created
+
+    return max(found, key=order, default=None)

@@ -54,11 +54,15 @@ def _make(
     assets = workspace.graph.assets
     place = place_of(stage.asset, assets)
 
+    whose = "" if select else "of the incumbent, "
+
     def say(line: str) -> None:
-        host.say(f"{place} {line}", identity.fingerprint)
+        host.say(f"{place} {whose}{line}", identity.fingerprint)
 
     def fill(folder: Path) -> Mapping[str, Value]:
         say("started")
+        if stage.compares:
+            say(f"compares {' with '.join(f'{name} of {_made(inputs[name])}' for name in stage.compares)}")
         incumbent = _whole_incumbent(workspace, stage, inputs, identity)
 
         def over_incumbent(upstream: str) -> Path | None:
@@ -82,6 +86,11 @@ def _make(
     say("as published before" if reused else f"published in {duration(time.monotonic() - started)}")
     clear_work(workspace.store, stage.asset, identity.fingerprint)
     return workspace.artifact(manifest), reused
+
+
+def _made(artifact: Artifact) -> str:
+    """When an artifact was made, in UTC to the minute."""
+    return artifact.manifest.created[:16].replace("T", " ")
 
 
 def _whole_incumbent(

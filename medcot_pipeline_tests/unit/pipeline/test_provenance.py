@@ -111,6 +111,19 @@ def test_of_two_artifacts_with_one_content_the_one_that_was_there_counts(evaluat
     assert reported(later)["settings"]["normalize"]["min_answer_chars"] == 1
 
 
+def test_an_asset_that_comes_out_the_same_for_another_adapter_counts_as_made_of_it(evaluated: Workspace) -> None:
+    """Without exams `tuned_exams` is always the same, so that `exam_report` is older than the one of this adapter."""
+    changed = change(evaluated, "training", learning_rate=0.5)
+    make(changed, "qlora_adapter", "tuned_perplexity", "tuned_answers", text="another adapter")
+    make(changed, "tuned_exams")
+    after = ("perplexity_report", "model_answers", "judgements", "review_pack", "human_review")
+    make(changed, *after, text="another adapter")
+    adapter, exams = changed.current("qlora_adapter"), changed.current("tuned_exams")
+    assert adapter and exams
+    found = {artifact["asset"]: artifact["fingerprint"] for artifact in reported(changed)["artifacts"]}
+    assert (found["qlora_adapter"], found["tuned_exams"]) == (adapter.manifest.fingerprint, exams.manifest.fingerprint)
+
+
 def test_versions_that_changed_on_the_way_are_given_with_what_was_made_with_them(evaluated: Workspace) -> None:
     manifest = evaluated.store.current("qlora_adapter")
     assert manifest
