@@ -63,4 +63,14 @@ def sft_dataset(run: Run) -> None:
     )
 
 
-STAGES = (Stage("sft_dataset", "sft", "1", sft_dataset, checks.SFT, inputs=("corpus_splits",), settings=("sft",)),)
+STAGES = (
+    Stage(
+        "sft_dataset",
+        group="sft",
+        code_version="1",
+        make=sft_dataset,
+        checks=checks.SFT,
+        inputs=("corpus_splits",),
+        settings=("sft",),
+    ),
+)

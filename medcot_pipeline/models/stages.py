@@ -39,10 +39,10 @@ def base_files(place: Place) -> list[OutsideFile]:
 STAGES = (
     Stage(
         "base_model",
-        "training",
-        "1",
-        base_model,
-        checks.BASE,
+        group="training",
+        code_version="1",
+        make=base_model,
+        checks=checks.BASE,
         settings=("base_model",),
         files=base_files,
         loads_model=True,

@@ -59,10 +59,10 @@ def carry_out(place: Place, decided: Artifact, reused: bool) -> None:
 STAGES = (
     Stage(
         PROMOTION,
-        "evaluation",
-        "3",
-        promotion,
-        checks.PROMOTION,
+        group="evaluation",
+        code_version="3",
+        make=promotion,
+        checks=checks.PROMOTION,
         inputs=("eval_report", ADAPTER),
         settings=("promotion",),
         meets_incumbent=lambda settings: True,

@@ -61,10 +61,10 @@ def draw_curves(run: Run, curves: dict[str, list[list[float]]]) -> None:
 STAGES = (
     Stage(
         "qlora_adapter",
-        "training",
-        "4",
-        qlora_adapter,
-        checks.ADAPTER,
+        group="training",
+        code_version="4",
+        make=qlora_adapter,
+        checks=checks.ADAPTER,
         inputs=("sft_dataset", "corpus_splits", "base_model"),
         settings=("training", "sft.max_tokens"),
         loads_model=True,

@@ -4,6 +4,7 @@ Belongs here: what it is told, and what it leaves in the artifact's folder.
 Does not: asking (asking.py), reading exams (files.py).
 """
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -50,4 +51,4 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
     train = read_parquet(arguments.splits).filter(split="train")
     write_jsonl(arguments.out / ANSWERS, answers)
     write_jsonl(arguments.out / QUESTIONS, asked_questions(questions, train))
-    return {"left_out": left_out, "made_with": made_with()}
+    return {"left_out": left_out, "made_with": {**made_with(), "lm_eval": version("lm_eval")}}

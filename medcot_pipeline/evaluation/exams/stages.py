@@ -85,10 +85,10 @@ def exams_outside(place: Place) -> list[OutsideFile]:
 STAGES = (
     Stage(
         "base_exams",
-        GROUP,
-        "1",
-        base_exams,
-        checks.MEASURED,
+        group=GROUP,
+        code_version="1",
+        make=base_exams,
+        checks=checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
         settings=("exams",),
         files=exams_outside,
@@ -96,10 +96,10 @@ STAGES = (
     ),
     Stage(
         "tuned_exams",
-        GROUP,
-        "1",
-        tuned_exams,
-        checks.MEASURED,
+        group=GROUP,
+        code_version="1",
+        make=tuned_exams,
+        checks=checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits"),
         settings=("exams",),
         files=exams_outside,
@@ -107,11 +107,12 @@ STAGES = (
     ),
     Stage(
         "exam_report",
-        GROUP,
-        "1",
-        exam_report,
-        checks.COMPARED,
+        group=GROUP,
+        code_version="1",
+        make=exam_report,
+        checks=checks.COMPARED,
         inputs=("base_exams", "tuned_exams"),
+        loads_model=True,  # where the older measure is made again
         compares=("base_exams", "tuned_exams"),
     ),
 )

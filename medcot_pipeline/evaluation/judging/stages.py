@@ -54,10 +54,10 @@ def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
 STAGES = (
     Stage(
         "judgements",
-        "evaluation",
-        "6",
-        judgements,
-        checks.JUDGEMENTS,
+        group="evaluation",
+        code_version="6",
+        make=judgements,
+        checks=checks.JUDGEMENTS,
         inputs=("model_answers",),
         settings=("judge",),
     ),

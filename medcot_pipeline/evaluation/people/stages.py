@@ -82,19 +82,19 @@ def reviews(place: Place) -> list[OutsideFile]:
 STAGES = (
     Stage(
         "review_pack",
-        "evaluation",
-        "1",
-        review_pack,
-        checks.REVIEW_PACK,
+        group="evaluation",
+        code_version="1",
+        make=review_pack,
+        checks=checks.REVIEW_PACK,
         inputs=("model_answers",),
         settings=("review",),
     ),
     Stage(
         "human_review",
-        "evaluation",
-        "4",
-        human_review,
-        checks.HUMAN_REVIEW,
+        group="evaluation",
+        code_version="4",
+        make=human_review,
+        checks=checks.HUMAN_REVIEW,
         inputs=("review_pack", "judgements"),  # a second look is at what the judge sees otherwise
         files=reviews,
     ),

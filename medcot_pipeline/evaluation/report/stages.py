@@ -106,10 +106,10 @@ def _incumbent(run: Run) -> IncumbentSection | None:
 STAGES = (
     Stage(
         "eval_report",
-        "evaluation",
-        "6",
-        eval_report,
-        checks.EVAL_REPORT,
+        group="evaluation",
+        code_version="6",
+        make=eval_report,
+        checks=checks.EVAL_REPORT,
         inputs=(
             "perplexity_report",
             "model_answers",

@@ -100,15 +100,22 @@ def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
     def build(made_with: dict[str, str] = OLD, *, promoted: bool = False) -> Pipeline:
         machine = Machine(made_with)
         stages = (
-            Stage("adapter", "toy", "1", machine.adapter, (MADE,)),
-            Stage("base_measure", "toy", "1", machine.base_measure, (MADE,)),
-            Stage("tuned_measure", "toy", "1", machine.tuned_measure, (MADE,), inputs=("adapter",)),
+            Stage("adapter", group="toy", code_version="1", make=machine.adapter, checks=(MADE,)),
+            Stage("base_measure", group="toy", code_version="1", make=machine.base_measure, checks=(MADE,)),
+            Stage(
+                "tuned_measure",
+                group="toy",
+                code_version="1",
+                make=machine.tuned_measure,
+                checks=(MADE,),
+                inputs=("adapter",),
+            ),
             Stage(
                 "comparison",
-                "toy",
-                "1",
-                machine.comparison,
-                (MADE,),
+                group="toy",
+                code_version="1",
+                make=machine.comparison,
+                checks=(MADE,),
                 inputs=("base_measure", "tuned_measure"),
                 compares=("base_measure", "tuned_measure"),
                 meets_incumbent=lambda settings: promoted,
