@@ -1,6 +1,6 @@
 """What evaluation costs in the profile `tiny`, and perplexity beside lm-eval's: `python -m benchmarks.evaluation`.
 
-Belongs here: cost per example of perplexity (both arms) and of answers (both arms); tokens a second of this project's
+Belongs here: cost per example of perplexity and of answers, base and tuned together; tokens a second of this project's
 likelihoods and of lm-eval's rolling log-likelihood over the same texts with the same model, in turn.
 Does not: whether the figures are right (the tests). An adapter of random weights costs what a trained one does.
 
@@ -67,10 +67,10 @@ def encode(tokenizer: Any, records: Sequence[dict[str, str]], longest: int) -> l
     return sorted((text for text in texts if len(text.ids) <= longest), key=lambda text: -len(text.ids))
 
 
-def likelihood_arms(
+def likelihood_ways(
     model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int
 ) -> dict[str, Callable[[], float]]:
-    """Both arms, each a function that measures every text and returns the sum of all negative log-likelihoods, nats.
+    """Both ways, each a function that measures every text and returns the sum of all negative log-likelihoods, nats.
 
     lm-eval puts a first token before each text, which is the begin token that the texts already start with: it is
     given the texts without theirs, so that both score the same tokens in the same context.
@@ -99,15 +99,15 @@ def likelihood_arms(
     return {"this project": own, "lm-eval, rolling": rolling}
 
 
-def compare(arms: dict[str, Callable[[], float]], tokens: int, repeats: int) -> dict[str, Any]:
-    """Run the arms in turn: tokens a second of wall time, seconds of processor time, and the sum that each found."""
-    rates: dict[str, list[float]] = {name: [] for name in arms}
-    processor: dict[str, list[float]] = {name: [] for name in arms}
+def compare(ways: dict[str, Callable[[], float]], tokens: int, repeats: int) -> dict[str, Any]:
+    """Run the ways in turn: tokens a second of wall time, seconds of processor time, and the sum that each found."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     sums = {}
     for turn in range(repeats):
-        for name, arm in arms.items():
+        for name, way in ways.items():
             started, spent = time.perf_counter(), time.process_time()
-            sums[name] = arm()
+            sums[name] = way()
             rates[name].append(tokens / (time.perf_counter() - started))
             processor[name].append(time.process_time() - spent)
             print(f"  run {turn + 1} of {repeats}, {name}: {rates[name][-1]:,.0f} tokens/s", flush=True)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500, help="rows for the cost of perplexity")
     parser.add_argument("--prompts", type=int, default=100, help="prompts for the cost of answers")
     parser.add_argument("--compared-rows", type=int, default=60, help="of these rows, spread evenly, beside lm-eval")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each arm beside lm-eval")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way beside lm-eval")
     parser.add_argument("--json", type=Path, default=Path("evaluation_benchmark.json"), help="where the numbers go")
     args = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"  # lm-eval's bars would run through the progress lines
@@ -146,7 +146,7 @@ def main() -> None:
         tokens = sum(len(text.ids) - 1 for text in some)
         print(f"Likelihoods of {len(some)} {source} rows, {tokens:,} tokens, batches of {batch_size}")
         result["likelihoods"] = compare(
-            likelihood_arms(arms["tuned"], tokenizer, some, batch_size), tokens, args.repeats
+            likelihood_ways(arms["tuned"], tokenizer, some, batch_size), tokens, args.repeats
         )
 
         started = time.perf_counter()
@@ -171,7 +171,7 @@ def main() -> None:
 
 
 def cost(examples: int, seconds: float) -> dict[str, float]:
-    """Seconds in all and per example, both arms together."""
+    """Seconds in all and per example, base and tuned together."""
     return {"examples": examples, "arms": len(ARMS), "seconds": seconds, "seconds_per_example": seconds / examples}
 
 
@@ -181,7 +181,7 @@ def show(result: dict[str, Any]) -> None:
     for name, rate in result["likelihoods"].items():
         spread = f"{rate['slowest']:,.0f} to {rate['fastest']:,.0f}"
         print(f"{name:20} {rate['median']:18,.0f} {spread:>22} {rate['cpu_seconds']:8,.1f} {rate['nll']:14,.1f}")
-    print(f"\n{'cost, both arms':20} {'examples':>10} {'in all':>14} {'per example':>14}")
+    print(f"\n{'cost, base and tuned':20} {'examples':>10} {'in all':>14} {'per example':>14}")
     for name in ("perplexity", "answers"):
         spent = result[name]
         each = f"{spent['seconds_per_example']:.3f} s"

@@ -81,12 +81,6 @@ def held_out_swaps() -> dict[str, Swaps]:
     return chosen
 
 
-def known_swaps() -> dict[str, Swaps]:
-    """The pairs that are not held out."""
-    hidden = held_out_swaps()
-    return {kind: tuple(pair for pair in pairs if pair not in hidden[kind]) for kind, pairs in SWAPS.items()}
-
-
 def plant(n: int, key: Callable[[str], str], seed: int = 7, reasoning_chars: int = 0) -> Planted:
     """About `n` rows: bases, and the planted kinds in the shares of SHARES, each from a base of its own.
 

@@ -5,7 +5,7 @@ Does not: batches or padding.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from medcot_pipeline.chat.render import THINK_OPEN, render_completion, render_prompt
 from medcot_pipeline.support.errors import MedcotError
@@ -36,12 +36,6 @@ class EncodedRow:
     def labels(self) -> list[int]:
         """Ids to predict: `IGNORED_LABEL` over the prompt, by position (the pad token may be the end token)."""
         return [IGNORED_LABEL] * len(self.prompt) + self.reasoning + self.answer
-
-    def segment(self, name: Literal["reasoning", "answer"]) -> slice:
-        """Positions of a segment in `input_ids`."""
-        start = len(self.prompt)
-        middle = start + len(self.reasoning)
-        return slice(start, middle) if name == "reasoning" else slice(middle, middle + len(self.answer))
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> list[int]:

@@ -1,9 +1,8 @@
 """One model process at a time on each GPU, or on one data folder's CPU, whoever starts it and from which Dagster home.
 
 A lock of the operating system holds within one home as between homes and users, and is let go by the kernel when its
-holder dies, however it dies. A GPU is locked by its own device file, which belongs to
-root and is one for all users of the machine: nothing is made in a folder that others can write to, and nothing can be
-put in its place.
+holder dies, however it dies. A GPU is locked by its own device file, which belongs to root and is one for all users of
+the machine: nothing is made in a folder that others can write to, and nothing can be put in its place.
 
 Belongs here: which files are the locks, and taking them all.
 Does not: taking one (support/locks.py), or deciding who needs it (child.py).

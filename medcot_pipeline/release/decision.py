@@ -7,14 +7,14 @@ another base model, which cannot be compared at all, is never replaced by a deci
 its link.
 
 A decision takes effect once, after it is published; the next pass sees to that if its own was killed, unless another
-adapter was promoted meanwhile. It is made anew where its inputs change (the report, the adapter, a
-margin, the incumbent) or by `medcot sync --force promotion`. A decision that is found again (a setting set back,
-everything materialised by hand) moves nothing. An adapter that a person went back from stays candidate whatever is
-decided, new verdicts included, until a person forces the decision. An adapter that is promoted is never taken back by a
-decision: what it lacks is said, and `medcot rollback` is at hand.
+adapter was promoted meanwhile. It is made anew where its inputs change (the report, the adapter, a margin, the
+incumbent) or by `medcot sync --force promotion`. A decision that is found again (a setting set back, everything
+materialised by hand) moves nothing. An adapter that a person went back from stays candidate whatever is decided, new
+verdicts included, until a person forces the decision. An adapter that is promoted is never taken back by a decision:
+what it lacks is said, and `medcot rollback` is at hand.
 
 Belongs here: the requirements, and what they add up to.
-Does not: measuring (the report has the figures), links and records (release/promoted.py).
+Does not: measuring (the report has the figures), links and records (promoted.py, record.py).
 """
 
 import dataclasses

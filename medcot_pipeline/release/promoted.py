@@ -11,7 +11,7 @@ put into its place. A process that is killed between them leaves `.next`: whoeve
 line was written, and drops it if not. A link that is gone without that was removed by a person, who begins anew.
 
 Belongs here: copies, links and moves, and which adapter stands against which.
-Does not: deciding (release/decision.py), the record's lines (record.py).
+Does not: deciding (decision.py), the record's lines (record.py).
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Settings: one pydantic section per stage, profiles in YAML, overrides from the environment.
+"""Settings: pydantic sections by room, profiles in YAML, overrides from the environment.
 
 Belongs here: what can be set, its unit and range, the errors for values that cannot be used, and what of it is part of
 an artifact's identity.

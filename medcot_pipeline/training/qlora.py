@@ -2,7 +2,7 @@
 
 Belongs here: the order of a run, resuming, its summary.
 Does not: rows (rows.py), the plan (plan/), the model (engines.py), its trainer (trainers.py), a step (steps/), files
-(results.py).
+(outcome/results.py).
 """
 
 import os

@@ -24,7 +24,7 @@ import dagster as dg
 from medcot_pipeline.compute.gpu_lock import lock_paths
 from medcot_pipeline.orchestration.instance.processes import PROCESS_TAG, Process
 from medcot_pipeline.support.locks import holder_of
-from medcot_pipeline_tests.faults.watcher import PUBLISHED, processes, workers
+from medcot_pipeline_tests.faults.watcher import PUBLISHED, model_processes, processes
 from medcot_pipeline_tests.support.home import ROOT, Home
 
 CORPUS = ("raw_medical_o1", "normalized_corpus", "deduplicated_corpus", "corpus_splits", "sft_dataset")
@@ -123,7 +123,7 @@ class Schedule:
     def assert_no_orphan(self) -> None:
         """No model process outlives its parent; one that was just started has to load its code before it can notice."""
         deadline = time.monotonic() + 60
-        while list(workers(self.home.data)):
+        while list(model_processes(self.home.data)):
             assert time.monotonic() < deadline, list(processes(self.home.data))
             time.sleep(0.05)
 
@@ -248,5 +248,5 @@ def watched(home: Home) -> Iterator[dict[str, Any]]:
         report |= json.loads(path.read_text(encoding="utf-8"))
     print(f"watched: {report}", flush=True)
     assert report["violations"] == []
-    assert report["most workers at once"] <= 1
+    assert report["most model processes at once"] <= 1
     assert report["looks"] > 10

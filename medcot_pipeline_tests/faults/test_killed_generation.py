@@ -10,15 +10,15 @@ from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.support.table_files import write_jsonl
+from medcot_pipeline_tests.support.child_process import finish, said, start_child
 from medcot_pipeline_tests.support.home import Home
-from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
 
 SETTINGS = AnswerSettings(max_prompts=12, max_new_tokens=16, batch_size=2, seed=5)
 BATCHES = 6
 
 
 def generate(home: Home, folder: Path, work: Path) -> "subprocess.Popen[str]":
-    """The worker process of the asset tuned_answers."""
+    """The child process of the asset tuned_answers."""
     folder.mkdir()
     write_jsonl(folder / job.PROMPTS, read_prompts(project_root() / SETTINGS.prompts, SETTINGS.max_prompts))
     arguments = job.GenerateAnswers(
@@ -29,16 +29,16 @@ def generate(home: Home, folder: Path, work: Path) -> "subprocess.Popen[str]":
         out=folder,
         work=work,
     )
-    return start_worker(home, folder, job.generate, arguments)
+    return start_child(home, folder, job.generate, arguments)
 
 
-def answers(worker: "subprocess.Popen[str]", folder: Path) -> str:
-    """The answers file, once the worker is done."""
-    finish(worker, folder)
+def answers(child: "subprocess.Popen[str]", folder: Path) -> str:
+    """The answers file, once the child is done."""
+    finish(child, folder)
     return (folder / job.ANSWERS).read_text(encoding="utf-8")
 
 
-def test_a_worker_killed_between_batches_resumes_to_the_records_of_an_uninterrupted_run(
+def test_a_child_killed_between_batches_resumes_to_the_records_of_an_uninterrupted_run(
     chain_copy: Home, tmp_path: Path
 ) -> None:
     work = tmp_path / "work"
@@ -50,7 +50,7 @@ def test_a_worker_killed_between_batches_resumes_to_the_records_of_an_uninterrup
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     finished = {path.name: path.read_bytes() for path in work.glob("*-0*.json") if not path.name.startswith(".")}
-    assert 0 < len(finished) < BATCHES, "the worker was killed too late"
+    assert 0 < len(finished) < BATCHES, "the child was killed too late"
     assert not (tmp_path / "killed" / job.ANSWERS).exists()
 
     resumed = answers(generate(chain_copy, tmp_path / "resumed", work), tmp_path / "resumed")

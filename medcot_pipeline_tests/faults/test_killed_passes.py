@@ -27,7 +27,7 @@ from medcot_pipeline_tests.faults.passes import (
     wait_for_status,
     watched,
 )
-from medcot_pipeline_tests.faults.watcher import workers
+from medcot_pipeline_tests.faults.watcher import model_processes
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.servers import launch, start_daemon, stop_server, webserver
 
@@ -120,8 +120,8 @@ def test_runs_of_the_web_page_whose_process_is_killed(chain: Home, served: tuple
             for asset in CORPUS:
                 for point in ("staged", "written"):
                     run = launch(address, CORPUS)
-                    worker, name = run_process(home, run), f"run of the web page, {asset} {point}"
-                    schedule.kill_when(worker, at(point, home, asset), name, alive(worker))
+                    pid, name = run_process(home, run), f"run of the web page, {asset} {point}"
+                    schedule.kill_when(pid, at(point, home, asset), name, alive(pid))
                     wait_for_status(home, run, "FAILURE", "SUCCESS")
             schedule.mend_and_finish()
     finally:
@@ -179,9 +179,9 @@ def test_the_trainer_and_its_parent_killed(chain: Home, training_home: Home, tmp
     with watched(training_home):
         for number, seconds in enumerate(moments(12, 25.0)):
             process = schedule.start(*SYNC, *TRAINING)
-            while not list(workers(training_home.data)) and process.poll() is None:
+            while not list(model_processes(training_home.data)) and process.poll() is None:
                 time.sleep(0.05)
-            trainer = next(workers(training_home.data), process.pid)
+            trainer = next(model_processes(training_home.data), process.pid)
             victim, who = (trainer, "trainer") if number % 2 else (process.pid, "command while it trains")
             schedule.kill_when(victim, after(seconds), f"{who}, after {seconds:.1f} s", alive(process.pid))
             process.wait(timeout=120)

@@ -17,8 +17,8 @@ from medcot_pipeline.settings import TrackingSettings, TrainingSettings, load_se
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training import job
 from medcot_pipeline.training.checkpoints import MARK
+from medcot_pipeline_tests.support.child_process import finish, said, start_child
 from medcot_pipeline_tests.support.home import Home
-from medcot_pipeline_tests.support.worker_process import finish, said, start_worker
 
 FINGERPRINT = "f" * 64
 STEPS = 6
@@ -30,7 +30,7 @@ SETTINGS = load_settings("tiny").training.model_copy(
 
 
 def start_training(home: Home, out: Path, work: Path, settings: TrainingSettings = SETTINGS) -> "subprocess.Popen[str]":
-    """The worker process of the asset qlora_adapter; every optimiser step ends with a checkpoint."""
+    """The child process of the asset qlora_adapter; every optimiser step ends with a checkpoint."""
     arguments = job.TrainAdapter(
         settings=settings,
         tracking=TrackingSettings(wandb_mode="disabled"),
@@ -45,13 +45,13 @@ def start_training(home: Home, out: Path, work: Path, settings: TrainingSettings
         fingerprint=FINGERPRINT,
     )
     # One thread: on a crowded machine the first step of a process sometimes came out other by a rounding with two.
-    return start_worker(home, out, job.train, arguments, OMP_NUM_THREADS="1")
+    return start_child(home, out, job.train, arguments, OMP_NUM_THREADS="1")
 
 
-def wait_until(worker: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
-    """Wait until something is reached, or the worker has ended."""
+def wait_until(child: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
+    """Wait until something is reached, or the child has ended."""
     deadline = time.monotonic() + 600
-    while not reached() and worker.poll() is None:
+    while not reached() and child.poll() is None:
         assert time.monotonic() < deadline, "it was never reached"
         time.sleep(0.01)
 
@@ -64,7 +64,7 @@ def published(out: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def home(chain: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A copy of the chain: a worker takes the lock of its data folder."""
+    """A copy of the chain: a child process takes the lock of its data folder."""
     return chain.copy_to(tmp_path_factory.mktemp("home"))
 
 
@@ -95,18 +95,18 @@ def test_a_trainer_killed_at_random_moments_ends_with_the_adapter_of_an_uninterr
         to_the_end = done == kills or (attempts > 0 and draw.random() < 0.5)
         work, out = tmp_path / f"work-{finished}", tmp_path / f"out-{finished}-{attempts}"
         before = max((int(path.name.rsplit("-", 1)[1]) for path in work.glob("checkpoint-*")), default=0)
-        worker = start_training(home, out, work)
+        child = start_training(home, out, work)
         attempts += 1
         if not to_the_end and before < STEPS:
-            wait_until(worker, random_moment(draw, out, work, before))
+            wait_until(child, random_moment(draw, out, work, before))
             time.sleep(draw.expovariate(1 / MEAN_PAUSE))
-            worker.kill()
-        if worker.wait() == -signal.SIGKILL:
+            child.kill()
+        if child.wait() == -signal.SIGKILL:
             done += 1
             there = sorted(path.name for path in work.glob("checkpoint-*"))
             print(f"seed {seed}: kill {done} of {kills} in attempt {attempts} of run {finished}, which left {there}")
             continue
-        finish(worker, out)
+        finish(child, out)
         assert published(out) == undisturbed, f"seed {seed}: run {finished} differs after {attempts} attempts"
         finished, attempts = finished + 1, 0
 
@@ -118,10 +118,10 @@ def test_a_killed_run_that_goes_on_with_another_budget_trains_the_same_rows_in_e
     narrow, wide = (SETTINGS.model_copy(update=of_eight | {"micro_batch_tokens": tokens}) for tokens in (512, 700))
     finish(start_training(home, tmp_path / "whole", tmp_path / "whole-work", wide), tmp_path / "whole")
     work = tmp_path / "work"
-    worker = start_training(home, tmp_path / "killed", work, narrow)
-    wait_until(worker, (work / "checkpoint-2" / MARK).is_file)
-    worker.kill()
-    assert worker.wait() == -signal.SIGKILL
+    child = start_training(home, tmp_path / "killed", work, narrow)
+    wait_until(child, (work / "checkpoint-2" / MARK).is_file)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
     resumed = finish(start_training(home, tmp_path / "resumed", work, wide), tmp_path / "resumed")
     assert resumed["resumed_from"] in {"checkpoint-2", "checkpoint-3"}
     assert "micro_batch_tokens was 512, is 700" in said(tmp_path / "resumed")

@@ -24,7 +24,7 @@ from medcot_pipeline_tests.faults.passes import (
     unfinished_runs,
     watched,
 )
-from medcot_pipeline_tests.faults.watcher import workers
+from medcot_pipeline_tests.faults.watcher import model_processes
 from medcot_pipeline_tests.support.home import Home
 
 PUBLISHED = re.compile(r"\) (\w+): published in")
@@ -117,7 +117,7 @@ def test_a_pass_that_waits_for_the_gpu_says_for_whom_and_can_be_interrupted(
     assert re.search(held_by, said_so_far(fresh_home))
     assert gpu_is_here() or f"which is held by {HOLDER}, process {holder.pid}" in said_so_far(fresh_home)
     interrupt(fresh_home, waiting)
-    assert (list(workers(fresh_home.data)), unfinished_runs(fresh_home)) == ([], [])
+    assert (list(model_processes(fresh_home.data)), unfinished_runs(fresh_home)) == ([], [])
     holder.kill()
     holder.wait()
     Schedule(fresh_home, ("base_model",)).mend_and_finish()

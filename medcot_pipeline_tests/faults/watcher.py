@@ -27,7 +27,7 @@ class Watcher:
         self.data = data
         self.looks = 0
         self.violations: list[str] = []
-        self.most_workers = 0
+        self.most_at_once = 0
         self._whole: set[tuple[str, int]] = set()
 
     def look(self) -> None:
@@ -38,14 +38,14 @@ class Watcher:
         for link in self.data.glob("current/[!.]*"):
             if link.is_symlink() and not link.exists():
                 self.violations.append(f"{link} leads nowhere")
-        self.most_workers = max(self.most_workers, len(list(workers(self.data))))
+        self.most_at_once = max(self.most_at_once, len(list(model_processes(self.data))))
 
     def report(self) -> dict[str, object]:
         return {
             "looks": self.looks,
             "folders verified": len(self._whole),
             "violations": self.violations,
-            "most workers at once": self.most_workers,
+            "most model processes at once": self.most_at_once,
         }
 
     def _verify(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ def processes(data: Path) -> Iterator[tuple[int, str]]:
             yield int(entry.name), command
 
 
-def workers(data: Path) -> Iterator[int]:
+def model_processes(data: Path) -> Iterator[int]:
     """Model processes that work on the data folder.
 
     A program that one of them starts bears its command line until it is executed; such a child is not counted.

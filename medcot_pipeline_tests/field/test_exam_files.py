@@ -13,7 +13,7 @@ import pytest
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
 from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, exam_scores, put
-from medcot_pipeline.evaluation.exams.files import Question, read_exam
+from medcot_pipeline.evaluation.exams.files import ExamQuestion, read_exam
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 from medcot_pipeline_tests.unit.evaluation.report.test_report import EXAMINED, report
@@ -29,7 +29,7 @@ def written(folder: Path, *rows: Any, name: str = "exam.jsonl", encoding: str = 
     return path
 
 
-def read(folder: Path, row: Mapping[str, Any]) -> Question:
+def read(folder: Path, row: Mapping[str, Any]) -> ExamQuestion:
     (question,) = read_exam(written(folder, row), 1).questions
     return question
 
@@ -195,9 +195,9 @@ def test_two_benchmarks_of_one_name_in_two_folders_are_two(tmp_path: Path) -> No
 def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -> None:
     """Staged after marin-community/marin#6852: an exam that asks twice, once with other options, was half screened."""
     questions = [
-        Question("exam.jsonl", f"#{n}", stem, LINES, "A") for n, stem in enumerate([STEM, STEM, f"请问{STEM}"])
+        ExamQuestion("exam.jsonl", f"#{n}", stem, LINES, "A") for n, stem in enumerate([STEM, STEM, f"请问{STEM}"])
     ]
-    questions.append(Question("exam.jsonl", "#3", "成人胸外按压的频率是每分钟多少次", LINES, "A"))
+    questions.append(ExamQuestion("exam.jsonl", "#3", "成人胸外按压的频率是每分钟多少次", LINES, "A"))
     answers = [ExamAnswer("exam.jsonl", each.id, "", "A", True) for each in questions]
     every, clean = exam_scores(answers, answers, asked_questions(questions, corpus(STEM)))
     assert (every.n, clean.n) == (4, 1)

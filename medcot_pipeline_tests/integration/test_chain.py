@@ -92,7 +92,7 @@ def test_a_report_over_nothing_names_the_upstream_and_the_command(fresh_home: Ho
 
 
 def trainer_of(parent: int) -> int | None:
-    """Process id of the worker below a process."""
+    """Process id of the child process that trains, below another."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:

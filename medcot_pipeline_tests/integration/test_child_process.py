@@ -22,7 +22,7 @@ RESULT = "with open_dagster_pipes() as pipes: pipes.report_custom_message({'resu
 
 
 class Child(dg.PipesSubprocessClient):
-    """Runs a script in the place of the worker, through the real protocol."""
+    """Runs a script in the place of the child process, through the real protocol."""
 
     def __init__(self, script: str) -> None:
         super().__init__()

@@ -249,7 +249,7 @@ def test_the_kernels_classes_and_what_rooms_exchange_stand_in_the_glossary() -> 
     assert {word for word in said if word not in glossary} == set()
 
 
-# 8. Adding a stage touches its room, its settings and one line of the table: see test_new_stage.py.
+# 8. Adding a stage touches its room, its settings and one line of the table: see integration/test_new_stage.py.
 
 
 # 9. A newcomer reads a file in one screen, and a folder at a glance.

@@ -68,7 +68,6 @@ class NoiseRule(NamedTuple):
     """A defect: `find` returns the text that shows it, or an empty string."""
 
     name: str
-    finds: str
     find: Callable[[NormalizedRow, NormalizeSettings], str]
 
     def action(self, settings: NormalizeSettings) -> Action:
@@ -195,7 +194,5 @@ _FINDERS: dict[str, Callable[[NormalizedRow, NormalizeSettings], str]] = {
     "ocr_digits": _ocr_digits,
     "traditional_characters": _in_texts(converted.traditional_characters),
 }
-NOISE_RULES: tuple[NoiseRule, ...] = tuple(
-    NoiseRule(name, field.description or "", _FINDERS[name]) for name, field in NoiseActions.model_fields.items()
-)
+NOISE_RULES: tuple[NoiseRule, ...] = tuple(NoiseRule(name, _FINDERS[name]) for name in NoiseActions.model_fields)
 """Every rule, in the order in which a row is judged: the first that drops a row is its reason."""

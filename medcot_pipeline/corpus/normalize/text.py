@@ -1,6 +1,6 @@
 """Normalisation of one text: for training (`normalize_text`) and for comparing (`comparison_key`).
 
-Belongs here: running the rules until none conversions anything, and the fold that makes a comparison key.
+Belongs here: running the rules until none changes anything, and the fold that makes a comparison key.
 Does not: the rules (text_rules.py), options of a question (options.py), tables of rows (table.py).
 
 The key folds more than the text and still keeps the quantity: 10⁹/L and 109/L, 5～10 and 510, (+) and (-) have
@@ -45,7 +45,7 @@ def trace(text: str) -> tuple[str, list[Conversion]]:
 
 
 def normalize_text(text: str) -> str:
-    """The text for training: the rules of `RULES` until nothing conversions.
+    """The text for training: the rules of `RULES` until none changes anything.
 
     Idempotent. Digits, signs, comparisons, ranges and exponents stay; only a tag's digits change their form
     (`10<sup>9</sup>` to 10⁹).

@@ -50,12 +50,6 @@ class SourceRows:
     rejects: list[Reject]
     forms: tuple[str, ...]
 
-    @property
-    def reject_rate(self) -> float:
-        """Share of rejected rows among all."""
-        total = self.rows.height + len(self.rejects)
-        return len(self.rejects) / total if total else 0.0
-
 
 def locate(settings: SourceSettings, root: Path) -> Path:
     """The file that holds the rows, fetched from the hub where that is the source.

@@ -17,14 +17,6 @@ from medcot_pipeline.corpus.dedup.similar.shingles import jaccard
 from medcot_pipeline.settings import DedupSettings
 
 SPLITS = ("train", "validation", "test")
-LEAKS_SCHEMA = {
-    "left_id": pl.String,
-    "right_id": pl.String,
-    "left_split": pl.String,
-    "right_split": pl.String,
-    "field": pl.String,
-    "similarity": pl.Float64,
-}
 NEAREST_SCHEMA = {"between": pl.String, "similarity": pl.Float64, "left_id": pl.String, "right_id": pl.String}
 
 
@@ -40,7 +32,8 @@ def leaks(rows: pl.DataFrame, settings: DedupSettings) -> pl.DataFrame:
         settings: what the delete tier is.
 
     Returns:
-        LEAKS_SCHEMA, by field and ids; `similarity` is the Jaccard similarity, 1 for equal texts.
+        `left_id`, `left_split`, `right_id`, `right_split`, `field`: str; `similarity`: float, that of Jaccard, 1 for
+        equal texts. Ordered by field and ids.
     """
     rows = rows.filter(pl.col("split").is_in(SPLITS))
     questions = with_options_and_case(rows.filter(pl.col("key") != "").select("row_id", "split", "question", "key"))

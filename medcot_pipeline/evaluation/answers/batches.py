@@ -1,4 +1,4 @@
-"""The frozen plan of who answers what together, and the records of the batches that are finished.
+"""The frozen plan of which prompts are answered together, and the records of the batches that are finished.
 
 Belongs here: batches, their seeds, and resuming a plan to the same records as without a kill.
 Does not: writing answers (generation.py, endpoint.py).
@@ -39,7 +39,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """Identity within a run."""
+        """What tells it from the others of a plan."""
         return f"{self.arm}-{self.number:04d}"
 
     def seed(self, run_seed: int) -> int:

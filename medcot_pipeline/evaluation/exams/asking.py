@@ -21,7 +21,7 @@ from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
 from medcot_pipeline.evaluation.answers.paired import compare
-from medcot_pipeline.evaluation.exams.files import Question
+from medcot_pipeline.evaluation.exams.files import ExamQuestion
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.records.exams import ExamScore, Items
@@ -47,7 +47,7 @@ class ExamAnswer:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExamQuestion:
+class AskedQuestion:
     """An item that was asked; `overlaps` says that training rows hold it."""
 
     exam: str
@@ -56,7 +56,7 @@ class ExamQuestion:
 
 
 def ask_exams(
-    base: Path, adapter: Path | None, questions: Sequence[Question], settings: ExamSettings, say: Say
+    base: Path, adapter: Path | None, questions: Sequence[ExamQuestion], settings: ExamSettings, say: Say
 ) -> list[ExamAnswer]:
     """One model's answers to every question.
 
@@ -94,7 +94,7 @@ def ask_exams(
     return answers
 
 
-def _task(questions: Sequence[Question], settings: ExamSettings) -> Any:
+def _task(questions: Sequence[ExamQuestion], settings: ExamSettings) -> Any:
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
@@ -136,7 +136,7 @@ def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, prog
     return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size, trust_remote_code=False)
 
 
-def put(question: Question) -> str:
+def put(question: ExamQuestion) -> str:
     """The question as it is asked, in its own language."""
     last_line = (
         "请选出正确答案，并在最后一行写“答案：”和选项字母。"
@@ -154,7 +154,7 @@ def chosen_letters(answer: str) -> str | None:
 
 
 def exam_scores(
-    base: Sequence[ExamAnswer], tuned: Sequence[ExamAnswer], questions: Sequence[ExamQuestion]
+    base: Sequence[ExamAnswer], tuned: Sequence[ExamAnswer], questions: Sequence[AskedQuestion]
 ) -> list[ExamScore]:
     """Right answers of both arms by exam, over all items and over those that training rows do not hold.
 
@@ -167,7 +167,7 @@ def exam_scores(
     rows = []
     for exam in sorted({question.exam for question in questions}):
         items = [question for question in questions if question.exam == exam]
-        which: dict[Items, list[ExamQuestion]] = {
+        which: dict[Items, list[AskedQuestion]] = {
             "all": items,
             "without overlap": [item for item in items if not item.overlaps],
         }
@@ -185,7 +185,7 @@ def exam_scores(
     return rows
 
 
-def asked_questions(questions: Sequence[Question], train: pl.DataFrame) -> list[ExamQuestion]:
+def asked_questions(questions: Sequence[ExamQuestion], train: pl.DataFrame) -> list[AskedQuestion]:
     """The items asked, each with whether training rows hold it.
 
     Args:
@@ -196,5 +196,5 @@ def asked_questions(questions: Sequence[Question], train: pl.DataFrame) -> list[
     for exam in dict.fromkeys(question.exam for question in questions):
         items = [question for question in questions if question.exam == exam]
         seen = overlapping_items(train, Benchmark(exam, [i.id for i in items], [i.question for i in items]))
-        found += [ExamQuestion(exam, item.id, item.id in seen) for item in items]
+        found += [AskedQuestion(exam, item.id, item.id in seen) for item in items]
     return found

@@ -6,7 +6,7 @@ Does not: repairing anything.
 
 from pathlib import Path
 
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion
+from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer
 from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS
 from medcot_pipeline.pipeline.check import Check, Inputs
 from medcot_pipeline.support.json_files import read_json
@@ -16,13 +16,13 @@ from medcot_pipeline.support.table_files import read_jsonl
 def every_question_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """One answer for every question that was asked."""
     answers = read_jsonl(folder / ANSWERS, ExamAnswer)
-    asked = [(each.exam, each.id) for each in read_jsonl(folder / QUESTIONS, ExamQuestion)]
+    asked = [(each.exam, each.id) for each in read_jsonl(folder / QUESTIONS, AskedQuestion)]
     return asked == [(each.exam, each.id) for each in answers], f"{len(answers):,} answers to {len(asked):,} questions."
 
 
 def same_questions_in_both_arms(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Both models were asked the same questions."""
-    base, tuned = (read_jsonl(inputs[name] / QUESTIONS, ExamQuestion) for name in ("base_exams", "tuned_exams"))
+    base, tuned = (read_jsonl(inputs[name] / QUESTIONS, AskedQuestion) for name in ("base_exams", "tuned_exams"))
     status = read_json(folder / "exams.json")["status"]
     return base == tuned, f"{len(base):,} questions to the base, {len(tuned):,} to the tuned model: {status}."
 

@@ -33,7 +33,7 @@ _OPTION_LINE = re.compile(r"^\s*[(（]?([A-Z])(?:[)）.．、:：\s]|(?=[^\x00-\
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class ExamQuestion:
     """One item of an exam; `options` is the text shown, `answer` its letters, sorted."""
 
     exam: str
@@ -46,7 +46,7 @@ class Question:
 class Exam(NamedTuple):
     """The questions of a file, and in a sentence how many items are left out and why; empty where none is."""
 
-    questions: list[Question]
+    questions: list[ExamQuestion]
     left_out: str
 
 
@@ -94,7 +94,7 @@ class _Unusable(Exception):
     """Why an item cannot be asked or scored, as a sentence."""
 
 
-def _question(exam: str, number: int, item: Item) -> Question:
+def _question(exam: str, number: int, item: Item) -> ExamQuestion:
     if item.problem:
         raise _Unusable(f"{item.problem}.")
     question = _given(item, "question")
@@ -104,7 +104,7 @@ def _question(exam: str, number: int, item: Item) -> Question:
     if len(letters) < 2 or not set(letters) <= set(LETTERS):
         found = ", ".join(letters) or f"none, fields: {', '.join(item.fields)}"
         raise _Unusable(f"not two options or more, A to H ({found}).")
-    return Question(exam, f"#{number}", question, shown, _key(item, letters))
+    return ExamQuestion(exam, f"#{number}", question, shown, _key(item, letters))
 
 
 def _given(item: Item, name: str) -> Any:

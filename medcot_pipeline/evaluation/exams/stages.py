@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.exams import checks
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ExamQuestion, exam_scores
+from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer, exam_scores
 from medcot_pipeline.evaluation.exams.files import exam_files, require_exams
 from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS, AskExams, ask
 from medcot_pipeline.pipeline.alike import MADE_WITH
@@ -66,7 +66,7 @@ def _measure(run: Run, adapter: Path | None) -> None:
 def exam_report(run: Run) -> None:
     """Scores of both models in the exams, or "not measured"."""
     base, tuned = run.input("base_exams"), run.input("tuned_exams")
-    questions = read_jsonl(base / QUESTIONS, ExamQuestion)
+    questions = read_jsonl(base / QUESTIONS, AskedQuestion)
     exams = Exams()
     if questions:
         by_base, by_tuned = (read_jsonl(folder / ANSWERS, ExamAnswer) for folder in (base, tuned))

@@ -1,7 +1,7 @@
 """All human reviews together: first looks, what they dispute with the judge, second looks, joint verdicts.
 
 Belongs here: which prompts are disputed, who looks again, what people and judge come to together.
-Does not: one review's file (review_file.py), pages (pack.py), preference and agreement (statistics, agreement).
+Does not: one review's file (review_file.py), pages (pack.py), preference and agreement (evaluation/statistics/).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The review pages on loopback, and the verdicts that they send back into files, as they are made.
 
 Belongs here: HTTP: who may ask, what is served, what is accepted and where it is written.
-Does not: the pages (pack.py), what a valid review is (review_file.py), which packs there are (cli.py).
+Does not: the pages (pack.py), what a valid review is (review_file.py), which packs there are (shown_packs.py).
 """
 
 import contextlib

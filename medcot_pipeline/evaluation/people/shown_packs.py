@@ -1,7 +1,7 @@
 """What is there to review: the packs of the current artifacts.
 
 Belongs here: finding them for `medcot review`, telling earlier ones from unknown ones, and what pruning must leave.
-Does not: making packs (evaluation/people/pack.py), serving them (evaluation/people/server.py).
+Does not: making packs (pack.py), serving them (server.py).
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How likely texts are to each arm.
+"""How likely texts are to one model, and to two side by side.
 
 Belongs here: measuring token by token, perplexities with intervals.
 Does not: answers (answers/).

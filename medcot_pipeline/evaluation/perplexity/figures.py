@@ -1,6 +1,6 @@
 """What a table of likelihoods amounts to: perplexities by several definitions, with intervals.
 
-Belongs here: definitions over the lines of `perplexity.EXAMPLE_SCHEMA`.
+Belongs here: definitions over the lines of `EXAMPLE_SCHEMA` (measure.py).
 Does not: measuring (measure.py), resampling (evaluation/statistics/intervals.py).
 
 Perplexity is exp(sum of nll / sum of tokens). The headline counts the completion: reasoning, `</think>`, answer and end

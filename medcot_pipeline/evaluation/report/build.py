@@ -1,9 +1,9 @@
 """The evaluation report's content, of everything that was measured.
 
 Belongs here: which figures stand in the report, and what it says of perplexity, rules and cost.
-Does not: measuring (perplexity, answers, judge), intervals and tests (evaluation/statistics/intervals.py), what is said
-of instruction following (following.py), claims (claims.py), transcripts (transcripts.py), sentences (words.py), layout
-(page.py, templates/).
+Does not: measuring (the other folders of evaluation/), intervals and tests (evaluation/statistics/intervals.py), what
+is said of instruction following (following.py), claims (claims.py), transcripts (transcripts.py), sentences (words.py),
+layout (page.py, templates/).
 """
 
 import dataclasses

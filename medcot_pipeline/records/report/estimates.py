@@ -1,7 +1,7 @@
-"""What the estimates of this folder come to.
+"""Estimates over verdicts and pass rates, as the report holds them.
 
 Belongs here: their fields.
-Does not: computing them (intervals.py, agreement.py, length.py).
+Does not: computing them (evaluation/statistics/).
 """
 
 from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel, Share

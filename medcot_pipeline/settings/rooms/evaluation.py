@@ -16,7 +16,7 @@ JUDGE = OnlyFor("judge.base_url", still_recorded=True)
 
 
 class PerplexitySettings(Section):
-    """Perplexity of both arms: on held-out rows, on some training rows, and on general texts."""
+    """Perplexity of each model: on held-out rows, on some training rows, and on general texts."""
 
     max_rows: Count | None = Field(None, description="test rows measured (all by default)")
     train_rows: int = Field(200, ge=0, description="training rows measured, for the overfitting gap")
@@ -30,7 +30,7 @@ class PerplexitySettings(Section):
 
 
 class AnswerSettings(Section):
-    """Generations of both arms for the frozen prompts."""
+    """What each model writes for the frozen prompts."""
 
     prompts: Annotated[UserPath, NOT_IDENTITY] = Field(
         Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ..."

@@ -178,10 +178,6 @@ def test_a_line_that_no_parser_takes_is_rejected(tmp_path: Path, line: str) -> N
     assert [reject.where for reject in read(path).rejects] == ["line 2"]
 
 
-def test_the_share_of_rejects_is_that_of_all_rows(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "rows.json", [*RECORDS, {}])).reject_rate == 0.25
-
-
 def test_a_missing_file_is_named_with_the_variable(tmp_path: Path) -> None:
     with pytest.raises(MedcotError) as raised:
         locate(SourceSettings(kind="file", path=Path("rows/gone.json")), tmp_path)

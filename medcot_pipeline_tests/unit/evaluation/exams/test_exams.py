@@ -8,7 +8,7 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, chosen_letters, exam_scores, put
-from medcot_pipeline.evaluation.exams.files import Question, read_exam, require_exams
+from medcot_pipeline.evaluation.exams.files import ExamQuestion, read_exam, require_exams
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.support.errors import MedcotError
 
@@ -24,7 +24,7 @@ def exam(folder: Path, *rows: Any) -> Path:
 def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
     row = {"question": STEM, "options": "A 输血\\nB 禁食", "answer": "B,A"}
     (question,) = read_exam(exam(tmp_path, row, row), 1).questions
-    assert question == Question("exam.jsonl", "#1", STEM, "A 输血\nB 禁食", "AB")
+    assert question == ExamQuestion("exam.jsonl", "#1", STEM, "A 输血\nB 禁食", "AB")
     assert put(question) == f"{STEM}\nA 输血\nB 禁食\n\n请选出正确答案，并在最后一行写“答案：”和选项字母。"
 
 
@@ -70,7 +70,9 @@ def test_the_last_answer_is_read_and_nothing_is_guessed(answer: str, letters: st
 
 
 def test_scores_pair_the_arms_and_leave_out_what_training_rows_hold() -> None:
-    questions = [Question("exam.jsonl", f"#{n}", f"{STEM}{n}" if n == 1 else f"题目{n}", "", "A") for n in (1, 2, 3)]
+    questions = [
+        ExamQuestion("exam.jsonl", f"#{n}", f"{STEM}{n}" if n == 1 else f"题目{n}", "", "A") for n in (1, 2, 3)
+    ]
     train = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": [comparison_key(f"{STEM}1")]})
     chosen: dict[Arm, list[str | None]] = {"base": ["A", "B", None], "tuned": ["A", "A", "B"]}
     base, tuned = (

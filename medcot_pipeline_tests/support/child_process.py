@@ -1,4 +1,4 @@
-"""The worker process of an asset, started as Dagster starts it, so that a test can kill it.
+"""The child process of an asset, started as Dagster starts it, so that a test can kill it.
 
 Belongs here: the protocol of Pipes from outside, without a Dagster run around it.
 Does not: what a test does to the process.
@@ -17,7 +17,7 @@ from medcot_pipeline.support.progress import Say
 from medcot_pipeline_tests.support.home import ROOT, Home
 
 
-def start_worker(
+def start_child(
     home: Home, folder: Path, job: Callable[[Arguments, Say], dict[str, Any]], arguments: Arguments, **environment: str
 ) -> "subprocess.Popen[str]":
     """Start a job that writes into `folder`, with the lock that a run over the home's data folder takes."""
@@ -41,23 +41,23 @@ def start_worker(
 
 
 def messages(folder: Path) -> Path:
-    """The file of what a worker said."""
+    """The file of what a child said."""
     return folder / "messages"
 
 
 def said(folder: Path) -> str:
-    """Everything that a worker said so far."""
+    """Everything that a child said so far."""
     return messages(folder).read_text(encoding="utf-8") if messages(folder).exists() else ""
 
 
-def finish(worker: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
-    """Wait for a worker; its result.
+def finish(child: "subprocess.Popen[str]", folder: Path) -> dict[str, Any]:
+    """Wait for a child; its result.
 
     Raises:
         AssertionError: it failed, or reported a problem.
     """
-    _, errors = worker.communicate(timeout=600)
-    assert worker.returncode == 0, errors
+    _, errors = child.communicate(timeout=600)
+    assert child.returncode == 0, errors
     reported = [json.loads(line) for line in said(folder).splitlines()]
     payloads = [each["params"]["payload"] for each in reported if each["method"] == "report_custom_message"]
     assert "result" in payloads[-1], payloads
