@@ -42,8 +42,8 @@ def clear_leftovers(store: ArtifactStore) -> list[str]:
         lines.append(f"{path.relative_to(store.root)}: a temporary file of a process that is gone, removed")
     for link in sorted((store.root / "current").glob("*")):
         if not link.is_symlink():
-            aside = store.set_current_aside(link)
-            lines.append(f"{link.relative_to(store.root)}: not a link to an artifact, set aside in {aside}")
+            kept = store.keep_misplaced(link)
+            lines.append(f"{link.relative_to(store.root)}: not a link to an artifact, set aside in {kept}")
     return lines
 
 

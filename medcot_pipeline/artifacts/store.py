@@ -99,8 +99,8 @@ class ArtifactStore:
                 continue  # another process put it aside, or made it anew, while it was read
             if problem is None:
                 return Manifest.read(folder)
-            aside = self._set_aside(folder, problem)
-            log.warning("%s %s: %s; it is set aside in %s", asset, fingerprint[:12], problem, aside)
+            kept = self._keep_damaged(folder, problem)
+            log.warning("%s %s: %s; it is set aside in %s", asset, fingerprint[:12], problem, kept)
         return None
 
     def current(self, asset: str) -> Manifest | None:
@@ -118,7 +118,7 @@ class ArtifactStore:
         if link.is_symlink() and link.readlink() == target:
             return
         if link.exists() and not link.is_symlink():
-            log.warning("%s is not a link to an artifact; it is set aside in %s", link, self.set_current_aside(link))
+            log.warning("%s is not a link to an artifact; it is set aside in %s", link, self.keep_misplaced(link))
         point(link, target)
 
     def damage(self, folder: Path) -> str | None:
@@ -267,7 +267,7 @@ class ArtifactStore:
         final = self.folder(identity.asset, identity.fingerprint)
         sync_tree(folder)
         if force and final.exists():
-            self._set_aside(final, "it was made again by force")
+            self._keep_damaged(final, "it was made again by force")
         try:
             folder.rename(final)
         except OSError as error:
@@ -288,18 +288,18 @@ class ArtifactStore:
             manifest.checks,
         )
 
-    def set_current_aside(self, path: Path) -> Path:
-        """Put something that lies in the place of a link in `current/` aside; returns where to."""
-        aside = self.root / "damaged" / "current" / f"{path.name}-{uuid.uuid4().hex[:8]}"
-        return move(path, aside)
+    def keep_misplaced(self, path: Path) -> Path:
+        """Move what lies in the place of a link to `damaged/current/`; returns where to."""
+        kept = self.root / "damaged" / "current" / f"{path.name}-{uuid.uuid4().hex[:8]}"
+        return move(path, kept)
 
-    def _set_aside(self, folder: Path, problem: str) -> Path:
+    def _keep_damaged(self, folder: Path, problem: str) -> Path:
         """Move an artifact to `damaged/` and write down why; returns where to."""
-        aside = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
+        kept = self.root / "damaged" / folder.parent.name / f"{folder.name[:12]}-{uuid.uuid4().hex[:8]}"
         with contextlib.suppress(FileNotFoundError):  # another process saw the same, and was first
-            move(folder, aside)
-            write_whole(aside / "why.txt", f"{problem}\n")
-        return aside
+            move(folder, kept)
+            write_whole(kept / "why.txt", f"{problem}\n")
+        return kept
 
 
 def sweep(home: Path) -> list[Path]:

@@ -300,7 +300,7 @@ class Promoted:
             _beside(link).unlink(missing_ok=True)
             return []
         if os.path.lexists(link) and not link.is_symlink():
-            log.warning("%s is not a link to an adapter; it is set aside in %s", link, store.set_current_aside(link))
+            log.warning("%s is not a link to an adapter; it is set aside in %s", link, store.keep_misplaced(link))
         self._put_beside(link, copy)
         _beside(link).replace(link)
         sync(self._folder)

@@ -114,18 +114,18 @@ def _sha256(path: Path) -> str:
 
 
 def _make(chain: Path, make: Callable[[Home], None], key: Callable[[], str]) -> None:
-    """Make a chain aside; it gets its name once it is whole and can be read only."""
-    aside = chain.with_name(f".{chain.name}")
-    (aside / "home").mkdir(parents=True)
-    make(Home(aside / "home"))
+    """Make a chain under another name; it gets its own once it is whole and can be read only."""
+    unfinished = chain.with_name(f".{chain.name}")
+    (unfinished / "home").mkdir(parents=True)
+    make(Home(unfinished / "home"))
     if chain.name != key():
         raise RuntimeError("The package or its data changed while the tests' chain was made. Start the tests again.")
-    listed = json.dumps(listing(aside / "home"), indent=0, ensure_ascii=False)
-    (aside / LISTING).write_text(listed, encoding="utf-8")
-    for path in (aside / "home", *(aside / "home").rglob("*")):
+    listed = json.dumps(listing(unfinished / "home"), indent=0, ensure_ascii=False)
+    (unfinished / LISTING).write_text(listed, encoding="utf-8")
+    for path in (unfinished / "home", *(unfinished / "home").rglob("*")):
         if not path.is_symlink():
             path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
-    aside.rename(chain)
+    unfinished.rename(chain)
 
 
 def _is_whole(chain: Path) -> bool:

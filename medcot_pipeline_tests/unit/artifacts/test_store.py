@@ -417,8 +417,8 @@ def test_force_keeps_the_old_one_aside(store: ArtifactStore) -> None:
     publish(store, text="old")
     publish(store, text="new", force=True)
     assert why(store) == ["it was made again by force"]
-    (aside,) = (store.root / "damaged" / ASSET).iterdir()
-    assert (aside / "rows.txt").read_text() == "old"
+    (kept,) = (store.root / "damaged" / ASSET).iterdir()
+    assert (kept / "rows.txt").read_text() == "old"
 
 
 def test_force_that_fails_leaves_the_old_one_in_place(store: ArtifactStore) -> None:
@@ -568,9 +568,9 @@ def test_what_is_set_aside_or_refused_is_on_disk_where_it_was_moved_to(
     flip(folder_of(store) / "rows.txt")
     synced.clear()
     assert store.find(ASSET, identity().fingerprint) is None
-    (aside,) = (store.root / "damaged" / ASSET).iterdir()
-    assert {aside, aside.parent, aside.parent.parent, store.root} <= set(synced)
-    assert "why.txt" in synced[aside]
+    (kept,) = (store.root / "damaged" / ASSET).iterdir()
+    assert {kept, kept.parent, kept.parent.parent, store.root} <= set(synced)
+    assert "why.txt" in synced[kept]
     assert any(path.name.startswith(".why.txt-") for path in synced)  # its content, before it had its name
     assert synced[store.root / "artifacts" / ASSET] == set()
     with pytest.raises(RejectedArtifact):
