@@ -4,6 +4,7 @@ Belongs here: finding and removing it; what a live process works on is locked, a
 Does not: runs (orchestration/instance/doctor.py), or artifacts that nobody needs any more (prune.py).
 """
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -61,5 +62,6 @@ def clear_work(store: ArtifactStore, asset: str, fingerprint: str) -> bool:
 def _temporaries(root: Path) -> Iterator[Path]:
     for pattern in TEMPORARY:
         for path in sorted(root.glob(pattern)):
-            if time.time() - path.lstat().st_mtime > TEMPORARY_SECONDS:
-                yield path
+            with contextlib.suppress(FileNotFoundError):  # it took its name meanwhile
+                if time.time() - path.lstat().st_mtime > TEMPORARY_SECONDS:
+                    yield path

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from medcot_pipeline.artifacts.manifest import NO_MANIFEST, Manifest
@@ -38,7 +38,8 @@ def find_unneeded(
 ) -> list[Unneeded]:
     """Artifacts and promoted copies that are neither kept nor part of what a kept one was made from; what was refused.
 
-    What was made directly from a promoted artifact stays too: its measures, with which the next candidate is compared.
+    What was last made directly from a promoted artifact stays too: its measures, with which the next candidate is
+    compared, and its report.
 
     Args:
         store: what is looked at; nothing is changed.
@@ -53,7 +54,7 @@ def find_unneeded(
     published = artifacts | copies
     kept = {*_chosen(store.root), *promoted}
     copied = {(manifest.asset, manifest.content_hash) for folder in kept if (manifest := copies.get(folder))}
-    kept |= {folder for folder, manifest in artifacts.items() if manifest and copied & set(manifest.inputs.items())}
+    kept |= _newest_made_from(copied, artifacts)
     while True:
         needed = copied | {
             (asset, content)
@@ -99,6 +100,18 @@ def prune(
         for lock in (store.root / "locks").glob("*-*.lock"):  # nobody holds one without the lock that is held here
             lock.unlink()
         return deleted
+
+
+def _newest_made_from(copied: Collection[tuple[str, str]], artifacts: Mapping[Path, Manifest | None]) -> set[Path]:
+    """Of every asset the newest artifact that was made directly from each promoted one, by asset and content."""
+    newest: dict[tuple[str, tuple[str, str]], tuple[str, Path]] = {}
+    for folder, manifest in artifacts.items():
+        if manifest is None:
+            continue
+        for used in set(manifest.inputs.items()) & set(copied):
+            key = manifest.asset, used
+            newest[key] = max(newest.get(key, ("", folder)), (manifest.created, folder))
+    return {folder for _, folder in newest.values()}
 
 
 def size(path: Path) -> int:

@@ -111,7 +111,11 @@ class DagsterHost:
         return result_of(asset, list(ended.get_custom_messages()))
 
     def made_again(self, artifact: Artifact) -> None:
-        """Let Dagster know of an artifact of another asset than the one that this step makes."""
+        """Let Dagster know of an artifact of another asset than the one that this step makes.
+
+        The step's own asset is recorded over the one before: Dagster asked for the versions of its inputs when the step
+        began. The next pass finds both published, and lets it know.
+        """
         self.context.log_event(
             dg.AssetMaterialization(
                 asset_key=dg.AssetKey(artifact.manifest.asset),

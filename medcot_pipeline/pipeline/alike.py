@@ -10,6 +10,7 @@ Does not: what a stage compares.
 
 from collections.abc import Callable, Mapping
 
+from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.pipeline.place import Artifact
 from medcot_pipeline.pipeline.run import Host
 from medcot_pipeline.pipeline.stage import Stage
@@ -27,24 +28,65 @@ def made_alike(
     """The inputs of a stage, with the older of two measures made again where they cannot be compared.
 
     Raises:
-        MedcotError: they cannot be compared even so: the other one was made with something that is not here.
+        MedcotError: they were measured by different settings, files or inputs; or they cannot be compared even so: the
+            other one was made with something that is not here.
     """
     inputs = dict(inputs)
     if not stage.compares:
         return inputs
     older, newer = sorted(stage.compares, key=lambda name: inputs[name].manifest.created)
+    _refuse_other_recipes(stage, inputs)
     difference = unlike(inputs[older], inputs[newer])
     if difference:
-        fingerprint = inputs[older].manifest.fingerprint
-        host.say(f"{older} is measured again, to be comparable with {newer}: {difference}", fingerprint)
-        inputs[older], _ = make(workspace, workspace.graph.stage(older), workspace.inputs(older), host, force=True)
+        before = inputs[older]
+        host.say(f"{older} is measured again, to be comparable with {newer}: {difference}", before.manifest.fingerprint)
+        inputs[older], _ = make(
+            workspace, workspace.graph.stage(older), workspace.inputs(older), host, instead_of=before.content_hash
+        )
         host.made_again(inputs[older])
+        _refuse_other_recipes(stage, inputs)
         if difference := unlike(inputs[older], inputs[newer]):
             raise MedcotError(
                 f"{stage.asset}: {older} and {newer} cannot be compared: {difference}.",
                 f"Measure both in one place: `medcot sync --force {newer}`.",
             )
     return inputs
+
+
+def _refuse_other_recipes(stage: Stage, inputs: Mapping[str, Artifact]) -> None:
+    one, other = (inputs[name].manifest.identity for name in stage.compares)
+    if difference := recipes_differ(one, other):
+        raise MedcotError(
+            f"{stage.asset}: {' and '.join(stage.compares)} were not measured alike: {difference}.",
+            "Run `medcot sync`, which makes again what is stale.",
+        )
+
+
+def recipes_differ(one: Identity, other: Identity, *, but: str = "") -> str:
+    """What two measures were made from that differs, for people; empty where the model alone does.
+
+    Settings and inputs that only one of them has, such as the adapter, are its own. Of two measures of one asset the
+    code version counts too.
+
+    Args:
+        one: how one was made.
+        other: how the other was made.
+        but: an input that may differ.
+    """
+    found = [
+        f"{kind} {name}"
+        for kind, left, right in (
+            ("setting", one.settings, other.settings),
+            ("input", one.inputs, other.inputs),
+        )
+        for name in sorted({*left} & {*right} - {but})
+        if left[name] != right[name]
+    ]
+    files = sorted({*one.external, *other.external})
+    found += [f"file {name}" for name in files if one.external.get(name) != other.external.get(name)]
+    if one.asset == other.asset and one.code_version != other.code_version:
+        found.append("code version")
+    return ", ".join(found)
 
 
 def unlike(one: Artifact, other: Artifact) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from medcot_pipeline.artifacts import Identity
 from medcot_pipeline.artifacts.leftovers import clear_work
 from medcot_pipeline.artifacts.shown import Value
-from medcot_pipeline.pipeline.alike import made_alike, unlike
+from medcot_pipeline.pipeline.alike import made_alike, recipes_differ, unlike
 from medcot_pipeline.pipeline.check import run_checks
 from medcot_pipeline.pipeline.place import Artifact
 from medcot_pipeline.pipeline.run import Host, Run, place_of
@@ -45,9 +45,10 @@ def _make(
     host: Host,
     *,
     force: bool = False,
+    instead_of: str = "",
     select: bool = True,
 ) -> tuple[Artifact, bool]:
-    """The artifact of a stage over some inputs, and whether it was published before."""
+    """The artifact of a stage over some inputs, and whether it was published before; arguments as of the store."""
     started = time.monotonic()
     identity = workspace.identity(stage, inputs)
     folders = {name: artifact.folder for name, artifact in inputs.items()}
@@ -79,6 +80,7 @@ def _make(
         fill,
         lambda folder: run_checks(stage.checks, folder, folders),
         force=force,
+        instead_of=instead_of,
         select=select,
         holder=f"{stage.asset} of {host.name} in {workspace.data}",
         say=say,
@@ -113,20 +115,23 @@ def _over_incumbent(
     """What an upstream stage makes of the incumbent in the candidate's place: measured before, or measured now.
 
     Raises:
-        MedcotError: the stage's other inputs have changed since the candidate was measured, or it was measured with
-            something that is not here.
+        MedcotError: settings, files or other inputs have changed since the candidate was measured, or it was measured
+            with something that is not here.
     """
     if incumbent is None:
         return None
     inputs = workspace.inputs(stage.asset) | {incumbent.manifest.asset: incumbent}
-    others = [name for name in inputs if inputs[name] is not incumbent]
-    if any(inputs[name].content_hash != mine.manifest.inputs[name] for name in others):
-        raise MedcotError(f"{stage.asset}: its inputs changed while this ran.", "Run `medcot sync` again.")
+    recipe = workspace.identity(stage, inputs)
+    if difference := recipes_differ(recipe, mine.manifest.identity, but=incumbent.manifest.asset):
+        raise MedcotError(
+            f"{stage.asset}: the incumbent would be measured otherwise than the candidate was: {difference}.",
+            "Run `medcot sync`, which measures the candidate again too.",
+        )
     measured, reused = _make(workspace, stage, inputs, host, select=False)
     difference = unlike(measured, mine)
     if difference and reused:
         host.say(f"{stage.asset} of the incumbent is measured again: {difference}", measured.manifest.fingerprint)
-        measured, _ = _make(workspace, stage, inputs, host, select=False, force=True)
+        measured, _ = _make(workspace, stage, inputs, host, select=False, instead_of=measured.content_hash)
         difference = unlike(measured, mine)
     if difference:
         raise MedcotError(

@@ -43,9 +43,9 @@ def read_prompts(path: Path, limit: int | None = None) -> list[Prompt]:
             prompt = Prompt(**{**fields, "constraints": tuple(fields.get("constraints", ()))})
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MedcotError(f"{path}, {where}: not a prompt ({error}).") from error
-        for name in ("id", "prompt"):
+        for name in ("id", "prompt", "language", "category"):
             value = getattr(prompt, name)
-            if not isinstance(value, str) or not value.strip():
+            if not isinstance(value, str) or not (value.strip() or name in ("language", "category")):
                 raise MedcotError(f'{path}, {where}: field "{name}" is {value!r}, not text.')
         if prompt.id in seen:
             raise MedcotError(f"{path}, {where}: the id {prompt.id} stands twice.", "Give it another id.")

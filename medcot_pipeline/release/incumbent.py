@@ -23,7 +23,9 @@ def find_incumbent(place: Place, inputs: Mapping[str, Artifact], whole: bool) ->
     if candidate is None:
         raise ValueError(f"no input was made from {ADAPTER}")
     promoted = Promoted(place.data)
-    found = promoted.against(candidate, _content(inputs, BASE))
+    # A decision on the candidate itself also meets an incumbent of another base, which it never replaces.
+    base = inputs[BASE].content_hash if BASE in inputs else None if ADAPTER in inputs else _content(inputs, BASE)
+    found = promoted.against(candidate, base)
     if found is None:
         return None
     adapter = Adapter.of(found)

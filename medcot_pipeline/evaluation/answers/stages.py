@@ -85,7 +85,8 @@ def _ask(run: Run, prompts: list[Prompt], adapter: Path | None) -> dict[str, Any
     if given.changed:
         run.describe(asked_otherwise=", ".join(given.changed))
         run.say(f"the endpoint does not take every option, and was asked {', '.join(given.changed)}")
-    return {"seconds": given.seconds, "made_with": {"engine": "endpoint", "base_url": settings.endpoint.base_url}}
+    made_with = {"engine": "endpoint", "base_url": settings.endpoint.base_url, "changed": ", ".join(given.changed)}
+    return {"seconds": given.seconds, "made_with": made_with}
 
 
 def model_answers(run: Run) -> None:

@@ -44,4 +44,5 @@ def measure_perplexity(arguments: MeasurePerplexity, say: Say) -> dict[str, Any]
     measured = measure(base.folder, arguments.adapter, splits, passages, arguments.settings, say)
     measured.examples.write_parquet(arguments.out / EXAMPLES)
     measured.tokens.write_parquet(arguments.out / TOKENS)
-    return {"left_out": measured.left_out, "made_with": made_with()}
+    made = made_with() | {"batch_size": str(arguments.settings.batch_size)}  # padding rounds otherwise
+    return {"left_out": measured.left_out, "made_with": made}

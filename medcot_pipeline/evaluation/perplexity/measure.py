@@ -226,16 +226,21 @@ def read_passages(path: Path) -> list[Passage]:
     """General passages out of a JSONL file with id, language and text.
 
     Raises:
-        MedcotError: no such file, or a line that is no passage.
+        MedcotError: no such file, a line that is no passage, or an identifier given twice.
     """
     if not path.is_file():
         raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
-    passages = []
+    passages: list[Passage] = []
+    seen: set[str] = set()
     for where, fields in read_json_lines(path):
         if isinstance(fields, BrokenRecord):
             raise MedcotError(f"{path}, {where}: not a passage ({fields.problem}).")
         try:
-            passages.append(Passage(**fields))
+            passage = Passage(**fields)
         except TypeError as error:
             raise MedcotError(f"{path}, {where}: not a passage ({error}).") from error
+        if passage.id in seen:
+            raise MedcotError(f"{path}, {where}: the id {passage.id} stands twice.", "Give it another id.")
+        seen.add(passage.id)
+        passages.append(passage)
     return passages

@@ -17,6 +17,9 @@ from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.records.report.provenance import ArtifactUsed, Provenance, TrainingSummary
 from medcot_pipeline.support.json_files import read_json
 
+SEEDED = ("training", "perplexity", "answers", "report")
+"""Sections with a seed that figures depend on."""
+
 
 def provenance(run: Run) -> Provenance:
     """Hashes of every artifact that a report rests on, versions, commit, settings (without secrets), sources and seeds.
@@ -34,7 +37,7 @@ def provenance(run: Run) -> Provenance:
         git_commit=git_commit(run.root),
         settings=settings,
         sources=_source(run.place, found),
-        seeds={name: settings[name]["seed"] for name in ("training", "perplexity", "answers", "report")},
+        seeds={name: section["seed"] for name, section in settings.items() if name in SEEDED and "seed" in section},
     )
 
 

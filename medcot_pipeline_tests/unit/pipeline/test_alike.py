@@ -25,6 +25,8 @@ OLD, NEW = {"torch": "1.0", "device": "CPU"}, {"torch": "2.0", "device": "CPU"}
 CANDIDATE, INCUMBENT = "weights of the candidate", "weights of the incumbent"
 WITH_OLD, WITH_NEW = f"{CANDIDATE}, torch 1.0", f"{CANDIDATE}, torch 2.0"
 FIGURES = "figures.txt"
+MEASURED_BY = ("sft.max_tokens",)
+"""Some setting that the measures read."""
 MADE = Check("made", "Is anything in it?", lambda folder, inputs: (any(folder.iterdir()), "by a test"))
 
 
@@ -101,7 +103,14 @@ def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
         machine = Machine(made_with)
         stages = (
             Stage("adapter", group="toy", code_version="1", make=machine.adapter, checks=(MADE,)),
-            Stage("base_measure", group="toy", code_version="1", make=machine.base_measure, checks=(MADE,)),
+            Stage(
+                "base_measure",
+                group="toy",
+                code_version="1",
+                make=machine.base_measure,
+                checks=(MADE,),
+                settings=MEASURED_BY,
+            ),
             Stage(
                 "tuned_measure",
                 group="toy",
@@ -109,6 +118,7 @@ def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
                 make=machine.tuned_measure,
                 checks=(MADE,),
                 inputs=("adapter",),
+                settings=MEASURED_BY,
             ),
             Stage(
                 "comparison",
@@ -175,6 +185,33 @@ def test_measures_that_cannot_be_made_alike_here_are_refused_by_name(pipeline: C
     )
     assert toy.machine.ran == ["base_measure of the base"]
     assert toy.workspace.current("comparison") is None
+
+
+def test_measures_by_other_settings_are_refused_by_name(pipeline: Callable[..., Pipeline]) -> None:
+    toy = pipeline()
+    toy.make("adapter", "base_measure")
+    sft = toy.workspace.settings.sft.model_copy(update={"max_tokens": 7})
+    settings = toy.workspace.settings.model_copy(update={"sft": sft})
+    toy.workspace = dataclasses.replace(toy.workspace, settings=settings)
+    toy.make("tuned_measure")
+    with pytest.raises(MedcotError) as raised:
+        toy.compare()
+    assert str(raised.value) == (
+        "comparison: base_measure and tuned_measure were not measured alike: setting sft.max_tokens. "
+        "Run `medcot sync`, which makes again what is stale."
+    )
+    assert toy.machine.ran == []
+
+
+def test_an_incumbent_is_not_measured_by_other_settings_than_the_candidate(pipeline: Callable[..., Pipeline]) -> None:
+    toy = pipeline(promoted=True)
+    toy.make("adapter", "base_measure", "tuned_measure")
+    sft = toy.workspace.settings.sft.model_copy(update={"max_tokens": 7})
+    settings = toy.workspace.settings.model_copy(update={"sft": sft})
+    toy.workspace = dataclasses.replace(toy.workspace, settings=settings)
+    with pytest.raises(MedcotError, match=r"the incumbent would be measured otherwise .* setting sft\.max_tokens"):
+        toy.compare()
+    assert toy.machine.ran == ["comparison"]
 
 
 def measured(toy: Pipeline, made_with: Mapping[str, str]) -> None:

@@ -225,6 +225,22 @@ def test_an_endpoint_is_not_asked_for_the_incumbent(adapters: Adapters) -> None:
     assert made and "incumbent adapter" not in made.external
 
 
+def test_after_a_change_of_base_the_promoted_adapter_is_met_and_not_replaced(adapters: Adapters) -> None:
+    """Comparisons do not meet it, since they cannot measure it on this base; the decision does."""
+    first = adapters.train(0.1)
+    adapters.decide(first, PROMOTE)
+    (first.root / "model" / "model.safetensors").write_text("another base")
+    for text, asset in (("another base", "base_model"), ("weights on it", "qlora_adapter")):
+        make(first, asset, text=text)
+    make(first, *ALL[ALL.index("qlora_adapter") + 1 : ALL.index("promotion")], text="figures on it")
+    compares, decides = first.graph.stage("perplexity_report"), first.graph.stage("promotion")
+    promoted = adapters.promoted.adapter
+    assert promoted
+    assert first.incumbent(compares, first.inputs("perplexity_report")) is None
+    met = first.incumbent(decides, first.inputs("promotion"), whole=True)
+    assert met and met.content_hash == promoted.content
+
+
 def test_an_adapter_of_another_base_model_is_not_compared_on_this_one(adapters: Adapters) -> None:
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)

@@ -221,6 +221,13 @@ def test_the_projects_passages_are_twenty_of_each_language() -> None:
     assert len({passage.id for passage in passages}) == len({passage.text for passage in passages}) == 40
 
 
+def test_a_passage_id_that_stands_twice_is_named(tmp_path: Path) -> None:
+    line = '{"id": "zh-1", "language": "zh", "text": "河流"}\n'
+    (tmp_path / "passages.jsonl").write_text(line * 2, encoding="utf-8")
+    with pytest.raises(MedcotError, match="line 2: the id zh-1 stands twice"):
+        read_passages(tmp_path / "passages.jsonl")
+
+
 def test_a_line_that_is_no_passage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "passages.jsonl"
     path.write_text(json.dumps({"id": "a", "language": "zh"}) + "\n", encoding="utf-8")
