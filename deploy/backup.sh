@@ -26,6 +26,10 @@ backups() { find "$folder" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*Z' | sor
 backups | xargs -r -d '\n' chmod o-rwx  # earlier versions left them open to everybody
 previous=$(backups | tail -n 1)
 name=$(date -u +%Y%m%dT%H%M%SZ)
+while [ -e "$folder/$name" ]; do  # the one before was made in this very second
+  sleep 0.1
+  name=$(date -u +%Y%m%dT%H%M%SZ)
+done
 part=$folder/.part-$name
 find "$folder" -mindepth 1 -maxdepth 1 -type d -name '.part-*' -exec rm -rf {} +
 mkdir -p "$part/data" "$part/storage"

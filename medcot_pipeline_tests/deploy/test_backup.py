@@ -225,6 +225,23 @@ def test_while_artifacts_are_copied_passes_go_on_and_nothing_is_pruned(small: Ho
     assert small.run("python", str(DEPLOY / "verify.py"), str(backup / "data")).returncode == 0
 
 
+def test_a_backup_in_the_second_of_the_one_before_waits_for_the_next_second(small: Home, tmp_path: Path) -> None:
+    programs, asked = tmp_path / "bin", tmp_path / "asked"
+    programs.mkdir()
+    (programs / "date").write_text(SLOW_CLOCK.format(asked=asked))
+    (programs / "date").chmod(0o755)
+    environment = {"PATH": f"{programs}:{small.environment()['PATH']}"}
+    names = [back_up(small, tmp_path / "backups", **environment).name for _ in range(2)]
+    assert names == ["20261127T140413Z", "20261127T140414Z"]
+
+
+SLOW_CLOCK = """#!/bin/sh
+# date, of a clock that is asked three times in its first second
+echo >>{asked}
+[ "$(wc -l <{asked})" -le 3 ] && echo 20261127T140413Z || echo 20261127T140414Z
+"""
+
+
 def test_a_backup_can_be_opened_by_its_owner_alone_whatever_the_umask(small: Home, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     earlier = back_up(small, folder)
