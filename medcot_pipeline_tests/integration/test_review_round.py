@@ -67,7 +67,6 @@ def test_medcot_review_serves_the_page_and_saves_what_it_sends(chain_copy: Home,
         env=chain_copy.environment(),
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
     )
     assert server.stdout
     found = re.fullmatch(r"Blind review: http://(127\.0\.0\.1:(\d+))/\n", server.stdout.readline())
