@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.figures import ByArm, Count, PairedCounts, RecordModel
+from medcot_pipeline.records.prompts import PromptSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Flag:
 
 
 class Stratum(RecordModel):
-    """Prompts of one category: in each language, with constraints, and emergencies."""
+    """Prompts of one category of a set: in each language, with constraints, and emergencies."""
 
+    set: PromptSet
     category: str
     zh: Count
     en: Count
@@ -67,9 +69,13 @@ class AnswerCounts(RecordModel):
 
 
 class AnswerFigures(AnswerCounts):
-    """The same with the instructions kept and the flags for people to look at, which are no score."""
+    """The same with the instructions kept and the flags for people to look at, which are no score.
+
+    `instructions` are over the frozen instructions, `general` over those apart from medicine.
+    """
 
     instructions: Instructions
+    general: Instructions
     safety_queue: tuple[Flag, ...]
 
 

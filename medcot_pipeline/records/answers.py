@@ -5,8 +5,10 @@ Does not: writing it, or checking it (evaluation/answers/).
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.records.prompts import Prompt, PromptSet, of_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,3 +39,9 @@ class RulesPassed:
     arm: Arm
     strict: dict[str, bool]
     loose: dict[str, bool]
+
+
+def checks_of(prompts: Iterable[Prompt], checks: Iterable[RulesPassed], name: PromptSet) -> list[RulesPassed]:
+    """Those over answers to the prompts of one set."""
+    of_it = {prompt.id for prompt in of_set(prompts, name)}
+    return [each for each in checks if each.prompt_id in of_it]

@@ -26,6 +26,9 @@ SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 PROJECT_FILES = (
     "data/sample/medical_o1_sample.json",
     "data/prompts/instruction_following.jsonl",
+    "data/prompts/vignettes.jsonl",
+    "data/prompts/emergencies.jsonl",
+    "data/prompts/general_instructions.jsonl",
     "data/general/passages.jsonl",
 )
 """Files of the checkout's data folder that are installed with the package."""

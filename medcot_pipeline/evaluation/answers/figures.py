@@ -10,7 +10,7 @@ from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, strata
 from medcot_pipeline.evaluation.answers.safety import safety_queue
 from medcot_pipeline.records.answer_figures import AnswerFigures
-from medcot_pipeline.records.answers import Answer, RulesPassed
+from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.prompts import Prompt
@@ -28,6 +28,7 @@ def answer_figures(
         strata=tuple(strata(prompts)),
         cut=ByArm[int](**{arm: sum(not each.finished for each in answers if each.arm == arm) for arm in ARMS}),
         same=sum(written[prompt.id, "base"] == written[prompt.id, "tuned"] for prompt in prompts),
-        instructions=instruction_rates(checks),
+        instructions=instruction_rates(checks_of(prompts, checks, "instructions")),
+        general=instruction_rates(checks_of(prompts, checks, "general")),
         safety_queue=tuple(safety_queue(prompts, answers)),
     )

@@ -1,7 +1,7 @@
-"""What is known of the frozen prompts: their hash, their strata, and whether training saw them.
+"""Which prompts are asked, and what is known of them: their hash, their strata, and whether training saw them.
 
-Belongs here: figures over prompts.
-Does not: reading them (records/), answering them.
+Belongs here: the sets that the settings name, figures over prompts.
+Does not: reading a file of them (records/), answering them.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -16,8 +17,41 @@ from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
 from medcot_pipeline.records.answer_figures import Stratum
-from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.prompts import Prompt, PromptSet, of_set, read_prompts
+from medcot_pipeline.settings import AnswerSettings, project_file
 from medcot_pipeline.support.errors import MedcotError
+
+
+def prompt_files(settings: AnswerSettings, root: Path) -> dict[PromptSet, Path]:
+    """The file of every set that is asked.
+
+    Args:
+        settings: paths as set.
+        root: folder that relative paths start from.
+    """
+    named: dict[PromptSet, Path] = {"instructions": settings.prompts}
+    if settings.max_further:
+        named |= {"vignettes": settings.vignettes, "emergencies": settings.emergencies, "general": settings.general}
+    return {name: project_file(path, root) for name, path in named.items()}
+
+
+def asked_prompts(settings: AnswerSettings, root: Path) -> list[Prompt]:
+    """The prompts of every set that is asked, set by set.
+
+    Raises:
+        MedcotError: a file cannot be read as prompts, or an identifier stands in two files.
+    """
+    found: dict[str, Prompt] = {}
+    for name, path in prompt_files(settings, root).items():
+        limit = settings.max_prompts if name == "instructions" else settings.max_further
+        for prompt in read_prompts(path, limit, name):
+            if prompt.id in found:
+                raise MedcotError(
+                    f"{path}: the id {prompt.id} is that of a prompt among the {found[prompt.id].set}.",
+                    "Give it another id.",
+                )
+            found[prompt.id] = prompt
+    return list(found.values())
 
 
 def prompts_sha256(prompts: Sequence[Prompt]) -> str:
@@ -27,14 +61,15 @@ def prompts_sha256(prompts: Sequence[Prompt]) -> str:
 
 
 def strata(prompts: Sequence[Prompt]) -> list[Stratum]:
-    """Prompts by category: in each language, with constraints, and emergencies."""
-    counts = Counter((prompt.category, column) for prompt in prompts for column in _columns(prompt))
+    """Prompts by set and category: in each language, with constraints, and emergencies."""
+    counts = Counter((prompt.set, prompt.category, column) for prompt in prompts for column in _columns(prompt))
     columns = ("zh", "en", "with_constraints", "emergencies")
-    categories = sorted({prompt.category for prompt in prompts})
-    return [
-        Stratum(category=category, **{column: counts[category, column] for column in columns})
-        for category in categories
-    ]
+    found = []
+    for name in dict.fromkeys(prompt.set for prompt in prompts):
+        for category in sorted({prompt.category for prompt in of_set(prompts, name)}):
+            within = {column: counts[name, category, column] for column in columns}
+            found.append(Stratum(set=name, category=category, **within))
+    return found
 
 
 def _columns(prompt: Prompt) -> list[str]:

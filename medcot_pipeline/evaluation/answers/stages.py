@@ -14,15 +14,19 @@ from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAnswers, generate
 from medcot_pipeline.evaluation.answers.paired import check_answers, rule_table
-from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, refuse_trained_prompts
+from medcot_pipeline.evaluation.answers.prompts import (
+    asked_prompts,
+    prompt_files,
+    prompts_sha256,
+    refuse_trained_prompts,
+)
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.prompts import Prompt, read_prompts
-from medcot_pipeline.settings import project_file
+from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_jsonl
 
@@ -45,7 +49,7 @@ def tuned_answers(run: Run) -> None:
 
 def _measure(run: Run, adapter: Path | None) -> None:
     settings = run.settings.answers
-    prompts = read_prompts(project_file(settings.prompts, run.root), settings.max_prompts)
+    prompts = asked_prompts(settings, run.root)
     refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
     write_jsonl(run.path / PROMPTS, prompts)
     asked = _generate(run, adapter) if settings.backend == "model" else _ask(run, prompts, adapter)
@@ -141,8 +145,9 @@ def _preview(prompts: list[Prompt], answers: list[Answer]) -> list[dict[str, Any
 
 
 def prompts_outside(place: Place) -> list[OutsideFile]:
-    """The file of prompts."""
-    return [OutsideFile("prompts", project_file(place.settings.answers.prompts, place.root))]
+    """The files of prompts; that of the frozen instructions has no name, as in earlier releases."""
+    files = prompt_files(place.settings.answers, place.root)
+    return [OutsideFile("prompts", path, "" if name == "instructions" else name) for name, path in files.items()]
 
 
 STAGES = (
@@ -171,7 +176,7 @@ STAGES = (
     Stage(
         "model_answers",
         group=GROUP,
-        code_version="5",
+        code_version="6",
         make=model_answers,
         checks=checks.COMPARED,
         inputs=("base_answers", "tuned_answers"),

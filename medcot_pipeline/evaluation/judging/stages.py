@@ -13,7 +13,7 @@ from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.judgement import Judged, NotJudged, PaidCalls
-from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.prompts import Prompt, of_set
 from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
@@ -21,7 +21,8 @@ from medcot_pipeline.support.table_files import read_jsonl
 def judgements(run: Run) -> None:
     """AI verdicts in both orders, where a judge is configured."""
     upstream = run.input("model_answers")
-    prompts, answers = read_jsonl(upstream / "prompts.jsonl", Prompt), read_jsonl(upstream / "answers.jsonl", Answer)
+    prompts = of_set(read_jsonl(upstream / "prompts.jsonl", Prompt), "instructions")
+    answers = read_jsonl(upstream / "answers.jsonl", Answer)
     judge = _judge(run, prompts, answers) if run.settings.judge.base_url else NotJudged()
     write_model(run.path / "judge.json", judge)
     run.describe(judge=judge.status, verdicts=len(judge.verdicts))

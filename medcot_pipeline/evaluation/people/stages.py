@@ -17,7 +17,7 @@ from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.judgement import read_judge
-from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.prompts import Prompt, of_set
 from medcot_pipeline.records.review import Key, Pack
 from medcot_pipeline.support.json_files import read_model, write_model
 from medcot_pipeline.support.table_files import read_jsonl
@@ -29,7 +29,8 @@ REVIEW = "review"
 def review_pack(run: Run) -> None:
     """The blind review page: the same prompts and answers, sides and order by a salt, the key apart."""
     upstream, settings = run.input("model_answers"), run.settings.review
-    prompts, answers = read_jsonl(upstream / "prompts.jsonl", Prompt), read_jsonl(upstream / "answers.jsonl", Answer)
+    prompts = of_set(read_jsonl(upstream / "prompts.jsonl", Prompt), "instructions")
+    answers = read_jsonl(upstream / "answers.jsonl", Answer)
     pack, key = build_pack(prompts, answers, settings.salt, settings.repeats)
     _write_pack(run.path, pack, key)
     run.describe(review_items=len(pack.items), review_page=FileLink("review.html"))

@@ -18,12 +18,12 @@ from medcot_pipeline.evaluation.report.following import instruction_following
 from medcot_pipeline.evaluation.report.transcripts import transcripts
 from medcot_pipeline.evaluation.report.words import limits, not_measured, summary_zh, warnings
 from medcot_pipeline.records.answer_figures import AnswerCounts, AnswerFigures
-from medcot_pipeline.records.answers import Answer, RulesPassed
+from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.judgement import JudgeRecord, JudgeTokens, PaidCalls
 from medcot_pipeline.records.perplexity import PerplexityFigures, RowLikelihoods
-from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.prompts import Prompt, of_set
 from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
 from medcot_pipeline.records.report.report import (
     Cost,
@@ -99,7 +99,8 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         settings: transcripts shown, prices, resamples and seed of the intervals.
     """
     answered = measured.answered
-    prompts, answers, checks, figures = answered.prompts, answered.answers, answered.checks, answered.figures
+    prompts, answers, figures = of_set(answered.prompts, "instructions"), answered.answers, answered.figures
+    checks = checks_of(answered.prompts, answered.checks, "instructions")
     following = instruction_following(prompts, answers, measured.judge, measured.human, checks, settings)
     perplexity = _perplexity(measured.perplexity)
     return Report(

@@ -14,7 +14,7 @@ from medcot_pipeline.evaluation.report.tables import report_tables
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answer_figures import AnswerFigures
-from medcot_pipeline.records.answers import Answer, RulesPassed
+from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.judgement import Judged, PaidCalls, read_judge
@@ -94,10 +94,11 @@ def _incumbent(run: Run) -> IncumbentSection | None:
     beside = run.input("perplexity_report") / "incumbent.json"
     if not beside.is_file():
         return None
-    verdicts = run.input("judgements") / "incumbent.json"
+    verdicts, answers = run.input("judgements") / "incumbent.json", run.input("model_answers")
+    prompts, passed = read_jsonl(answers / "prompts.jsonl", Prompt), read_jsonl(answers / "rules.jsonl", RulesPassed)
     return incumbent_section(
         read_model(beside, IncumbentPerplexity),
-        read_jsonl(run.input("model_answers") / "rules.jsonl", RulesPassed),
+        checks_of(prompts, passed, "instructions"),
         read_model(verdicts, Judged) if verdicts.is_file() else None,
         run.settings.report,
     )

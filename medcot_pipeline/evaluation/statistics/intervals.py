@@ -138,6 +138,21 @@ def sign_test_p(wins: int, losses: int) -> float | None:
     return float(binomtest(wins, wins + losses, 0.5).pvalue) if wins + losses else None
 
 
+def share_interval(passed: int, n: int) -> Estimate:
+    """A share with its 95 % score interval (Wilson 1927), which has a width also where all or none pass.
+
+    Args:
+        passed: how many of `n` pass.
+        n: independent cases; nothing is defined without any.
+    """
+    from scipy.stats import binomtest
+
+    if not n:
+        return Estimate()
+    low, high = binomtest(passed, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(value=passed / n, low=float(low), high=float(high))
+
+
 def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> Uplift:
     """What tuning adds to a pass rate: `absolute` (p_t - p_b) and `relative` ((p_t - p_b) / p_b).
 

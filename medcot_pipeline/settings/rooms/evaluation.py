@@ -36,6 +36,18 @@ class AnswerSettings(Section):
         Path("data/prompts/instruction_following.jsonl"), description="JSONL: id, prompt, ..."
     )
     max_prompts: Count = Field(100, description="prompts answered, from the top of the file")
+    vignettes: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/prompts/vignettes.jsonl"), description="the same: cases, and questions that leave out what matters"
+    )
+    emergencies: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/prompts/emergencies.jsonl"), description="the same, each with a reference action"
+    )
+    general: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/prompts/general_instructions.jsonl"), description="the same: instructions apart from medicine"
+    )
+    max_further: int = Field(
+        0, ge=0, description="prompts answered of each of these three sets, from the top of its file; 0: none"
+    )
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float = Field(0.95, gt=0.0, le=1.0)
@@ -107,6 +119,9 @@ class ReportSettings(Section):
     )
     judge_completion_price: Annotated[float | None, JUDGE] = Field(
         None, ge=0.0, description="the same for a million completion tokens"
+    )
+    least_n: Count = Field(
+        30, description="prompts or rows below which a figure is no headline and promotes no adapter"
     )
     bootstrap_resamples: Count = 10_000
     seed: int = 3

@@ -15,6 +15,9 @@ PATHS = (
     "base_model.path",
     "perplexity.general_texts",
     "answers.prompts",
+    "answers.vignettes",
+    "answers.emergencies",
+    "answers.general",
     "exams.folder",
     "review.folder",
 )

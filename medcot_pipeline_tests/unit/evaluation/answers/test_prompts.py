@@ -1,6 +1,7 @@
 import hashlib
 import json
 from collections import Counter
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.answers.paired import check_answers
 from medcot_pipeline.evaluation.answers.prompts import (
+    asked_prompts,
     prompts_in_training,
     prompts_sha256,
     refuse_trained_prompts,
@@ -18,7 +20,7 @@ from medcot_pipeline.evaluation.answers.rules import check_answer
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
-from medcot_pipeline.records.prompts import Prompt, read_prompts
+from medcot_pipeline.records.prompts import Prompt, PromptSet, read_prompts
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.support.errors import MedcotError
@@ -93,3 +95,38 @@ def test_the_same_answer_of_both_arms_and_answers_cut_at_the_limit_are_counted()
     answers += [Answer("b", arm, "想", f"答{arm}", True, True, 3) for arm in ARMS]
     figures = answer_figures(prompts, answers, check_answers(prompts, answers), "model")
     assert (figures.same, figures.prompts, figures.cut) == (1, 2, ByArm[int](base=1, tuned=0))
+
+
+def further_prompts(folder: Path, **ids: str) -> AnswerSettings:
+    """Settings with a file of two prompts for every further set; the second's id is given or made up."""
+    paths = {}
+    for name in ("vignettes", "emergencies", "general"):
+        given = [f"{name}-1", ids.get(name, f"{name}-2")]
+        own = {"reference": "today"} if name == "emergencies" else {}
+        lines = [{"id": each, "language": "zh", "category": name, "prompt": f"问题 {each}", **own} for each in given]
+        paths[name] = folder / f"{name}.jsonl"
+        paths[name].write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    return AnswerSettings.model_validate({"max_prompts": 1, "max_further": 2, **paths})
+
+
+def test_every_prompt_is_of_the_set_of_its_file(tmp_path: Path) -> None:
+    asked = asked_prompts(further_prompts(tmp_path), project_root())
+    assert [prompt.set for prompt in asked] == [
+        "instructions",
+        *(name for name in ("vignettes", "emergencies", "general") for _ in range(2)),
+    ]
+
+
+def test_an_identifier_in_two_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MedcotError, match=r"general.jsonl: the id vignettes-1 is that of a prompt among the vignettes"):
+        asked_prompts(further_prompts(tmp_path, general="vignettes-1"), project_root())
+
+
+@pytest.mark.parametrize(("name", "reference"), [("general", "today"), ("emergencies", "soon"), ("emergencies", None)])
+def test_a_reference_action_is_one_of_three_and_of_emergencies_alone(
+    tmp_path: Path, name: PromptSet, reference: str | None
+) -> None:
+    line = {"id": "1", "language": "zh", "category": "c", "prompt": "问", "reference": reference}
+    (tmp_path / "prompts.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    with pytest.raises(MedcotError, match='field "reference"'):
+        read_prompts(tmp_path / "prompts.jsonl", None, name)
