@@ -14,11 +14,15 @@ from medcot_pipeline.evaluation.answers.paired import rule_table
 from medcot_pipeline.evaluation.answers.rules import MEANINGS
 from medcot_pipeline.evaluation.perplexity.figures import definition_rows
 from medcot_pipeline.evaluation.report.claims import claims
+from medcot_pipeline.evaluation.report.failures import failures
 from medcot_pipeline.evaluation.report.following import instruction_following
-from medcot_pipeline.evaluation.report.transcripts import transcripts
-from medcot_pipeline.evaluation.report.words import limits, not_measured, summary_zh, warnings
+from medcot_pipeline.evaluation.report.transcripts import AI_JUDGE, answered_prompts, transcripts
+from medcot_pipeline.evaluation.report.words.gaps import not_measured
+from medcot_pipeline.evaluation.report.words.limits import limits
+from medcot_pipeline.evaluation.report.words.opening import smoke_test, summary
+from medcot_pipeline.evaluation.report.words.warnings import warnings
 from medcot_pipeline.records.answer_figures import AnswerCounts, AnswerFigures
-from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
+from medcot_pipeline.records.answers import AdvisedAction, Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.judgement import JudgeRecord, JudgeTokens, PaidCalls
@@ -49,6 +53,7 @@ class Answered:
         prompts: the frozen prompts.
         answers: both arms' answers to them.
         checks: which rules the answers pass, those of the incumbent too.
+        actions: what the answers to emergencies advise.
         figures: figures over both arms' answers.
         seconds: how long each arm took.
     """
@@ -56,6 +61,7 @@ class Answered:
     prompts: Sequence[Prompt]
     answers: Sequence[Answer]
     checks: Sequence[RulesPassed]
+    actions: Sequence[AdvisedAction]
     figures: AnswerFigures
     seconds: Mapping[Arm, float]
 
@@ -103,9 +109,17 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
     checks = checks_of(answered.prompts, answered.checks, "instructions")
     following = instruction_following(prompts, answers, measured.judge, measured.human, checks, settings)
     perplexity = _perplexity(measured.perplexity)
+    said = summary(perplexity, following, figures.actions)
+    reviewers = {each.reviewer: each.verdicts for each in measured.human.reviewers}
+    sources = {**reviewers, AI_JUDGE: measured.judge.verdicts}
+    shown = answered_prompts(answered.prompts, answers, answered.checks, sources)
+    heard = [*reviewers] if following.headline == "human" else [AI_JUDGE] if following.headline == "judge" else []
     return Report(
         profile=profile,
-        summary_zh=summary_zh(perplexity, following),
+        summary_en=said.en,
+        summary_zh=said.zh,
+        smoke_test=tuple(smoke_test(profile, measured.training, perplexity, len(prompts), settings.least_n)),
+        failures=failures(shown, answered.actions, heard, settings),
         warnings=tuple(warnings(perplexity, following, figures, measured.training)),
         claims=claims(perplexity, following),
         perplexity=perplexity,
@@ -115,7 +129,7 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         exams=measured.exams,
         rules=tuple(ReportedRule(**dict(row), meaning=MEANINGS[row.rule]) for row in rule_table(checks)),
         safety_queue=figures.safety_queue,
-        transcripts=transcripts(prompts, answers, checks, measured.judge, measured.human, settings),
+        transcripts=transcripts([each for each in shown if each.prompt.set == "instructions"], settings),
         training=measured.training,
         cost=_cost(measured, settings),
         not_measured=tuple(not_measured(perplexity, measured.exams, following, measured.incumbent)),

@@ -7,6 +7,7 @@ Does not: which figures there are (build.py), sentences (words.py).
 from pathlib import Path
 
 from medcot_pipeline.evaluation.statistics.agreement import CLASSES
+from medcot_pipeline.evaluation.report.words.definitions import DEFINITIONS
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.report.report import Report
 
@@ -26,7 +27,12 @@ def render_report(report: Report) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.filters.update(number=number, percent=percent, points=points, p_value=p_value, size=size, code=code)
-    return environment.get_template("report.html.j2").render(report=report, arms=ARMS, classes=CLASSES).strip() + "\n"
+    return (
+        environment.get_template("report.html.j2")
+        .render(report=report, arms=ARMS, classes=CLASSES, definitions=DEFINITIONS)
+        .strip()
+        + "\n"
+    )
 
 
 def number(value: float | None) -> str:

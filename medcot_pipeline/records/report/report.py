@@ -4,23 +4,20 @@ Belongs here: its parts and their fields; `Report.model_json_schema()` is the JS
 Does not: the section on instruction following (following.py), computing anything (evaluation/report/).
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from medcot_pipeline.records.answer_figures import AnswerCounts, Flag, RuleCounts
-from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.figures import ByArm, Count, RecordModel
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
 from medcot_pipeline.records.perplexity import AgainstIncumbent, DefinitionRow, PerplexityFigures
-from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.report.estimates import Preference
 from medcot_pipeline.records.report.following import InstructionFollowing, Rates
 from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
-from medcot_pipeline.records.verdicts import Outcome
-
-Sentence = Annotated[str, Field(min_length=1)]
+from medcot_pipeline.records.report.sentences import Bilingual, Sentence
+from medcot_pipeline.records.report.transcripts import Failures, Transcripts
 
 
 class Histogram(RecordModel):
@@ -77,47 +74,6 @@ class ReportedRule(RuleCounts):
     meaning: str
 
 
-class ShownAnswer(RecordModel):
-    """An answer, and which rules it passes; `tokens` is None where an endpoint did not count them."""
-
-    prompt_id: str
-    arm: Arm
-    reasoning: str
-    answer: str
-    closed: bool
-    finished: bool
-    tokens: int | None
-    rules: dict[str, bool]
-
-
-class ShownVerdict(RecordModel):
-    """A verdict, and who gave it."""
-
-    source: str
-    prompt_id: str
-    outcome: Outcome
-    reason: str
-
-
-class Transcript(RecordModel):
-    """A prompt, both answers, and what was said of them; `rules_difference` is rules passed, tuned - base."""
-
-    prompt: Prompt
-    arms: ByArm[ShownAnswer]
-    verdicts: tuple[ShownVerdict, ...]
-    rules_difference: int
-
-
-class Transcripts(RecordModel):
-    """Prompts where tuned did best, worst, and a draw of the rest, of those that both arms `answered`."""
-
-    chosen_by: str
-    answered: Count
-    best: tuple[Transcript, ...]
-    worst: tuple[Transcript, ...]
-    random: tuple[Transcript, ...]
-
-
 class StageCost(RecordModel):
     """What a stage took; seconds."""
 
@@ -149,13 +105,18 @@ class Cost(RecordModel):
 
 
 class Report(RecordModel):
-    """MedCoT evaluation report, version 3."""
+    """MedCoT evaluation report, version 4."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     profile: str = Field(
         description="of the pass that wrote the report; what the figures were made with is in provenance"
     )
+    summary_en: Sentence
     summary_zh: Sentence
+    smoke_test: tuple[Bilingual, ...] = Field(
+        description="why the figures show that the chain works, and no more; empty where they show more"
+    )
+    failures: Failures
     warnings: tuple[Sentence, ...]
     claims: tuple[Claim, ...] = Field(min_length=1)
     perplexity: PerplexitySection
