@@ -60,7 +60,7 @@ STAGES = (
     Stage(
         PROMOTION,
         group="evaluation",
-        code_version="3",
+        code_version="4",
         make=promotion,
         checks=checks.PROMOTION,
         inputs=("eval_report", ADAPTER),

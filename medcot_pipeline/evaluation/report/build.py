@@ -105,6 +105,7 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
     perplexity = _perplexity(measured.perplexity)
     return Report(
         profile=profile,
+        least_n=settings.least_n,
         summary_zh=summary_zh(perplexity, following),
         warnings=tuple(warnings(perplexity, following, figures, measured.training)),
         claims=claims(perplexity, following),

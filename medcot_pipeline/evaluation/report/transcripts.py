@@ -8,7 +8,8 @@ import random
 from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.answers.paired import pairs_of
-from medcot_pipeline.evaluation.statistics.intervals import SCORES
+from medcot_pipeline.evaluation.answers.rules import TAUGHT
+from medcot_pipeline.evaluation.statistics.preference import SCORES
 from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
@@ -48,7 +49,7 @@ def transcripts(
             prompt=prompt,
             arms=ByArm[ShownAnswer](base=base, tuned=tuned),
             verdicts=tuple(ShownVerdict(source=name, **vars(verdict)) for name, verdict in given),
-            rules_difference=sum(tuned.rules.values()) - sum(base.rules.values()),
+            rules_difference=_rules_kept(tuned) - _rules_kept(base),
         )
 
     ranked = sorted((entry(prompt) for prompt in prompts if prompt.id in pairs), key=_rank, reverse=True)
@@ -62,6 +63,11 @@ def transcripts(
         worst=tuple(worst),
         random=tuple(drawn),
     )
+
+
+def _rules_kept(shown: ShownAnswer) -> int:
+    """Without those that the base cannot pass by design."""
+    return sum(passed for rule, passed in shown.rules.items() if rule not in TAUGHT)
 
 
 def _rank(shown: Transcript) -> tuple[int, int, int, str]:

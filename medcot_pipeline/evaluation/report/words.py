@@ -4,7 +4,6 @@ Belongs here: wording, and when it applies.
 Does not: figures (build.py, following.py), layout (page.py).
 """
 
-from medcot_pipeline.evaluation.report.following import LEAST_KAPPA
 from medcot_pipeline.evaluation.report.page import number, p_value, percent, points, size
 from medcot_pipeline.records.answer_figures import AnswerCounts
 from medcot_pipeline.records.arms import ARMS
@@ -33,8 +32,9 @@ def summary_zh(perplexity: PerplexitySection, following: InstructionFollowing) -
     drop, headline = perplexity.relative_drop, following.headline
     change = "适配器不起作用" if drop is None else f"{'下降' if drop >= 0 else '上升'} {100 * abs(drop):.1f}%"
     if headline is None:
-        return f"留出集困惑度 {base} → {tuned}（{change}）；指令遵循：未测量。"
-    whose = {"human": "人工盲评", "judge": "仅 AI 评审", "joint": "人工与 AI 联合评审"}[headline]
+        said = "未测量" if following.status == "not measured" else "评判不足，不作结论"
+        return f"留出集困惑度 {base} → {tuned}（{change}）；指令遵循：{said}。"
+    whose = "人工盲评" if headline == "human" else "仅 AI 评审"
     net = following.preference.of(headline).net
     interval = f"{points(net.value)} 个百分点，95% 区间 {points(net.low)} 至 {points(net.high)}"
     provisional = "，暂定" if following.status == "provisional" else ""
@@ -67,9 +67,7 @@ def warnings(
         said = ", ".join(f"{gate.gate.replace('_', ' ')} {percent(gate.value)}" for gate in failed)
         found.append(f"The AI judge failed its gates ({said}): its verdicts are weak evidence.")
     if judge.validated is False:
-        found.append(
-            f"The AI judge is not validated: its agreement with a reviewer is below kappa {LEAST_KAPPA} or undefined."
-        )
+        found.append(f"The AI judge is not validated: {judge.validation}.")
     return found + _taste_for_length(following)
 
 
@@ -139,7 +137,7 @@ def limits(
         found.append(
             f"Answers that ended at the token limit: {cut}. They were judged as they stand, never as finished."
         )
-    if following.rates.all_rules.n:
+    if following.rates.answered.n:
         found.append("The p-values of the rules are not corrected for the number of rules.")
     judge, reviewers = following.judge, following.reviewers
     if following.headline == "judge" and not reviewers:
@@ -176,8 +174,8 @@ def _unheard_people(following: InstructionFollowing) -> list[str]:
     ]
     if following.unresolved:
         gaps.append(
-            f"Joint verdicts on {following.unresolved:,} prompts: people and judge differ, and the second look is "
-            "open. `medcot review` names its page."
+            f"Adjudicated verdicts: {following.unresolved:,} items of second looks are open. `medcot review` names "
+            "their pages."
         )
     return gaps
 

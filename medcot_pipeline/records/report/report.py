@@ -149,12 +149,13 @@ class Cost(RecordModel):
 
 
 class Report(RecordModel):
-    """MedCoT evaluation report, version 3."""
+    """MedCoT evaluation report, version 4."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     profile: str = Field(
         description="of the pass that wrote the report; what the figures were made with is in provenance"
     )
+    least_n: int = Field(ge=1, description="cases below which no figure is a headline, or promotes anything")
     summary_zh: Sentence
     warnings: tuple[Sentence, ...]
     claims: tuple[Claim, ...] = Field(min_length=1)
