@@ -132,7 +132,7 @@ CONSTRAINT_RULES: Mapping[str, Callable[[Answer, Any], bool]] = {
     "json_keys": json_keys,
 }
 TAUGHT = ("think_closed",)
-"""Rules about a form that tuning teaches and the base never saw. They say whether it was learnt; they compare nothing."""
+"""Rules about a form that tuning teaches and the base never saw: they say whether it was learnt, and compare nobody."""
 MEANINGS: Mapping[str, str] = {
     "think_closed": "reasoning block closed once",
     "answer_present": "text after the reasoning",

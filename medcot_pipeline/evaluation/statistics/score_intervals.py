@@ -15,7 +15,7 @@ Ends = tuple[float, float]
 """Lower and upper end of a 95 % interval."""
 Z = 1.959963984540054
 """Of 95 %, two-sided."""
-CLOSE = 1e-12
+CLOSE = 1e-10
 
 
 def share_ends(passed: float, n: float) -> Ends:
@@ -23,7 +23,7 @@ def share_ends(passed: float, n: float) -> Ends:
     share, weight = passed / n, Z * Z / n
     middle = (share + weight / 2) / (1 + weight)
     half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return middle - half if passed else 0.0, middle + half if passed < n else 1.0
 
 
 def difference_ends(first_only: float, second_only: float, n: float) -> Ends:
