@@ -33,6 +33,7 @@ from medcot_pipeline.records.report.following import (
     SecondLookDone,
     Source,
 )
+from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.records.review import HumanReviews, Reviewer
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import ReportSettings
@@ -73,7 +74,7 @@ def instruction_following(
     )
     reviewers = tuple(_reviewer(reviewer, judged, settings) for reviewer in human.reviewers)
     section = _judge(judge, reviewers)
-    against: dict[Source, list[str]] = {
+    against: dict[Source, list[Bilingual]] = {
         "human": _against_people(human, preference.human, settings.least_n),
         "judge": _against_judge(section, preference.judge, settings.least_n),
     }
@@ -83,7 +84,7 @@ def instruction_following(
     return InstructionFollowing(
         status="measured" if headline == "human" else "provisional" if compared else "not measured",
         headline=headline,
-        why_no_headline=() if headline else (*against["human"], *against["judge"]),
+        why_no_headline=None if headline else _sentence([*against["human"], *against["judge"]]),
         preference=preference,
         categories={name: _by_category(prompts, given) for name, given in verdicts.items() if given},
         length={name: length_figures(given, lengths) for name, given in verdicts.items() if given},
@@ -96,34 +97,55 @@ def instruction_following(
     )
 
 
-def _against_people(human: HumanReviews, preference: Preference, least_n: int) -> list[str]:
+def _sentence(reasons: Sequence[Bilingual]) -> Bilingual:
+    return Bilingual(en=f"{'; '.join(each.en for each in reasons)}.", zh=f"{'；'.join(each.zh for each in reasons)}。")
+
+
+def _against_people(human: HumanReviews, preference: Preference, least_n: int) -> list[Bilingual]:
     """Why people's first look is not the headline."""
     if not human.reviewers:
-        return ["nobody reviewed"]
+        return [Bilingual(en="nobody reviewed", zh="没有人盲评")]
     if all(reviewer.missing for reviewer in human.reviewers):
-        return [f"the review of {each.reviewer} is not complete: {each.missing:,} missing" for each in human.reviewers]
-    return _too_few("people", preference.prompts, least_n)
+        return [
+            Bilingual(
+                en=f"the review of {each.reviewer} is not complete ({each.missing:,} items are missing)",
+                zh=f"{each.reviewer} 的盲评尚未完成（缺 {each.missing:,} 项）",
+            )
+            for each in human.reviewers
+        ]
+    return _too_few(Bilingual(en="people", zh="盲评"), preference.prompts, least_n)
 
 
-def _against_judge(judge: NotJudgedSection | JudgedSection, preference: Preference, least_n: int) -> list[str]:
+def _against_judge(judge: NotJudgedSection | JudgedSection, preference: Preference, least_n: int) -> list[Bilingual]:
     """Why the judge's verdicts are not the headline where people's are not."""
     if judge.status == "not configured":
-        return ["no AI judge is configured"]
-    return [*_too_few("the AI judge", preference.prompts, least_n), *judge.distrusted]
+        return [Bilingual(en="no AI judge is configured", zh="没有配置 AI 评审")]
+    few = _too_few(Bilingual(en="the AI judge", zh="AI 评审"), preference.prompts, least_n)
+    return [*few, *judge.distrusted]
 
 
-def _too_few(whose: str, prompts: int, least_n: int) -> list[str]:
-    return [f"{whose} compared {prompts:,} of at least {least_n:,} prompts"] if prompts < least_n else []
+def _too_few(whose: Bilingual, prompts: int, least_n: int) -> list[Bilingual]:
+    if prompts >= least_n:
+        return []
+    return [
+        Bilingual(
+            en=f"{whose.en} compared {prompts:,} prompts, fewer than {least_n:,}",
+            zh=f"{whose.zh}只比较了 {prompts:,} 个问题，少于 {least_n:,} 个",
+        )
+    ]
 
 
 def _judge(judge: JudgeRecord, reviewers: Sequence[ReviewerSection]) -> NotJudgedSection | JudgedSection:
     if judge.status == "not configured":
         return NotJudgedSection()
     validated, validation = _validated(reviewers)
-    failed = [gate.gate.replace("_", " ") for gate in judge.gates if gate.passed is False]
-    distrusted = [f"the AI judge failed its gates: {', '.join(failed)}"] if failed else []
+    distrusted = []
+    if failed := ", ".join(gate.gate.replace("_", " ") for gate in judge.gates if gate.passed is False):
+        en = f"the AI judge does not pass its gates ({failed})"
+        distrusted.append(Bilingual(en=en, zh=f"AI 评审未通过检验（{failed}）"))
     if validated is False:
-        distrusted.append(f"people do not confirm the AI judge: {validation}")
+        en, zh = f"people do not confirm the AI judge: {validation.en}", f"人工盲评不支持 AI 评审：{validation.zh}"
+        distrusted.append(Bilingual(en=en, zh=zh))
     return JudgedSection(**dict(judge), validated=validated, validation=validation, distrusted=tuple(distrusted))
 
 
@@ -171,23 +193,33 @@ def _agreement(pairs: Sequence[tuple[Outcome, Outcome]], settings: ReportSetting
     return agreement(pairs, settings.bootstrap_resamples, settings.seed)
 
 
-def _validated(reviewers: Sequence[ReviewerSection]) -> tuple[bool | None, str]:
+def _validated(reviewers: Sequence[ReviewerSection]) -> tuple[bool | None, Bilingual]:
     """Whether the judge agrees with every reviewer who saw enough prompts, and why, with the figures.
 
     None where nobody saw enough. An undefined kappa validates nothing.
     """
-    wanted = f"wanted: a lower end of at least {LEAST_KAPPA} on at least {LEAST_VALIDATED} prompts"
-    said = [_confirms(each) for each in reviewers if each.with_judge.n]
-    enough = [each.with_judge.kappa.low for each in reviewers if each.with_judge.n >= LEAST_VALIDATED]
-    validated = all(low is not None and low >= LEAST_KAPPA for low in enough) if enough else None
-    return validated, f"{'; '.join(said) or 'no reviewer gave a verdict beside the judge'} ({wanted})"
+    said = [_agrees(each) for each in reviewers if each.with_judge.n]
+    lows = [each.with_judge.kappa.low for each in reviewers if each.with_judge.n >= LEAST_VALIDATED]
+    validated = all(low is not None and low >= LEAST_KAPPA for low in lows) if lows else None
+    en = "; ".join(each.en for each in said) or "nobody gave a verdict beside the judge"
+    zh = "；".join(each.zh for each in said) or "没有人与它评判同样的问题"
+    return validated, Bilingual(
+        en=f"{en} (wanted: a lower end of at least {LEAST_KAPPA} on at least {LEAST_VALIDATED} prompts)",
+        zh=f"{zh}（要求：区间下限不低于 {LEAST_KAPPA}，且不少于 {LEAST_VALIDATED} 个问题）",
+    )
 
 
-def _confirms(reviewer: ReviewerSection) -> str:
-    found = reviewer.with_judge
+def _agrees(reviewer: ReviewerSection) -> Bilingual:
+    found, name = reviewer.with_judge, reviewer.reviewer
     kappa, low, high = found.kappa.value, found.kappa.low, found.kappa.high
-    told = "kappa is not defined" if kappa is None else f"kappa {kappa:.2f} (95 % {low:.2f} to {high:.2f})"
-    return f"{told} with {reviewer.reviewer} on {found.n:,} prompts"
+    if kappa is None:
+        en, zh = "kappa is not defined", "kappa 无定义"
+    else:
+        en, zh = (
+            f"kappa {kappa:.2f} (95 % {low:.2f} to {high:.2f})",
+            f"kappa {kappa:.2f}（95% 区间 {low:.2f} 至 {high:.2f}）",
+        )
+    return Bilingual(en=f"{en} with {name} on {found.n:,} prompts", zh=f"与{name}在 {found.n:,} 个问题上 {zh}")
 
 
 def pass_rates(checks: Sequence[RulesPassed], against: Other = "base") -> Rates:

@@ -67,7 +67,7 @@ def warnings(
         said = ", ".join(f"{gate.gate.replace('_', ' ')} {percent(gate.value)}" for gate in failed)
         found.append(f"The AI judge failed its gates ({said}): its verdicts are weak evidence.")
     if judge.validated is False:
-        found.append(f"The AI judge is not validated: {judge.validation}.")
+        found.append(f"The AI judge is not validated: {judge.validation.en}.")
     return found + _taste_for_length(following)
 
 

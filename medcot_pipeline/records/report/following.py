@@ -18,6 +18,7 @@ from medcot_pipeline.records.report.estimates import (
     PassRates,
     Preference,
 )
+from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.records.verdicts import Verdict
 
 Source = Literal["human", "judge", "adjudicated"]
@@ -60,8 +61,8 @@ class JudgedSection(Judged):
     validated: bool | None = Field(
         description="the lower end of kappa is at least 0.4 with every reviewer of at least 30 prompts; None: none yet"
     )
-    validation: str
-    distrusted: tuple[str, ...]
+    validation: Bilingual
+    distrusted: tuple[Bilingual, ...]
 
 
 class HumanSection(RecordModel):
@@ -119,7 +120,7 @@ class InstructionFollowing(RecordModel):
 
     status: Literal["measured", "provisional", "not measured"]
     headline: Source | None
-    why_no_headline: tuple[str, ...]
+    why_no_headline: Bilingual | None
     preference: Preferences
     categories: dict[Source, tuple[CategoryPreference, ...]]
     length: dict[Source, LengthFigures]
