@@ -81,7 +81,12 @@ class AnswerFigures(AnswerCounts):
 
 class _OfRule(RecordModel):
     rule: str
+    compared: bool
 
 
 class RuleCounts(PairedCounts, _OfRule):
-    """Both arms' passes of one rule, over the prompts that it applies to."""
+    """Both arms' passes of one rule, over the prompts that it applies to.
+
+    Where it is not `compared`, it is about a form that tuning teaches, which the base cannot pass by design: the counts
+    say whether the form was learnt, and `mcnemar_p` is None.
+    """

@@ -11,7 +11,7 @@ from medcot_pipeline.records.figures import ByArm, Count, RecordModel
 from medcot_pipeline.records.verdicts import Outcome, Verdict
 
 Look = Literal[1, 2]
-"""The first at all prompts, or the second at those in dispute."""
+"""The first at all prompts, or the second at those in dispute and a sample of the others."""
 Shown = Literal["base", "tuned"]
 
 
@@ -73,7 +73,7 @@ class Guesses(RecordModel):
 
 
 class SecondLook(RecordModel):
-    """The disputed prompts of one reviewer: how many, and the verdicts given on them so far."""
+    """What one reviewer looks at again, disputes and agreements: how many items, and the verdicts given so far."""
 
     pack: str
     items: Count

@@ -1,10 +1,11 @@
-"""Whether an adapter takes over: its report held against set margins.
+"""Which adapter takes over: its report held against set margins.
 
 An adapter is a candidate until it beats the base and the incumbent: the perplexity ratio's interval lies below its
-limit, and neither net preference nor the rules may have become worse by more than the margin, by the lower end of their
-intervals. What was not measured passes or holds the adapter back, as `promotion.unmeasured` says; but an incumbent of
-another base model, which cannot be compared at all, is never replaced by a decision: who wants to begin anew removes
-its link.
+limit, and neither net preference, nor the constraints kept, nor the share of answers that are not empty may have become
+worse by more than the margin, by the lower end of their intervals. What was measured on fewer than `report.least_n`
+cases, or by verdicts that are no evidence, holds the adapter back; what was not measured passes or holds it back, as
+`promotion.unmeasured` says; but an incumbent of another base model, which cannot be compared at all, is never replaced
+by a decision: who wants to begin anew removes its link.
 
 A decision takes effect once, after it is published; the next pass sees to that if its own was killed, unless another
 adapter was promoted meanwhile. It is made anew where its inputs change (the report, the adapter, a margin, the
@@ -17,57 +18,25 @@ Belongs here: the requirements, and what they add up to.
 Does not: measuring (the report has the figures), links and records (promoted.py, record.py).
 """
 
-import dataclasses
 from collections.abc import Iterator
-from typing import Any, Literal
 
 from medcot_pipeline.records.figures import Estimate, Interval
-from medcot_pipeline.records.report.report import IncumbentSection, Report
+from medcot_pipeline.records.report.decision import Decision, Figure, Opponent, Requirement
+from medcot_pipeline.records.report.estimates import PassRates, Preference
+from medcot_pipeline.records.report.following import InstructionFollowing, Rates
+from medcot_pipeline.records.report.report import Report
+from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.settings import PromotionSettings
 
-Opponent = Literal["base", "incumbent"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Requirement:
-    """One figure against one opponent: `passed` is None where it was not measured.
-
-    `counts` is the end of the 95 % interval that is held against `limit`.
-    """
-
-    against: Opponent
-    figure: str
-    value: float | None
-    counts: float | None
-    limit: float
-    passed: bool | None
-
-    def __str__(self) -> str:
-        """The requirement in one line."""
-        name = f"{self.figure} against the {self.against}"
-        if self.counts is None or self.value is None:
-            other_base = ", which has another base model" if self.figure == PERPLEXITY else ""
-            return f"{name}{other_base}: not measured"
-        end = "upper" if self.figure == PERPLEXITY else "lower"
-        wanted = "below" if self.figure == PERPLEXITY else "at least"
-        return f"{name}: {self.value:.3f}, {end} end {self.counts:.3f}, wanted {wanted} {self.limit:g}"
-
-
-PERPLEXITY, PREFERENCE, RULES = "perplexity ratio", "net preference", "pass rate of the rules"
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """Whether to promote, and every requirement it rests on."""
-
-    promote: bool
-    requirements: tuple[Requirement, ...]
-    reasons: tuple[str, ...]
-    """What holds the adapter back, or was passed without having been measured."""
-
-    def record(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return dataclasses.asdict(self)
+NAMES: dict[Opponent | Figure, str] = {
+    "base": "基础模型",
+    "incumbent": "现用适配器",
+    "perplexity ratio": "困惑度之比",
+    "net preference": "净偏好",
+    "constraints kept, strictly": "严格遵守的指令",
+    "answers that are not empty": "非空回答",
+}
+NOTHING_CHANGES = Bilingual(en="the adapter changes nothing", zh="适配器不起作用")
 
 
 def decide(report: Report, incumbent: bool, settings: PromotionSettings) -> Decision:
@@ -80,40 +49,131 @@ def decide(report: Report, incumbent: bool, settings: PromotionSettings) -> Deci
     """
     requirements = list(_against_base(report, settings))
     if incumbent:
-        requirements += _against_incumbent(report.incumbent, settings)
-    void = report.perplexity.max_logit_difference == 0
-    against = ["the adapter changes nothing"] if void else []
+        requirements += _against_incumbent(report, settings)
+    against = [NOTHING_CHANGES] if report.perplexity.max_logit_difference == 0 else []
     allowed = []
     for each in requirements:
-        if each.passed is None and each.figure != PERPLEXITY and settings.unmeasured == "allow":
-            allowed.append(f"{each}, which promotion.unmeasured=allow lets pass")
+        said = in_words(each)
+        if each.passed is None and each.figure != "perplexity ratio" and settings.unmeasured == "allow":
+            en, zh = (
+                f"{said.en}, which promotion.unmeasured=allow lets pass",
+                f"{said.zh}（promotion.unmeasured=allow 允许通过）",
+            )
+            allowed.append(Bilingual(en=en, zh=zh))
         elif not each.passed:
-            against.append(str(each))
-    return Decision(not against, tuple(requirements), (*against, *allowed))
+            against.append(said)
+    return Decision(promote=not against, requirements=tuple(requirements), reasons=(*against, *allowed))
+
+
+def in_words(each: Requirement) -> Bilingual:
+    """A requirement in one line."""
+    en, zh = f"{each.figure} against the {each.against}", f"与{NAMES[each.against]}相比，{NAMES[each.figure]}"
+    ratio = each.figure == "perplexity ratio"
+    if each.problem:
+        return Bilingual(en=f"{en}: {each.problem.en}", zh=f"{zh}：{each.problem.zh}")
+    if each.counts is None or each.value is None:
+        other_en, other_zh = (", which has another base model", "（另一个基础模型）") if ratio else ("", "")
+        return Bilingual(en=f"{en}{other_en}: not measured", zh=f"{zh}{other_zh}：未测量")
+    end_en, end_zh = ("upper", "上限") if ratio else ("lower", "下限")
+    wanted_en, wanted_zh = ("below", "低于") if ratio else ("at least", "不低于")
+    return Bilingual(
+        en=f"{en}: {each.value:.3f}, {end_en} end {each.counts:.3f}, wanted {wanted_en} {each.limit:g}",
+        zh=f"{zh}：{each.value:.3f}，区间{end_zh} {each.counts:.3f}，要求{wanted_zh} {each.limit:g}",
+    )
 
 
 def _against_base(report: Report, settings: PromotionSettings) -> Iterator[Requirement]:
-    following = report.instruction_following
-    headline = following.headline
-    yield _ratio("base", report.perplexity.ratio, settings)
-    yield _margin("base", PREFERENCE, following.preference.of(headline).net if headline else None, settings)
-    yield _margin("base", RULES, following.rates.all_rules.absolute, settings)
+    following, perplexity = report.instruction_following, report.perplexity
+    yield _ratio("base", perplexity.ratio, perplexity.groups, report.least_n, settings)
+    preference, problem = _headline(following)
+    yield _preference("base", preference, problem, report.least_n, settings)
+    yield from _rates("base", following.rates, report.least_n, settings)
 
 
-def _against_incumbent(measured: IncumbentSection | None, settings: PromotionSettings) -> Iterator[Requirement]:
+def _against_incumbent(report: Report, settings: PromotionSettings) -> Iterator[Requirement]:
+    measured, judge = report.incumbent, report.instruction_following.judge
+    ratio, groups = (measured.perplexity.ratio, report.perplexity.groups) if measured else (None, 0)
+    yield _ratio("incumbent", ratio, groups, report.least_n, settings)
+    problem = None
+    if judge.status == "judged" and judge.distrusted:
+        said = judge.distrusted
+        en, zh = "; ".join(each.en for each in said), "；".join(each.zh for each in said)
+        problem = Bilingual(en=f"no evidence, as {en}", zh=f"不能作为依据：{zh}")
     preference, rates = (measured.preference, measured.rates) if measured else (None, None)
-    yield _ratio("incumbent", measured.perplexity.ratio if measured else None, settings)
-    yield _margin("incumbent", PREFERENCE, preference.net if preference else None, settings)
-    yield _margin("incumbent", RULES, rates.all_rules.absolute if rates else None, settings)
+    yield _preference("incumbent", preference, problem, report.least_n, settings)
+    yield from _rates("incumbent", rates, report.least_n, settings)
 
 
-def _ratio(against: Opponent, ratio: Interval | None, settings: PromotionSettings) -> Requirement:
-    value, high = (ratio.value, ratio.high) if ratio else (None, None)
-    limit = settings.max_perplexity_ratio
-    return Requirement(against, PERPLEXITY, value, high, limit, None if high is None else high < limit)
+def _headline(following: InstructionFollowing) -> tuple[Preference | None, Bilingual | None]:
+    """The preference against the base, and why it is no evidence; None where nobody gave a valid verdict."""
+    if following.headline:
+        return following.preference.of(following.headline), None
+    given = [each for each in (following.preference.human, following.preference.judge) if each.n]
+    why = following.why_no_headline
+    problem = (
+        Bilingual(en=f"no headline, as {why.en.rstrip('.')}", zh=f"尚无结论：{why.zh.rstrip('。')}") if why else None
+    )
+    return (given[0], problem) if given else (None, None)
 
 
-def _margin(against: Opponent, figure: str, interval: Estimate | None, settings: PromotionSettings) -> Requirement:
-    limit = settings.min_net_preference if figure == PREFERENCE else settings.min_rules_change
-    value, low = (interval.value, interval.low) if interval else (None, None)
-    return Requirement(against, figure, value, low, limit, None if low is None else low >= limit)
+def _rates(against: Opponent, rates: Rates | None, least_n: int, settings: PromotionSettings) -> Iterator[Requirement]:
+    strict, answered = (rates.strict, rates.answered) if rates else (None, None)
+    yield _change(against, "constraints kept, strictly", strict, settings.min_rules_change, least_n)
+    yield _change(against, "answers that are not empty", answered, settings.min_answered_change, least_n)
+
+
+def _preference(
+    against: Opponent,
+    preference: Preference | None,
+    problem: Bilingual | None,
+    least_n: int,
+    settings: PromotionSettings,
+) -> Requirement:
+    net, n = (preference.net, preference.prompts) if preference else (Estimate(), 0)
+    problem = problem or _too_few(n, least_n)
+    return _margin(against, "net preference", net, settings.min_net_preference, n, problem)
+
+
+def _change(against: Opponent, figure: Figure, rates: PassRates | None, limit: float, least_n: int) -> Requirement:
+    change, n = (rates.absolute, rates.n) if rates else (Estimate(), 0)
+    return _margin(against, figure, change, limit, n, _too_few(n, least_n))
+
+
+def _margin(
+    against: Opponent, figure: Figure, found: Estimate, limit: float, n: int, problem: Bilingual | None
+) -> Requirement:
+    """What was measured is held against its limit by the lower end; what has a problem is missed whatever it is."""
+    measured = found.low is not None
+    passed = found.low >= limit and problem is None if found.low is not None else None
+    return Requirement(
+        against=against,
+        figure=figure,
+        n=n,
+        value=found.value,
+        counts=found.low,
+        limit=limit,
+        passed=passed,
+        problem=problem if measured else None,
+    )
+
+
+def _ratio(
+    against: Opponent, ratio: Interval | None, groups: int, least_n: int, settings: PromotionSettings
+) -> Requirement:
+    limit, problem = settings.max_perplexity_ratio, _too_few(groups, least_n) if ratio else None
+    return Requirement(
+        against=against,
+        figure="perplexity ratio",
+        n=groups,
+        value=ratio.value if ratio else None,
+        counts=ratio.high if ratio else None,
+        limit=limit,
+        passed=ratio.high < limit and problem is None if ratio else None,
+        problem=problem,
+    )
+
+
+def _too_few(n: int, least_n: int) -> Bilingual | None:
+    if n >= least_n:
+        return None
+    return Bilingual(en=f"too few: {n:,} of at least {least_n:,}", zh=f"样本太少：{n:,}，至少需要 {least_n:,}")

@@ -4,21 +4,24 @@ Belongs here: the stage of the decision, which is carried out once it is publish
 Does not: the requirements (decision.py), links and the record (promoted.py, record.py).
 """
 
-import dataclasses
-
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.pipeline.provenance import lineage
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
+from medcot_pipeline.records.report.decision import Requirement
 from medcot_pipeline.records.report.report import Report
+from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.release import checks
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, read_model, write_json
 
-ROLLED_BACK = "a person went back from it: `medcot sync --force promotion` promotes it again"
+ROLLED_BACK = Bilingual(
+    en="a person went back from it: `medcot sync --force promotion` promotes it again",
+    zh="有人已将它回退：`medcot sync --force promotion` 会再次启用",
+)
 
 
 def promotion(run: Run) -> None:
@@ -30,18 +33,24 @@ def promotion(run: Run) -> None:
     foreseen = Promoted(run.place.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
     event = foreseen["event"]
     if decision.promote and event == "stays candidate":
-        decision = dataclasses.replace(decision, reasons=(*decision.reasons, ROLLED_BACK))
-    write_json(run.path / DECISION, {**foreseen, **decision.record()})
-    for line in (f"{candidate.fingerprint[:12]} {event}", *decision.reasons):
+        decision = decision.model_copy(update={"reasons": (*decision.reasons, ROLLED_BACK)})
+    reasons = [reason.en for reason in decision.reasons]
+    write_json(run.path / DECISION, {**foreseen, **decision.model_dump(mode="json"), "reasons": reasons})
+    for line in (f"{candidate.fingerprint[:12]} {event}", *reasons):
         run.say(line)
     run.describe(
         decision=event,
         adapter=candidate.fingerprint,
         incumbent=incumbent.fingerprint if incumbent else "none",
-        requirements=Table([dataclasses.asdict(each) for each in decision.requirements]),
-        reasons="; ".join(decision.reasons) or "every requirement is met",
+        requirements=Table([_row(each) for each in decision.requirements]),
+        reasons="; ".join(reasons) or "every requirement is met",
         decision_file=FileLink(DECISION),
     )
+
+
+def _row(requirement: Requirement) -> dict[str, str | int | float | bool | None]:
+    problem = requirement.problem.en if requirement.problem else ""
+    return {**requirement.model_dump(exclude={"problem"}), "problem": problem}
 
 
 def carry_out(place: Place, decided: Artifact, reused: bool) -> None:
@@ -60,7 +69,7 @@ STAGES = (
     Stage(
         PROMOTION,
         group="evaluation",
-        code_version="3",
+        code_version="4",
         make=promotion,
         checks=checks.PROMOTION,
         inputs=("eval_report", ADAPTER),

@@ -6,7 +6,7 @@ Does not: the rules themselves (rules.py), intervals (evaluation/statistics/inte
 
 from collections.abc import Iterable, Sequence
 
-from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, check_answer
+from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, TAUGHT, check_answer
 from medcot_pipeline.evaluation.statistics.intervals import pass_rate_uplift, sign_test_p
 from medcot_pipeline.records.answer_figures import InstructionCounts, Instructions, RuleCounts
 from medcot_pipeline.records.answers import Answer, RulesPassed
@@ -14,6 +14,7 @@ from medcot_pipeline.records.arms import Other
 from medcot_pipeline.records.figures import PairedCounts
 from medcot_pipeline.records.prompts import Prompt
 
+ANSWERED = "answer_present"
 Pair = tuple[RulesPassed, RulesPassed]
 """Of the other arm and of tuned, to one prompt."""
 
@@ -57,6 +58,13 @@ def instruction_rates(checks: Iterable[RulesPassed], against: Other = "base") ->
     return Instructions(strict=strict, loose=loose)
 
 
+def answered(checks: Iterable[RulesPassed], against: Other = "base") -> PairedCounts:
+    """Prompts whose answer is not empty, of those that both answered."""
+    return compare(
+        [(other.strict[ANSWERED], tuned.strict[ANSWERED]) for other, tuned in pairs_of(checks, against).values()]
+    )
+
+
 def _instructions_kept(passed: Iterable[tuple[dict[str, bool], dict[str, bool]]]) -> InstructionCounts:
     kept = [tuple(all(arm[rule] for rule in arm if rule in CONSTRAINT_RULES) for arm in pair) for pair in passed]
     counts = compare([(other, tuned) for other, tuned in kept])
@@ -69,14 +77,17 @@ def rule_table(checks: Iterable[RulesPassed]) -> list[RuleCounts]:
 
     Returns:
         A row for each rule, over the prompts that it applies to; `mcnemar_p` is a two-sided binomial test on the
-        prompts where the arms differ, not corrected for the number of rules. Rules that apply to no prompt have no row.
+        prompts where the arms differ, not corrected for the number of rules, and None of what tuning teaches and the
+        base never saw. Rules that apply to no prompt have no row.
     """
     passed = [(base.strict, tuned.strict) for base, tuned in pairs_of(checks).values()]
     rows = []
     for rule in (*FORMAT_RULES, *CONSTRAINT_RULES):
         pairs = [(base[rule], tuned[rule]) for base, tuned in passed if rule in base]
         if pairs:
-            rows.append(RuleCounts(rule=rule, **dict(compare(pairs))))
+            counts, compared = compare(pairs), rule not in TAUGHT
+            p = counts.mcnemar_p if compared else None
+            rows.append(RuleCounts(rule=rule, compared=compared, **{**dict(counts), "mcnemar_p": p}))
     return rows
 
 

@@ -131,6 +131,8 @@ CONSTRAINT_RULES: Mapping[str, Callable[[Answer, Any], bool]] = {
     "must_not_contain": must_not_contain,
     "json_keys": json_keys,
 }
+TAUGHT = ("think_closed",)
+"""Rules about a form that tuning teaches and the base never saw: they say whether it was learnt, and compare nobody."""
 MEANINGS: Mapping[str, str] = {
     "think_closed": "reasoning block closed once",
     "answer_present": "text after the reasoning",

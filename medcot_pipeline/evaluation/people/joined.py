@@ -1,6 +1,6 @@
-"""All human reviews together: first looks, what they dispute with the judge, second looks, joint verdicts.
+"""All human reviews together: first looks, what they dispute with the judge, second looks.
 
-Belongs here: which prompts are disputed, who looks again, what people and judge come to together.
+Belongs here: which prompts are disputed, who looks again, both looks side by side.
 Does not: one review's file (review_file.py), pages (pack.py), preference and agreement (evaluation/statistics/).
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from medcot_pipeline.evaluation.people.pack import build_second_look
 from medcot_pipeline.evaluation.people.review_file import HumanReview, contradiction, join_review, load_review, merge
+from medcot_pipeline.evaluation.statistics.adjudicated import TwoLooks
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm
 from medcot_pipeline.records.review import HumanReviews, Key, Pack, Reviewer, SecondLook
@@ -20,11 +21,16 @@ from medcot_pipeline.support.errors import MedcotError
 
 @dataclasses.dataclass(frozen=True)
 class HumanOutcome:
-    """The content of human.json, the second looks that are open or done with their keys, and files of earlier packs."""
+    """The content of human.json, the second looks that are open or done with their keys, and files that do not count.
+
+    `passed_over` are files of packs of earlier answers or disputes; `without_agreements` are second looks of an earlier
+    release, which showed disputes alone and would draw the adjudicated preference to the judge's side.
+    """
 
     record: HumanReviews
     second_looks: list[tuple[Pack, Key]]
     passed_over: list[Path]
+    without_agreements: list[Path]
 
 
 def join_reviews(
@@ -47,17 +53,19 @@ def join_reviews(
     """
     loaded = {path: load_review(path) for path in files}
     first = _one_each({path: review for path, review in loaded.items() if review["pack"] == key.pack}, [key])
-    looks = {
-        review.reviewer: build_second_look(pack, key, prompts, review.reviewer)
-        for review in first
-        if (prompts := disputed(review, judge))
-    }
+    looks, former = dict[str, tuple[Pack, Key]](), set[str]()
+    for review in first:
+        differing, same = disputed_and_agreed(review, judge)
+        if differing:
+            looks[review.reviewer] = build_second_look(pack, key, differing, same, review.reviewer)
+            former.add(build_second_look(pack, key, differing, (), review.reviewer)[0].pack)
     keys = [key, *(second_key for _, second_key in looks.values())]
-    others = set(earlier) - {each.pack for each in keys}
+    former -= {each.pack for each in keys}
+    others = set(earlier) - former - {each.pack for each in keys}
+    without_agreements = [path for path, review in loaded.items() if review["pack"] in former]
     passed_over = [path for path, review in loaded.items() if review["pack"] in others]
-    further = {
-        path: review for path, review in loaded.items() if review["pack"] != key.pack and path not in passed_over
-    }
+    aside = {*passed_over, *without_agreements}
+    further = {path: review for path, review in loaded.items() if review["pack"] != key.pack and path not in aside}
     second = _one_each(further, keys)
     again = {review.reviewer: review for review in second}
     reviewers = []
@@ -70,47 +78,42 @@ def join_reviews(
         reviewers=tuple(reviewers),
         unsafe=ByArm[tuple[str, ...]](base=tuple(sorted(base)), tuned=tuple(sorted(tuned))),
     )
-    return HumanOutcome(record, list(looks.values()), passed_over)
+    return HumanOutcome(record, list(looks.values()), passed_over, without_agreements)
 
 
-def disputed(review: HumanReview, judge: Mapping[str, Verdict]) -> set[str]:
-    """Prompts on which a reviewer and the judge give different verdicts.
+def disputed_and_agreed(review: HumanReview | Reviewer, judge: Mapping[str, Verdict]) -> tuple[set[str], set[str]]:
+    """Prompts on which a reviewer and the judge give different verdicts, and those on which they give one.
 
-    Prompts without a valid verdict of the judge are not disputed, and none is before the first look is complete: its
-    pack would change with every further verdict.
+    Prompts without a valid verdict of the judge are neither, and none is either before the first look is complete: its
+    second look's pack would change with every further verdict.
     """
     if review.missing:
-        return set()
+        return set(), set()
     valid = {prompt: settled(verdict.outcome) for prompt, verdict in judge.items() if verdict.outcome != "invalid"}
-    return {
-        verdict.prompt_id
-        for verdict in review.verdicts
-        if valid.get(verdict.prompt_id, verdict.outcome) != verdict.outcome
-    }
+    said = {each.prompt_id: each.outcome for each in review.verdicts if each.prompt_id in valid}
+    agreed = {prompt for prompt, outcome in said.items() if valid[prompt] == outcome}
+    return said.keys() - agreed, agreed
 
 
-def joint_verdicts(human: HumanReviews, judge: Mapping[str, Verdict]) -> tuple[list[Verdict], list[tuple[str, str]]]:
-    """What people and judge come to: their verdict where they agree, the second look's where they did not.
+def two_looks(human: HumanReviews, judge: Mapping[str, Verdict]) -> tuple[list[TwoLooks], int]:
+    """Both looks of every reviewer who is done with them, beside the judge's valid verdicts.
 
     Returns:
-        Verdicts, one for each reviewer and prompt, and (reviewer, prompt) of those still open. Only prompts with a
-        valid verdict of the judge count.
+        One for each reviewer whose first look is complete and whose second look is, or is not needed; and how many
+        items of second looks are still open.
     """
-    joint, unresolved = [], []
+    done, still_open = [], 0
     for reviewer in human.reviewers:
+        differing, same = disputed_and_agreed(reviewer, judge)
         look = reviewer.second_look
-        second = {verdict.prompt_id: verdict for verdict in (look.verdicts if look else ())}
-        for verdict in reviewer.verdicts:
-            said = judge.get(verdict.prompt_id)
-            if said is None or said.outcome == "invalid":
-                continue
-            if settled(said.outcome) == verdict.outcome:
-                joint.append(verdict)
-            elif verdict.prompt_id in second:
-                joint.append(second[verdict.prompt_id])
-            else:
-                unresolved.append((reviewer.reviewer, verdict.prompt_id))
-    return joint, unresolved
+        given = look.verdicts if look and differing else ()
+        if differing and (look is None or len(given) < look.items):
+            still_open += look.items - len(given) if look else len(differing)
+        elif differing or same:
+            first = {each.prompt_id: each.outcome for each in reviewer.verdicts if each.prompt_id in differing | same}
+            second = {each.prompt_id: each.outcome for each in given}
+            done.append(TwoLooks(first, second, frozenset(differing)))
+    return done, still_open
 
 
 def settled(outcome: Outcome) -> Outcome:

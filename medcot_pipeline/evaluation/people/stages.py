@@ -62,7 +62,12 @@ def human_review(run: Run) -> None:
     ]
     run.describe(status=human.status, reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over))
     for path in outcome.passed_over:
-        run.say(f"{path.name} reviews earlier answers: passed over")
+        run.say(f"{path.name} reviews earlier answers or disputes: passed over")
+    for path in outcome.without_agreements:
+        run.say(
+            f"{path.name} is a second look of an earlier release, at disputed prompts alone: passed over, and "
+            "`medcot review` shows the one that took its place"
+        )
     for each in human.reviewers:
         if each.missing:
             run.say(f"{each.reviewer}: {each.missing:,} items have no verdict")
@@ -84,7 +89,7 @@ STAGES = (
     Stage(
         "review_pack",
         group="evaluation",
-        code_version="1",
+        code_version="2",
         make=review_pack,
         checks=checks.REVIEW_PACK,
         inputs=("model_answers",),
@@ -93,7 +98,7 @@ STAGES = (
     Stage(
         "human_review",
         group="evaluation",
-        code_version="4",
+        code_version="5",
         make=human_review,
         checks=checks.HUMAN_REVIEW,
         inputs=("review_pack", "judgements"),  # a second look is at what the judge sees otherwise

@@ -120,6 +120,7 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         summary_zh=said.zh,
         smoke_test=tuple(smoke_test(profile, measured.training, perplexity, len(prompts), settings.least_n)),
         failures=failures(shown, answered.actions, heard, settings),
+        least_n=settings.least_n,
         warnings=tuple(warnings(perplexity, following, figures, measured.training)),
         claims=claims(perplexity, following),
         perplexity=perplexity,

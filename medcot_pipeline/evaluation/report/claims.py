@@ -7,23 +7,24 @@ Does not: the figures themselves; none is derived from another.
 from typing import Literal
 
 from medcot_pipeline.records.figures import Estimate
-from medcot_pipeline.records.report.following import InstructionFollowing
+from medcot_pipeline.records.report.following import InstructionFollowing, Source
 from medcot_pipeline.records.report.report import Claim, PerplexitySection
+
+WHOSE: dict[Source | None, str] = {"human": "people", "judge": "the AI judge", None: "no headline"}
 
 
 def claims(perplexity: PerplexitySection, following: InstructionFollowing) -> tuple[Claim, ...]:
-    """The claims; those on preference rest on the headline's verdicts, else on the judge's."""
-    source = following.headline or "judge"
-    whose = {"human": "people", "judge": "the AI judge", "joint": "people and judge together"}[source]
-    preference, rates = following.preference.of(source), following.rates.strict
-    length = following.length.get(source)
-    with_ties = Estimate(value=length.win_rate if length else None)
+    """The claims; those on preference rest on the headline's verdicts, and are empty without one."""
+    whose = WHOSE[following.headline]
+    preference = following.preference.of(following.headline) if following.headline else None
+    net, won = (preference.net, preference.win_rate) if preference else (Estimate(), Estimate())
+    length, rates = following.length.get(following.headline) if following.headline else None, following.rates.strict
     controlled = length.controlled if length else Estimate()
     rows: tuple[tuple[str, str, Literal["%", "points"], Estimate], ...] = (
         ("relative drop of held-out perplexity", "1 − PPL(tuned) / PPL(base)", "%", _drop(perplexity)),
-        (f"net preference, {whose}", "(wins − losses) / n", "points", preference.net),
-        (f"win rate, {whose}", "wins / n", "%", Estimate(value=preference.win_rate)),
-        (f"win rate with half of the ties, {whose}", "(wins + ties / 2) / n", "%", with_ties),
+        (f"net preference, {whose}", "(wins − losses) / n", "points", net),
+        (f"win rate, {whose}", "wins / n", "%", won),
+        (f"win rate with half of the ties, {whose}", "(wins + ties / 2) / n", "%", _with_half_of_ties(net)),
         ("the same with length held equal", "σ(intercept) of a logit on tanh(Δ length / sd)", "%", controlled),
         ("explicit instructions kept, absolute", "p(tuned) − p(base), strict", "points", rates.absolute),
         ("explicit instructions kept, relative", "(p(tuned) − p(base)) / p(base), strict", "%", rates.relative),
@@ -38,3 +39,10 @@ def _drop(perplexity: PerplexitySection) -> Estimate:
         return Estimate()
     ratio = perplexity.ratio
     return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)
+
+
+def _with_half_of_ties(net: Estimate) -> Estimate:
+    """(wins + ties / 2) / n, which is (1 + net) / 2."""
+    if net.value is None or net.low is None or net.high is None:
+        return Estimate()
+    return Estimate(value=(1 + net.value) / 2, low=(1 + net.low) / 2, high=(1 + net.high) / 2)

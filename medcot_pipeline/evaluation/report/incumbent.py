@@ -10,19 +10,17 @@ deciding (release/decision.py).
 from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.report.following import pass_rates
-from medcot_pipeline.evaluation.statistics.intervals import net_preference
+from medcot_pipeline.evaluation.statistics.preference import net_preference
 from medcot_pipeline.records.answers import RulesPassed
 from medcot_pipeline.records.judgement import Judged
 from medcot_pipeline.records.perplexity import AgainstIncumbent, IncumbentPerplexity
 from medcot_pipeline.records.report.report import IncumbentSection, JudgeUse
-from medcot_pipeline.settings import ReportSettings
 
 
 def incumbent_section(
     perplexity: IncumbentPerplexity,
     checks: Sequence[RulesPassed],
     judge: Judged | None,
-    settings: ReportSettings,
 ) -> IncumbentSection:
     """The figures of tuned against the incumbent; None where one was not measured.
 
@@ -30,13 +28,12 @@ def incumbent_section(
         perplexity: of both adapters.
         checks: which rules the answers pass; those of the incumbent too, where it answered.
         judge: the judge's record over both adapters' answers.
-        settings: resamples and seed of the intervals.
     """
     rates = preference = use = None
     if any(each.arm == "incumbent" for each in checks):
-        rates = pass_rates(checks, settings, against="incumbent")
+        rates = pass_rates(checks, against="incumbent")
     if judge is not None:
-        preference = net_preference(judge.verdicts, settings.bootstrap_resamples, settings.seed)
+        preference = net_preference(judge.verdicts)
         use = JudgeUse(calls=judge.calls, errors=judge.errors, tokens=judge.tokens)
     measured = AgainstIncumbent(incumbent=perplexity.incumbent, tuned=perplexity.tuned, ratio=perplexity.ratio)
     return IncumbentSection(

@@ -100,7 +100,6 @@ def _incumbent(run: Run) -> IncumbentSection | None:
         read_model(beside, IncumbentPerplexity),
         checks_of(prompts, passed, "instructions"),
         read_model(verdicts, Judged) if verdicts.is_file() else None,
-        run.settings.report,
     )
 
 
@@ -108,7 +107,7 @@ STAGES = (
     Stage(
         "eval_report",
         group="evaluation",
-        code_version="6",
+        code_version="7",
         make=eval_report,
         checks=checks.EVAL_REPORT,
         inputs=(

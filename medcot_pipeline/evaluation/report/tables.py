@@ -4,8 +4,11 @@ Belongs here: rows of plain values out of report.json.
 Does not: computing figures (build.py), the page (page.py).
 """
 
-from medcot_pipeline.records.figures import Estimate, RecordModel
-from medcot_pipeline.records.report.estimates import Agreement
+from collections.abc import Iterable
+from typing import Any
+
+from medcot_pipeline.records.figures import Estimate
+from medcot_pipeline.records.report.estimates import Agreement, Preference
 from medcot_pipeline.records.report.report import Report
 
 Row = dict[str, str | int | float | bool | None]
@@ -26,7 +29,11 @@ def report_tables(report: Report) -> dict[str, list[Row]]:
             {"definition": row.definition, "base": row.base.value, "tuned": row.tuned.value}
             for row in report.perplexity.table
         ],
-        "verdicts": [{"source": name, **_flat(given)} for name, given in following.preference if given.n],
+        "verdicts": [
+            {"source": name, **_flat((field, getattr(given, field)) for field in Preference.model_fields)}
+            for name, given in following.preference
+            if given.n
+        ],
         "gates": [gate.model_dump() for gate in judge.gates] if judge.status == "judged" else [],
         "agreement": [
             {"between": name, "n": pair.n, **{each: found.value for each, found in pair.coefficients().items()}}
@@ -40,7 +47,7 @@ def report_tables(report: Report) -> dict[str, list[Row]]:
     return {name: rows for name, rows in tables.items() if rows}
 
 
-def _flat(figures: RecordModel) -> Row:
+def _flat(figures: Iterable[tuple[str, Any]]) -> Row:
     """Figures with their intervals as further columns."""
     flat: Row = {}
     for name, value in figures:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from medcot_pipeline.evaluation.answers.paired import pairs_of
 from medcot_pipeline.evaluation.answers.rules import TAUGHT
-from medcot_pipeline.evaluation.statistics.intervals import SCORES
+from medcot_pipeline.evaluation.statistics.preference import SCORES
 from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import ByArm

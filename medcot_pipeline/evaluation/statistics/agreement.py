@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medcot_pipeline.evaluation.statistics.intervals import estimate
+from medcot_pipeline.evaluation.statistics.score_intervals import difference_ends
 from medcot_pipeline.records.figures import Estimate
 from medcot_pipeline.records.report.estimates import COEFFICIENTS, Agreement, BlindingIndex
 from medcot_pipeline.records.review import Guesses
@@ -21,19 +22,22 @@ CLASSES: tuple[Outcome, Outcome, Outcome] = ("base", "tie", "tuned")
 
 
 def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: int) -> Agreement:
-    """How far two raters agree, each coefficient with a bootstrap interval over prompts.
+    """How far two raters agree, each coefficient with a 95 % interval over prompts.
+
+    The intervals are those of tables drawn around the one that was found (Rubin 1981, the Bayesian bootstrap), with one
+    further prompt spread evenly over the nine cells beforehand (Berger, Bernardo and Sun 2015): a cell in which nobody
+    was seen is not impossible, so that two raters who never differed have an interval with a width.
 
     Args:
         pairs: both raters' outcomes (base, tie or tuned), one pair a prompt.
-        resamples: bootstrap resamples.
+        resamples: tables drawn.
         seed: the same seed gives the same intervals.
 
     Returns:
         `table` of 3 x 3 counts, first rater in rows, `CLASSES` in order; `raw` (share of equal outcomes), `kappa` and
         `kappa_linear` (Cohen 1960 and 1968, linear weights), `ac1` (Gwet 2008), `alpha` (Krippendorff 2011, ordinal).
         A coefficient is None where it is not defined: without pairs, or where chance alone explains everything, such
-        as kappa and alpha when only one class was used. A resample in which it is not defined is left out of the
-        interval.
+        as kappa and alpha when only one class was used.
     """
     import numpy as np
 
@@ -43,17 +47,28 @@ def agreement(pairs: Sequence[tuple[Outcome, Outcome]], resamples: int, seed: in
     n = len(pairs)
     found = dict.fromkeys(COEFFICIENTS, Estimate())
     if n:
-        drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples).reshape(-1, 3, 3)
-        points, resampled = _coefficients(counts[None]), _coefficients(drawn.astype(np.float64))
-        found |= {name: estimate(float(points[name][0]), resampled[name]) for name in COEFFICIENTS}
+        drawn = n * np.random.default_rng(seed).dirichlet(counts.ravel() + 1 / counts.size, size=resamples)
+        points, resampled = _coefficients(counts[None]), _coefficients(drawn.reshape(-1, 3, 3))
+        found |= {name: _held(estimate(float(points[name][0]), resampled[name])) for name in COEFFICIENTS}
     return Agreement(n=n, table=counts.astype(int).tolist(), **found)
 
 
 def blinding_index(guesses: Guesses) -> BlindingIndex:
     """Bang's index (2004) for one reviewer: (right - wrong) / n, "not sure" counted in n; 0 is blind, 1 is not."""
-    n = guesses.right + guesses.wrong + guesses.unknown
-    value = (guesses.right - guesses.wrong) / n if n else None
-    return BlindingIndex(n=n, right=guesses.right, wrong=guesses.wrong, unknown=guesses.unknown, value=value)
+    right, wrong, unknown = guesses.right, guesses.wrong, guesses.unknown
+    n = right + wrong + unknown
+    value = Estimate()
+    if n:
+        low, high = difference_ends(right, wrong, n)
+        value = Estimate(value=(right - wrong) / n, low=low, high=high)
+    return BlindingIndex(n=n, right=right, wrong=wrong, unknown=unknown, value=value)
+
+
+def _held(found: Estimate) -> Estimate:
+    """The estimate with its value within its interval: one at its bound is outside of what is drawn around it."""
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    return Estimate(value=found.value, low=min(found.low, found.value), high=max(found.high, found.value))
 
 
 def _coefficients(counts: "NDArray[np.float64]") -> dict[str, "NDArray[np.float64]"]:

@@ -1,16 +1,16 @@
 """Intervals and tests for paired comparisons of the two arms.
 
-Belongs here: pure functions from numbers or verdicts to estimates, intervals and p-values.
-Does not: measuring anything, reading files, wording (evaluation/report/build.py).
+Belongs here: pure functions from numbers to estimates, intervals and p-values.
+Does not: verdicts (preference.py), measuring anything, reading files, wording (evaluation/report/build.py).
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from medcot_pipeline.evaluation.statistics.score_intervals import difference_ends, ratio_ends, share_ends
 from medcot_pipeline.records.answer_figures import Uplift
 from medcot_pipeline.records.figures import Estimate, Interval, PairedCounts
-from medcot_pipeline.records.report.estimates import PassRates, Preference
-from medcot_pipeline.records.verdicts import Verdict
+from medcot_pipeline.records.report.estimates import PassRates
 from medcot_pipeline.support.errors import MedcotError
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 CELLS_IN_MEMORY = 2_000_000
 """Drawn indices held at once; index and gathered value take 12 bytes each, so about 25 MB."""
 CONFIDENCE = 0.95
-SCORES = {"tuned": 1, "base": -1, "incumbent": -1, "tie": 0, "inconsistent": 0}
-"""Of an outcome; invalid ones have none."""
 
 
 def paired_bootstrap_perplexity(
@@ -88,49 +86,6 @@ def bootstrap_perplexity_gap(
     return interval(np.exp(point[0][0] / point[0][1] - point[1][0] / point[1][1]), np.exp(logs))
 
 
-def net_preference(verdicts: Sequence[Verdict], resamples: int, seed: int) -> Preference:
-    """How much more often the tuned arm is preferred: (wins - losses) / n.
-
-    Invalid verdicts are counted and left out of `n`. Inconsistent ones (the judge changed its mind with the order)
-    count in `n` with score 0, like a tie, and are reported apart. The interval resamples prompts and the test counts
-    prompts: verdicts of several reviewers on one prompt are no independent evidence.
-
-    Args:
-        verdicts: outcomes seen from the arms; `tuned` is a win.
-        resamples: bootstrap resamples.
-        seed: the same seed gives the same interval.
-
-    Returns:
-        Counts and estimates; `sign_test_p` is on prompts where one arm won more often than the other.
-    """
-    import numpy as np
-
-    outcomes = [verdict.outcome for verdict in verdicts]
-    wins, losses = (sum(SCORES.get(outcome) == score for outcome in outcomes) for score in (1, -1))
-    per_prompt: dict[str, tuple[int, int]] = {}
-    for verdict in verdicts:
-        if verdict.outcome in SCORES:
-            score, count = per_prompt.get(verdict.prompt_id, (0, 0))
-            per_prompt[verdict.prompt_id] = (score + SCORES[verdict.outcome], count + 1)
-    n = sum(count for _, count in per_prompt.values())
-    scores = [score for score, _ in per_prompt.values()]
-    net = Estimate()
-    if n:
-        drawn = _resampled_sums(np.array(list(per_prompt.values()), dtype=np.float64).T, resamples, seed)
-        net = estimate((wins - losses) / n, drawn[0] / drawn[1])
-    return Preference(
-        n=n,
-        wins=wins,
-        ties=outcomes.count("tie"),
-        losses=losses,
-        inconsistent=outcomes.count("inconsistent"),
-        invalid=outcomes.count("invalid"),
-        net=net,
-        sign_test_p=sign_test_p(sum(score > 0 for score in scores), sum(score < 0 for score in scores)),
-        win_rate=wins / n if n else None,
-    )
-
-
 def sign_test_p(wins: int, losses: int) -> float | None:
     """Two-sided exact binomial p-value of `wins` against `losses` under even chances; None when nothing is decided."""
     from scipy.stats import binomtest
@@ -145,12 +100,10 @@ def share_interval(passed: int, n: int) -> Estimate:
         passed: how many of `n` pass.
         n: independent cases; nothing is defined without any.
     """
-    from scipy.stats import binomtest
-
     if not n:
         return Estimate()
-    low, high = binomtest(passed, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(value=passed / n, low=float(low), high=float(high))
+    low, high = share_ends(passed, n)
+    return Estimate(value=passed / n, low=low, high=high)
 
 
 def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> Uplift:
@@ -165,34 +118,28 @@ def pass_rate_uplift(base_pass: int, tuned_pass: int, n: int) -> Uplift:
     )
 
 
-def pass_rate_intervals(counts: PairedCounts, resamples: int, seed: int) -> PassRates:
-    """The counts with pass rates and `pass_rate_uplift`, and 95 % intervals.
-
-    The bootstrap resamples prompts, both arms together.
-
-    Args:
-        counts: prompts.
-        resamples: bootstrap resamples.
-        seed: the same seed gives the same intervals.
+def pass_rate_intervals(counts: PairedCounts) -> PassRates:
+    """The counts with pass rates and `pass_rate_uplift`, and 95 % score intervals.
 
     Returns:
-        None where a rate is not defined. A resample in which the base passes nothing is left out of the interval of
-        `relative`.
+        None where a rate is not defined; `relative` is not where the base passes nothing.
     """
-    import numpy as np
-
     n, base_only, tuned_only = counts.n, counts.base_only, counts.tuned_only
-    found = dict.fromkeys(("base", "tuned", "absolute", "relative"), Estimate())
-    if n:
-        both = counts.base_pass - base_only
-        cells = np.array([both, base_only, tuned_only, n - both - base_only - tuned_only])
-        drawn = np.vstack([cells, np.random.default_rng(seed).multinomial(n, cells / n, size=resamples)])
-        base, tuned = (drawn[:, 0] + drawn[:, 1]) / n, (drawn[:, 0] + drawn[:, 2]) / n
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(base > 0, tuned / base - 1, np.nan)
-        rates = {"base": base, "tuned": tuned, "absolute": tuned - base, "relative": relative}
-        found = {name: estimate(rate[0], rate[1:]) for name, rate in rates.items()}
-    return PassRates(**{name: getattr(counts, name) for name in PairedCounts.model_fields}, **found)
+    uplift = pass_rate_uplift(counts.base_pass, counts.tuned_pass, n)
+    absolute = relative = Estimate()
+    if uplift.absolute is not None:
+        low, high = difference_ends(tuned_only, base_only, n)
+        absolute = Estimate(value=uplift.absolute, low=low, high=high)
+    if uplift.relative is not None:
+        low, high = ratio_ends(counts.base_pass - base_only, tuned_only, base_only, n)
+        relative = Estimate(value=uplift.relative, low=low - 1, high=high - 1)
+    return PassRates(
+        **{name: getattr(counts, name) for name in PairedCounts.model_fields},
+        base=share_interval(counts.base_pass, n),
+        tuned=share_interval(counts.tuned_pass, n),
+        absolute=absolute,
+        relative=relative,
+    )
 
 
 def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":

@@ -11,11 +11,12 @@ from medcot_pipeline.records.review import Guesses
 class Preference(RecordModel):
     """How much more often the tuned arm is preferred.
 
-    `n` counts verdicts without the invalid ones; `net` is (wins - losses) / n in [-1, 1]; `sign_test_p` is exact and
-    two-sided, over prompts; `win_rate` is wins / n. None where there is nothing to count.
+    `n` counts verdicts without the invalid ones, on `prompts` prompts; `net` is (wins - losses) / n in [-1, 1];
+    `sign_test_p` is exact and two-sided, over prompts; `win_rate` is wins / n. None where there is nothing to count.
     """
 
     n: Count
+    prompts: Count
     wins: Count
     ties: Count
     losses: Count
@@ -23,7 +24,23 @@ class Preference(RecordModel):
     invalid: Count
     net: Estimate
     sign_test_p: float | None
-    win_rate: Share | None
+    win_rate: Estimate
+
+
+class _Adjudicated(RecordModel):
+    disputed: Count
+    agreed: Count
+    shown_again: Count
+    changed: Count
+
+
+class Adjudicated(Preference, _Adjudicated):
+    """The preference after second looks, which stands beside the people's first look and is never the headline.
+
+    Of the first verdicts, `disputed` differ from the judge's and `agreed` do not; of the latter, `shown_again` were in
+    a second look and `changed` there. All else is estimated (evaluation/statistics/adjudicated.py); wins, ties and
+    losses are rounded, and `sign_test_p` is None.
+    """
 
 
 class PassRates(PairedCounts):
@@ -61,7 +78,7 @@ class _Guessed(RecordModel):
 class BlindingIndex(Guesses, _Guessed):
     """Of `n` guesses which side is the tuned one; `value` is 0 where the review was blind, 1 where it was not."""
 
-    value: float | None
+    value: Estimate
 
 
 class LengthFigures(RecordModel):

@@ -11,28 +11,30 @@ from pydantic import Field
 from medcot_pipeline.records.figures import ByArm, Count, RecordModel
 from medcot_pipeline.records.judgement import Judged, NotJudged
 from medcot_pipeline.records.report.estimates import (
+    Adjudicated,
     Agreement,
     BlindingIndex,
     LengthFigures,
     PassRates,
     Preference,
 )
+from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.records.verdicts import Verdict
 
-Source = Literal["human", "judge", "joint"]
-"""Whose verdicts a preference is made of."""
+Source = Literal["human", "judge", "adjudicated"]
+"""Whose verdicts a preference is made of: people's first looks, the judge's, or people's after second looks."""
 
 
 class Preferences(RecordModel):
-    """The preference by whose verdicts it is made of."""
+    """The preference by whose verdicts it is made of; people's are complete first looks, where there is any."""
 
     human: Preference
     judge: Preference
-    joint: Preference
+    adjudicated: Adjudicated
 
     def of(self, source: Source) -> Preference:
         """The one of a source."""
-        return {"human": self.human, "judge": self.judge, "joint": self.joint}[source]
+        return {"human": self.human, "judge": self.judge, "adjudicated": self.adjudicated}[source]
 
 
 class _OfCategory(RecordModel):
@@ -50,9 +52,17 @@ class NotJudgedSection(NotJudged):
 
 
 class JudgedSection(Judged):
-    """The judge's record with whether people confirm it."""
+    """The judge's record with whether people confirm it.
 
-    validated: bool | None = Field(description="kappa with every reviewer is at least 0.4; None: nobody can say")
+    `validation` says why, with the figures. `distrusted` says why its verdicts are no evidence, however many there
+    are: gates that failed, people who do not confirm it.
+    """
+
+    validated: bool | None = Field(
+        description="the lower end of kappa is at least 0.4 with every reviewer of at least 30 prompts; None: none yet"
+    )
+    validation: Bilingual
+    distrusted: tuple[Bilingual, ...]
 
 
 class HumanSection(RecordModel):
@@ -63,7 +73,7 @@ class HumanSection(RecordModel):
 
 
 class SecondLookDone(RecordModel):
-    """Disputed prompts, and how many of them were judged again."""
+    """Prompts of a second look, disputed and agreed on, and how many of them were judged again."""
 
     prompts: Count
     done: Count
@@ -92,23 +102,25 @@ class ReviewersAgreement(Agreement, _OfReviewers):
 
 
 class Rates(RecordModel):
-    """Pass rates: instructions kept, strictly and loosely, and all rules, form included."""
+    """Pass rates: instructions kept, strictly and loosely, and answers that are not empty."""
 
     strict: PassRates
     loose: PassRates
-    all_rules: PassRates
+    answered: PassRates
 
 
 class InstructionFollowing(RecordModel):
     """Who prefers which arm, and how far that can be trusted; nothing of it comes from perplexity.
 
-    `status`: measured by people, and complete; provisional: by the judge alone, or people are not done. `headline`:
-    whose verdicts it stands on, `joint` where they cover every verdict of people, else `human`, else `judge`.
-    `unresolved`: disputes between people and judge that are open.
+    `status`: measured by people, completely and on enough prompts; provisional: there are other verdicts. `headline`:
+    whose verdicts it stands on: the first look of `human` where it is complete, else `judge` where nothing speaks
+    against it, each on enough prompts, else none, and `why_no_headline` says why of either. `unresolved`: items of
+    second looks that are open.
     """
 
     status: Literal["measured", "provisional", "not measured"]
     headline: Source | None
+    why_no_headline: Bilingual | None
     preference: Preferences
     categories: dict[Source, tuple[CategoryPreference, ...]]
     length: dict[Source, LengthFigures]

@@ -112,6 +112,7 @@ class Report(RecordModel):
         description="of the pass that wrote the report; what the figures were made with is in provenance"
     )
     summary_en: Sentence
+    least_n: int = Field(ge=1, description="cases below which no figure is a headline, or promotes anything")
     summary_zh: Sentence
     smoke_test: tuple[Bilingual, ...] = Field(
         description="why the figures show that the chain works, and no more; empty where they show more"

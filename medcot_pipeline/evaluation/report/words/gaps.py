@@ -54,8 +54,8 @@ def _unheard_people(following: InstructionFollowing) -> list[str]:
     ]
     if following.unresolved:
         gaps.append(
-            f"Joint verdicts on {following.unresolved:,} prompts: people and judge differ, and the second look is "
-            "open. `medcot review` names its page."
+            f"Adjudicated verdicts: {following.unresolved:,} items of second looks are open. `medcot review` names "
+            "their pages."
         )
     return gaps
 

@@ -53,7 +53,7 @@ def limits(
         found.append(
             f"Answers that ended at the token limit: {cut}. They were judged as they stand, never as finished."
         )
-    if following.rates.all_rules.n:
+    if following.rates.answered.n:
         found.append("The p-values of the rules are not corrected for the number of rules.")
     judge, reviewers = following.judge, following.reviewers
     if following.headline == "judge" and not reviewers:

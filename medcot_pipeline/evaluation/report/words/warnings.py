@@ -4,7 +4,6 @@ Belongs here: wording, and when it applies.
 Does not: what was not measured (gaps.py), what figures cannot carry (limits.py).
 """
 
-from medcot_pipeline.evaluation.report.following import LEAST_KAPPA
 from medcot_pipeline.evaluation.report.page import p_value, percent
 from medcot_pipeline.records.answer_figures import AnswerCounts
 from medcot_pipeline.records.report.following import InstructionFollowing
@@ -41,9 +40,7 @@ def warnings(
         said = ", ".join(f"{gate.gate.replace('_', ' ')} {percent(gate.value)}" for gate in failed)
         found.append(f"The AI judge failed its gates ({said}): its verdicts are weak evidence.")
     if judge.validated is False:
-        found.append(
-            f"The AI judge is not validated: its agreement with a reviewer is below kappa {LEAST_KAPPA} or undefined."
-        )
+        found.append(f"The AI judge is not validated: {judge.validation.en}.")
     return found + _taste_for_length(following)
 
 

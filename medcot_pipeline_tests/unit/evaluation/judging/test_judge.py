@@ -11,10 +11,9 @@ import pytest
 from medcot_pipeline.evaluation.judging.calls import parse_reply
 from medcot_pipeline.evaluation.judging.gates import CANARIES, RETESTS, probes
 from medcot_pipeline.evaluation.judging.judge import JudgeOutcome, judge_answers, judge_family
-from medcot_pipeline.evaluation.statistics.intervals import net_preference
 from medcot_pipeline.evaluation.statistics.length import length_figures
+from medcot_pipeline.evaluation.statistics.preference import net_preference
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.figures import Estimate
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeSettings
@@ -31,7 +30,9 @@ def gate(outcome: JudgeOutcome, name: str) -> tuple[float | None, int, bool | No
 def test_a_judge_that_always_takes_the_first_answer_shows_no_preference_and_flips_always(tmp_path: Path) -> None:
     with endpoint(always_first) as (url, _):
         outcome = judge(url, tmp_path / "cache.jsonl")
-    assert net_preference(outcome.verdicts, 200, 0).net == Estimate(value=0.0, low=0.0, high=0.0)
+    net = net_preference(outcome.verdicts).net
+    assert net.value == 0.0
+    assert net.low is not None and net.low < -0.5, "three prompts are no proof"
     assert gate(outcome, "flip_rate") == (1.0, 3, False)
     assert gate(outcome, "first_position_share") == (1.0, 6, False)
     assert gate(outcome, "canary_identical") == (0.0, 3, False)
@@ -106,7 +107,7 @@ def test_an_incumbent_that_is_judged_stands_under_its_own_name_and_its_wins_are_
             PROMPTS, given, settings, tmp_path / "cache.jsonl", lambda done, total: None, against="incumbent"
         )
     assert [verdict.outcome for verdict in outcome.verdicts] == ["tuned", "incumbent", "tie"]
-    preference = net_preference(outcome.verdicts, 200, 0)
+    preference = net_preference(outcome.verdicts)
     assert (preference.n, preference.wins, preference.ties, preference.losses) == (3, 1, 1, 1)
     assert all(row.passed for row in outcome.gates), "the probes take its answers too"
     record = outcome.record(settings).model_dump_json()

@@ -46,6 +46,8 @@ EXAMINED: dict[str, Any] = {
     "scores": [{"exam": ATTACK, "items": "all", **SCORE, "base_unparsed": 3, "tuned_unparsed": 0}],
 }
 SCHEMA = Report.model_json_schema()
+SETTINGS = ReportSettings(bootstrap_resamples=200, least_n=1)
+"""Six prompts are few: what a report says where they suffice."""
 ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
 
 
@@ -134,7 +136,7 @@ def report(**changes: Any) -> Report:
         training=TrainingSummary.model_validate(changes.get("training", training())),
         provenance=Provenance.model_validate(changes.get("provenance", provenance)),
     )
-    return build_report("demo", measured, changes.get("settings", ReportSettings(bootstrap_resamples=200)))
+    return build_report("demo", measured, changes.get("settings", SETTINGS))
 
 
 def judged(record: dict[str, Any]) -> Judged:
@@ -151,7 +153,7 @@ def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> 
     rose, ratio = Interval(**ROSE), Interval(value=0.9, low=0.8, high=0.95)
     measured = IncumbentPerplexity(adapter="a" * 64, incumbent=rose, tuned=rose, ratio=ratio)
     verdicts = judged(judge) if judge else None
-    return incumbent_section(measured, checks, verdicts, ReportSettings(bootstrap_resamples=200))
+    return incumbent_section(measured, checks, verdicts)
 
 
 class Page(HTMLParser):
@@ -307,7 +309,7 @@ def test_answers_whose_tokens_an_older_version_published_as_null_are_reported() 
 def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:
     beside = incumbent(judge=JUDGED)
     assert beside.rates and beside.preference
-    rates = beside.rates.all_rules
+    rates = beside.rates.strict
     assert (rates.base.value, rates.tuned.value) == (0.5, 1.0)
     assert beside.preference.net.value == pytest.approx(2 / 6)
     made = report(incumbent=beside)
@@ -331,7 +333,7 @@ def test_the_figures_of_both_arms_do_not_depend_on_an_incumbent() -> None:
 
 
 def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
-    prices = ReportSettings(bootstrap_resamples=200, judge_prompt_price=2.5, judge_completion_price=10)
+    prices = ReportSettings(bootstrap_resamples=200, least_n=1, judge_prompt_price=2.5, judge_completion_price=10)
     made = report(judge=JUDGED, settings=prices)
     assert made.cost.judge.price == pytest.approx((900 * 2.5 + 90 * 10) / 1e6)
     assert "Price of the verdicts: 0.00315." in Page(render_report(made)).text

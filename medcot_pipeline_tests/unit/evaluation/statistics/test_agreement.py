@@ -71,7 +71,9 @@ def test_raters_who_always_agree_reach_one_wherever_it_is_defined(outcomes: list
 def test_one_class_has_no_kappa_and_no_alpha_and_is_no_error() -> None:
     found = agreement([("tie", "tie")] * 5, 50, 0)
     assert found.kappa == found.alpha == Estimate()
-    assert found.raw == found.ac1 == Estimate(value=1.0, low=1.0, high=1.0)
+    for told in (found.raw, found.ac1):
+        assert (told.value, told.high) == (1.0, 1.0)
+        assert told.low is not None and told.low < 0.7, "five prompts are no proof that they never differ"
     assert agreement([], 50, 0).raw.value is None
 
 
@@ -95,7 +97,7 @@ def test_intervals_hold_the_value_repeat_with_the_seed_and_narrow_with_n() -> No
 
 
 def test_the_blinding_index_is_0_for_guesses_and_1_for_knowledge() -> None:
-    assert blinding_index(Guesses(right=10, wrong=0, unknown=0)).value == 1.0
-    assert blinding_index(Guesses(right=4, wrong=4, unknown=2)).value == 0.0
-    assert blinding_index(Guesses(right=0, wrong=0, unknown=0)).value is None
-    assert blinding_index(Guesses(right=1, wrong=3, unknown=6)).value == pytest.approx(-0.2)
+    assert blinding_index(Guesses(right=10, wrong=0, unknown=0)).value.value == 1.0
+    assert blinding_index(Guesses(right=4, wrong=4, unknown=2)).value.value == 0.0
+    assert blinding_index(Guesses(right=0, wrong=0, unknown=0)).value == Estimate()
+    assert blinding_index(Guesses(right=1, wrong=3, unknown=6)).value.value == pytest.approx(-0.2)

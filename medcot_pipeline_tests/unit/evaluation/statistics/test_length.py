@@ -67,7 +67,7 @@ def test_answers_of_one_length_leave_the_raw_win_rate() -> None:
 
 def test_intervals_of_pass_rates_hold_the_uplift() -> None:
     counts = PairedCounts(n=100, base_pass=51, tuned_pass=71, base_only=5, tuned_only=25, mcnemar_p=None)
-    found, uplift = pass_rate_intervals(counts, 2000, 1), pass_rate_uplift(51, 71, 100)
+    found, uplift = pass_rate_intervals(counts), pass_rate_uplift(51, 71, 100)
     for rate, expected in ((found.absolute, uplift.absolute), (found.relative, uplift.relative)):
         assert rate.value is not None and rate.low is not None and rate.high is not None
         assert rate.value == pytest.approx(expected)
@@ -77,5 +77,5 @@ def test_intervals_of_pass_rates_hold_the_uplift() -> None:
 
 def test_a_base_that_passes_nothing_has_no_relative_uplift() -> None:
     none = PairedCounts(n=10, base_pass=0, tuned_pass=4, base_only=0, tuned_only=4, mcnemar_p=None)
-    assert pass_rate_intervals(none, 100, 1).relative == Estimate()
-    assert pass_rate_intervals(none.model_copy(update={"n": 0}), 100, 1).absolute.value is None
+    assert pass_rate_intervals(none).relative == Estimate()
+    assert pass_rate_intervals(none.model_copy(update={"n": 0})).absolute.value is None
