@@ -116,6 +116,7 @@ STAGES = (
             "model_answers",
             "exam_report",
             "judgements",
+            "rubric_grades",
             "human_review",
             "qlora_adapter",
         ),

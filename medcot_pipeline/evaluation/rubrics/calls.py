@@ -47,8 +47,10 @@ class GradeCall:
 
 @dataclasses.dataclass(frozen=True)
 class Grading:
-    """What one call came to, and one line of the cache: what was said of each criterion, None where the reply held no
-    grading, even repaired. `served` and `changed` as in a ruling of the judge.
+    """What one call came to, and one line of the cache.
+
+    `said` is what was said of each criterion, None where the reply held no grading, even repaired. `served` and
+    `changed` as in a ruling of the judge.
     """
 
     key: str
@@ -111,9 +113,7 @@ async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: GradeCall) -> 
     """
     key, language = call.key(settings), call.prompt.language
     boundary, nonce = key[:16], key[16:28]
-    messages = first_messages(
-        language, call.prompt.prompt, call.answer, call.criteria, boundary=boundary, nonce=nonce
-    )
+    messages = first_messages(language, call.prompt.prompt, call.answer, call.criteria, boundary=boundary, nonce=nonce)
     ids = [each.id for each in call.criteria]
     replies: list[Completion] = []
 

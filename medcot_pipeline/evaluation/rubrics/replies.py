@@ -71,9 +71,7 @@ def stands_in(evidence: str, answer: str) -> bool:
     """Whether a quotation stands in an answer: apart from white space, width of characters and quotation marks."""
     whole = _comparable(answer)
     quoted = {_comparable(evidence), _comparable(evidence.strip().strip(QUOTES))}
-    return any(
-        each and each in whole and (len(each) >= SHORTEST_EVIDENCE or each == whole) for each in quoted
-    )
+    return any(each and each in whole and (len(each) >= SHORTEST_EVIDENCE or each == whole) for each in quoted)
 
 
 def _comparable(text: str) -> str:
