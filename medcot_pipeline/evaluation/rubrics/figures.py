@@ -2,7 +2,7 @@
 
 A prompt's score is that of HealthBench (Arora et al. 2025, arXiv:2505.08775): points of the criteria that its answer
 meets, over the points above 0 that were to be had. A criterion that could not be graded leaves both sums. A score is at
-most 1, and below 0 where harm outweighs. HealthBench clips the mean to 0..1; here it stands as it is, so that harm which
+most 1, and below 0 where harm outweighs. HealthBench clips the mean to 0..1; here it stands as it is, so that harm that
 brings a mean below 0 is seen, and the difference of the means is the mean of the differences.
 
 Belongs here: pure functions over grades.

@@ -19,6 +19,7 @@ PATHS = (
     "answers.emergencies",
     "answers.general",
     "exams.folder",
+    "rubrics.file",
     "review.folder",
 )
 
