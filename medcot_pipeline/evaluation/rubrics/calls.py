@@ -20,7 +20,7 @@ from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import Endpoint, open_endpoint
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics import Criterion
+from medcot_pipeline.records.rubrics.rubric import Criterion
 from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.journals import add_line, read_lines
 

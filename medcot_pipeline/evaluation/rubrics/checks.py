@@ -10,7 +10,8 @@ from pathlib import Path
 from medcot_pipeline.evaluation.rubrics.files import AXES
 from medcot_pipeline.pipeline.check import Check, Inputs
 from medcot_pipeline.records.answers import Answer
-from medcot_pipeline.records.rubrics import Grade, Graded, read_rubric_record
+from medcot_pipeline.records.rubrics.graded import Graded, read_rubric_record
+from medcot_pipeline.records.rubrics.rubric import Grade
 from medcot_pipeline.support.table_files import read_jsonl
 
 MOST_UNGRADABLE = 0.1

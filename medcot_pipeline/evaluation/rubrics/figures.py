@@ -16,7 +16,8 @@ from medcot_pipeline.evaluation.rubrics.files import AXES
 from medcot_pipeline.evaluation.statistics.ratios import Parts, paired_ratios
 from medcot_pipeline.records.arms import Arm, Other
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics import Grade, GradedArm, GroupScore, PromptScore, RubricComparison
+from medcot_pipeline.records.rubrics.graded import GradedArm, GroupScore, PromptScore, RubricComparison
+from medcot_pipeline.records.rubrics.rubric import Grade
 from medcot_pipeline.settings import RubricSettings
 
 ByAnswer = Mapping[tuple[str, Arm], Sequence[Grade]]

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from medcot_pipeline.records.rubrics import Axis, Criterion, Rubric
+from medcot_pipeline.records.rubrics.rubric import Axis, Criterion, Rubric
 from medcot_pipeline.support.errors import MedcotError, nearest
 from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 

@@ -13,7 +13,8 @@ from medcot_pipeline.evaluation.rubrics.replies import grade
 from medcot_pipeline.evaluation.rubrics.wording import template
 from medcot_pipeline.evaluation.statistics.intervals import share_interval
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics import Criterion, GraderGate, Rubric
+from medcot_pipeline.records.rubrics.graded import GraderGate
+from medcot_pipeline.records.rubrics.rubric import Criterion, Rubric
 from medcot_pipeline.settings import JudgeSettings
 
 CANARIES = 10
@@ -28,7 +29,7 @@ GATES: Mapping[str, tuple[float, str]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Probe:
+class GraderProbe:
     """A call whose outcome is known, or is held against that of the call `again`."""
 
     gate: str
@@ -36,7 +37,7 @@ class Probe:
     again: GradeCall | None = None
 
 
-def probes(rubrics: Sequence[tuple[Prompt, Rubric]], graded: Sequence[GradeCall]) -> list[Probe]:
+def probes(rubrics: Sequence[tuple[Prompt, Rubric]], graded: Sequence[GradeCall]) -> list[GraderProbe]:
     """Up to `CANARIES` of each kind, and up to `RETESTS` repeats; which ones follows from hashes of the prompts.
 
     Args:
@@ -51,12 +52,14 @@ def probes(rubrics: Sequence[tuple[Prompt, Rubric]], graded: Sequence[GradeCall]
             "canary_order": f"{wording['neutral']}\n\n{wording['order']}",
             "canary_restated": "\n".join(f"- {each.criterion}" for each in _wanted(rubric.criteria)),
         }
-        found += [Probe(gate, GradeCall(prompt, rubric.criteria, text)) for gate, text in texts.items()]
+        found += [GraderProbe(gate, GradeCall(prompt, rubric.criteria, text)) for gate, text in texts.items()]
     again = sorted(graded, key=lambda call: _hash("retest", call.prompt.id, call.answer))[:RETESTS]
-    return found + [Probe("retest", dataclasses.replace(call, repeat=1), again=call) for call in again]
+    return found + [GraderProbe("retest", dataclasses.replace(call, repeat=1), again=call) for call in again]
 
 
-def gates(asked: Sequence[Probe], answered: Mapping[str, Grading], settings: JudgeSettings) -> tuple[GraderGate, ...]:
+def gates(
+    asked: Sequence[GraderProbe], answered: Mapping[str, Grading], settings: JudgeSettings
+) -> tuple[GraderGate, ...]:
     """Every gate with its share, its interval and its limit.
 
     A criterion without a grade is graded alike to none, and a reply without a grading is not as it should be. The

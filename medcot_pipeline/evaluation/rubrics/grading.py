@@ -17,7 +17,8 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics import Grade, GraderGate, Rubric, Ungradable
+from medcot_pipeline.records.rubrics.graded import GraderGate
+from medcot_pipeline.records.rubrics.rubric import Grade, Rubric, Ungradable
 from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 

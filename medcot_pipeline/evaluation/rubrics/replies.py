@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from medcot_pipeline.inference.replies import storable
-from medcot_pipeline.records.rubrics import Ungradable
+from medcot_pipeline.records.rubrics.rubric import Ungradable
 
 LONGEST_REPLY = 20_000
 LONGEST_EVIDENCE = 500

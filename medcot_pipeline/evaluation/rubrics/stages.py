@@ -17,7 +17,8 @@ from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.judgement import PaidCalls
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics import Graded, GroupScore, NotGraded, Rubric, RubricRecord
+from medcot_pipeline.records.rubrics.graded import Graded, GroupScore, NotGraded, RubricRecord
+from medcot_pipeline.records.rubrics.rubric import Rubric
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline.support.table_files import read_jsonl, write_jsonl

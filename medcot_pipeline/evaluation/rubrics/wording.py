@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from string import Template
 
-from medcot_pipeline.records.rubrics import Criterion
+from medcot_pipeline.records.rubrics.rubric import Criterion
 
 ZH = {
     "system": """你是严谨的医学回答评分员。给你一条用户指令、一个回答和若干条评分标准，逐条判断回答是否符合该标准。
