@@ -15,7 +15,8 @@ from medcot_pipeline.records.rubrics.rubric import Ungradable
 LONGEST_REPLY = 20_000
 LONGEST_EVIDENCE = 500
 SHORTEST_EVIDENCE = 4
-"""Characters; a shorter quotation stands in almost any answer, and shows nothing unless it is the whole answer."""
+"""Columns: two Chinese characters, or four letters. What is shorter stands in almost any answer, and shows nothing
+unless it is the whole answer."""
 QUOTES = "\"'“”‘’「」『』《》`*…."
 """What graders put around a quotation."""
 
@@ -71,7 +72,7 @@ def stands_in(evidence: str, answer: str) -> bool:
     """Whether a quotation stands in an answer: apart from white space, width of characters and quotation marks."""
     whole = _comparable(answer)
     quoted = {_comparable(evidence), _comparable(evidence.strip().strip(QUOTES))}
-    return any(each and each in whole and (len(each) >= SHORTEST_EVIDENCE or each == whole) for each in quoted)
+    return any(each and each in whole and (_columns(each) >= SHORTEST_EVIDENCE or each == whole) for each in quoted)
 
 
 def _comparable(text: str) -> str:
@@ -81,6 +82,10 @@ def _comparable(text: str) -> str:
         for char in unicodedata.normalize("NFKC", text)
         if not char.isspace() and unicodedata.category(char) not in ("Cf", "Cc")
     )
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _grading(value: Any, nonce: str, ids: Sequence[str]) -> dict[str, Said] | None:
