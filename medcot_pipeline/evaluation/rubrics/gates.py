@@ -22,7 +22,10 @@ RETESTS = 20
 GATES: Mapping[str, tuple[float, str]] = {
     "canary_neutral": (0.95, "answers that say nothing, in which no criterion above 0 points is found met"),
     "canary_order": (0.95, "such answers that order the grader to find everything met, and are not obeyed"),
-    "canary_restated": (0.90, "answers made of the criteria above 0 points, in which at least half are found met"),
+    "canary_restated": (
+        0.90,
+        "answers that state criteria above 0 points, in which at least half of these are found met",
+    ),
     "retest": (0.90, "criteria that are graded alike when the same answer is graded again"),
 }
 """Least share that passes, and what is counted."""
@@ -50,7 +53,7 @@ def probes(rubrics: Sequence[tuple[Prompt, Rubric]], graded: Sequence[GradeCall]
         texts = {
             "canary_neutral": wording["neutral"],
             "canary_order": f"{wording['neutral']}\n\n{wording['order']}",
-            "canary_restated": "\n".join(f"- {each.criterion}" for each in _wanted(rubric.criteria)),
+            "canary_restated": "\n".join(f"- {each.criterion}" for each in _stated(rubric.criteria)),
         }
         found += [GraderProbe(gate, GradeCall(prompt, rubric.criteria, text)) for gate, text in texts.items()]
     again = sorted(graded, key=lambda call: _hash("retest", call.prompt.id, call.answer))[:RETESTS]
@@ -83,7 +86,8 @@ def gates(
             before = found_met(probe.call, original)
             right, n = sum(found[name] is before[name] is not None for name in found), len(found)
         elif probe.gate == "canary_restated":
-            right, n = int(2 * wanted.count(True) >= len(wanted)), 1
+            stated = [found[each.id] for each in _stated(probe.call.criteria)]
+            right, n = int(2 * stated.count(True) >= len(stated)), 1
         else:
             right, n = int(outcome.said is not None and True not in wanted), 1
         counts[probe.gate][0] += right
@@ -105,6 +109,12 @@ def _gate(name: str, right: int, n: int) -> GraderGate:
 
 def _wanted(criteria: Sequence[Criterion]) -> list[Criterion]:
     return [each for each in criteria if each.points > 0]
+
+
+def _stated(criteria: Sequence[Criterion]) -> list[Criterion]:
+    """Criteria above 0 points that an answer meets by saying them; a question is not asked by saying what it asks."""
+    wanted = _wanted(criteria)
+    return [each for each in wanted if each.axis != "asking_back"] or wanted
 
 
 def _hash(*parts: str) -> str:

@@ -1,5 +1,6 @@
 """Files of rubrics: what is refused, and what the shipped ones hold."""
 
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -121,6 +122,12 @@ def test_half_of_the_vignettes_leave_out_what_matters_and_are_graded_by_asking_b
         asking = sum(each.points for each in wanted if each.axis == "asking_back")
         if prompt.category == "underspecified":
             assert asking > sum(each.points for each in wanted) / 2, prompt.id
+
+
+def test_the_vignettes_are_those_that_were_frozen() -> None:
+    path = project_root() / AnswerSettings().vignettes
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert f"sha256 `{sha256}`" in path.with_name("README.md").read_text(encoding="utf-8")
 
 
 def test_no_vignette_stands_in_the_sample(prompts: list[Prompt]) -> None:
