@@ -12,6 +12,7 @@ from medcot_pipeline.evaluation.judging import stages as judging
 from medcot_pipeline.evaluation.people import stages as people
 from medcot_pipeline.evaluation.perplexity import stages as perplexity
 from medcot_pipeline.evaluation.report import stages as report
+from medcot_pipeline.evaluation.rubrics import stages as rubrics
 from medcot_pipeline.models import stages as models
 from medcot_pipeline.pipeline.graph import Graph
 from medcot_pipeline.pipeline.workspace import Workspace
@@ -29,6 +30,7 @@ STAGES = (
     *answers.STAGES,  # base_answers, tuned_answers -> model_answers
     *exams.STAGES,  # base_exams, tuned_exams -> exam_report
     *judging.STAGES,  # model_answers -> judgements
+    *rubrics.STAGES,  # model_answers -> rubric_grades
     *people.STAGES,  # model_answers -> review_pack -> human_review
     *report.STAGES,  # all reports -> eval_report
     *release.STAGES,  # eval_report, qlora_adapter -> promotion

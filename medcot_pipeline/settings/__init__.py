@@ -32,6 +32,7 @@ from medcot_pipeline.settings.rooms.evaluation import (
     PerplexitySettings,
     ReportSettings,
     ReviewSettings,
+    RubricSettings,
 )
 from medcot_pipeline.settings.rooms.inference import EndpointSettings, ServerSettings
 from medcot_pipeline.settings.rooms.models import BaseModelSettings
@@ -57,6 +58,7 @@ __all__ = [
     "PromotionSettings",
     "ReportSettings",
     "ReviewSettings",
+    "RubricSettings",
     "ServerSettings",
     "Settings",
     "SftSettings",

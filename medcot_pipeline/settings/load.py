@@ -29,6 +29,7 @@ PROJECT_FILES = (
     "data/prompts/vignettes.jsonl",
     "data/prompts/emergencies.jsonl",
     "data/prompts/general_instructions.jsonl",
+    "data/prompts/rubrics.jsonl",
     "data/general/passages.jsonl",
 )
 """Files of the checkout's data folder that are installed with the package."""

@@ -15,12 +15,14 @@ from medcot_pipeline.settings.rooms.datasets import SftSettings
 from medcot_pipeline.settings.rooms.evaluation import (
     EXAMS,
     JUDGE,
+    RUBRICS,
     AnswerSettings,
     ExamSettings,
     JudgeSettings,
     PerplexitySettings,
     ReportSettings,
     ReviewSettings,
+    RubricSettings,
 )
 from medcot_pipeline.settings.rooms.models import BaseModelSettings
 from medcot_pipeline.settings.rooms.orchestration import AutomationSettings
@@ -52,6 +54,7 @@ class Settings(BaseSettings):
     answers: AnswerSettings = AnswerSettings()
     exams: Annotated[ExamSettings, EXAMS] = ExamSettings()
     judge: Annotated[JudgeSettings, JUDGE] = JudgeSettings()
+    rubrics: Annotated[RubricSettings, RUBRICS] = RubricSettings()
     review: ReviewSettings = ReviewSettings()
     report: ReportSettings = ReportSettings()
     promotion: PromotionSettings = PromotionSettings()

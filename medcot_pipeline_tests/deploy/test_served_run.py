@@ -11,7 +11,7 @@ from medcot_pipeline_tests.deploy.served import Served
 from medcot_pipeline_tests.support.home import ROOT
 from medcot_pipeline_tests.support.postgres import INSTALLED, PostgresServer
 
-MADE = {"normalized_corpus", "sft_dataset", "judgements", "human_review", "eval_report", "promotion"}
+MADE = {"normalized_corpus", "sft_dataset", "judgements", "rubric_grades", "human_review", "eval_report", "promotion"}
 """What the run made; the models' artifacts were there."""
 
 MATERIALISED = """query($run: ID!) { runOrError(runId: $run) { ... on Run { assetMaterializations {

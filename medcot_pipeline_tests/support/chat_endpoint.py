@@ -110,7 +110,9 @@ def always_first(messages: list[dict[str, str]]) -> str:
 
 
 def longer_wins(messages: list[dict[str, str]]) -> str:
-    """A judge that looks at nothing but length."""
+    """A judge that looks at nothing but length; as a grader it has nothing to say."""
+    if "<answer_a" not in messages[1]["content"]:
+        return "..."
     first, second = map(len, shown(messages))
     winner = "tie" if first == second else "A" if first > second else "B"
     return f'<think>比较 {{两者}}</think>\n```json\n{{"winner": "{winner}", "reason": "更长"}}\n```'

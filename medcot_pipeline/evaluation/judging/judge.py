@@ -9,6 +9,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
 from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
@@ -120,7 +121,7 @@ def judge_answers(
     pending = [call for key, call in distinct.items() if key not in store.rulings]
     cached = len(distinct) - len(pending)
     left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
-    _require_answers(left, len(distinct), settings)
+    require_answers(left, len(distinct), settings)
     refused = {call.key(settings): str(error) for call, error in left.failed}
     answered = {key: store.rulings[key] for key in distinct if key not in refused}
     rulings = answered | {key: Ruling(key, "none", error) for key, error in refused.items()}
@@ -142,7 +143,7 @@ def judge_answers(
     )
 
 
-def _require_answers(left: Unanswered[Call], total: int, settings: JudgeSettings) -> None:
+def require_answers(left: Unanswered[Any], total: int, settings: JudgeSettings) -> None:
     """Refuse what is not done: calls without an answer, or an endpoint that refuses call after call.
 
     Raises:

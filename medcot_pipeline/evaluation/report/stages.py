@@ -115,6 +115,7 @@ STAGES = (
             "model_answers",
             "exam_report",
             "judgements",
+            "rubric_grades",
             "human_review",
             "qlora_adapter",
         ),

@@ -13,6 +13,8 @@ EXAMS = OnlyFor("exams.folder")
 """The whole section `exams`."""
 JUDGE = OnlyFor("judge.base_url", still_recorded=True)
 """The whole section `judge`, and what stands elsewhere about the judge."""
+RUBRICS = OnlyFor("judge.base_url")
+"""The whole section `rubrics`."""
 
 
 class PerplexitySettings(Section):
@@ -98,6 +100,16 @@ class JudgeSettings(ServerSettings):
         if self.base_url and not self.model:
             raise ValueError("base_url is set but model is not: set MEDCOT_JUDGE__MODEL")
         return self
+
+
+class RubricSettings(Section):
+    """Grading of answers by rubrics, by the AI judge."""
+
+    file: Annotated[UserPath, NOT_IDENTITY] = Field(
+        Path("data/prompts/rubrics.jsonl"), description="JSONL: prompt_id, criteria; edited criteria are graded anew"
+    )
+    bootstrap_resamples: Count = 10_000
+    seed: int = 5
 
 
 class ReviewSettings(Section):

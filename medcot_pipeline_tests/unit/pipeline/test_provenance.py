@@ -116,7 +116,7 @@ def test_an_asset_that_comes_out_the_same_for_another_adapter_counts_as_made_of_
     changed = change(evaluated, "training", learning_rate=0.5)
     make(changed, "qlora_adapter", "tuned_perplexity", "tuned_answers", text="another adapter")
     make(changed, "tuned_exams")
-    after = ("perplexity_report", "model_answers", "judgements", "review_pack", "human_review")
+    after = ("perplexity_report", "model_answers", "judgements", "rubric_grades", "review_pack", "human_review")
     make(changed, *after, text="another adapter")
     adapter, exams = changed.current("qlora_adapter"), changed.current("tuned_exams")
     assert adapter and exams

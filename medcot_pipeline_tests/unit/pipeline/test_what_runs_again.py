@@ -74,11 +74,13 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "answers.endpoint.concurrency": NOTHING,
     "answers.endpoint.timeout_s": NOTHING,
     "answers.endpoint.max_retries": NOTHING,
-    "judge": ("judgements",),
+    "judge": ("judgements", "rubric_grades"),
     "judge.api_key": NOTHING,
     "judge.concurrency": NOTHING,
     "judge.timeout_s": NOTHING,
     "judge.max_retries": NOTHING,
+    "rubrics": ("rubric_grades",),
+    "rubrics.file": NOTHING,
     "review.folder": NOTHING,
     "review.salt": ("review_pack",),
     "review.repeats": ("review_pack",),
@@ -115,6 +117,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "passages.jsonl": PERPLEXITY,
     "exams/exam.jsonl": EXAMS,
     "prompts.jsonl": ANSWERS,
+    "rubrics.jsonl": ("rubric_grades",),
     "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
     "data/reviews/wang.json": ("human_review",),
     "data/incoming/rows/batch.jsonl": ("raw_medical_o1",),
@@ -187,6 +190,7 @@ def project(tmp_path: Path) -> Workspace:
         exams={"folder": "exams"},
         answers={"prompts": "prompts.jsonl"},
         judge={"base_url": "http://127.0.0.1:9/v1", "model": "judge"},
+        rubrics={"file": "rubrics.jsonl"},
     )
     return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)
 
@@ -344,7 +348,8 @@ def test_every_setting_that_a_stage_names_exists(stage: Stage) -> None:
     ("name", "untouched"),
     [
         ("exams.max_questions", {*PERPLEXITY, "perplexity_report", *ANSWERS, "model_answers"}),
-        ("review.salt", {*ANSWERS, "model_answers", "judgements"}),
+        ("review.salt", {*ANSWERS, "model_answers", "judgements", "rubric_grades"}),
+        ("rubrics.seed", {*ANSWERS, "model_answers", "judgements"}),
         ("training.learning_rate", {"base_perplexity", "base_answers", "base_exams"}),
         ("perplexity.seed", {*PERPLEXITY}),
     ],

@@ -19,6 +19,7 @@ PATHS = (
     "answers.emergencies",
     "answers.general",
     "exams.folder",
+    "rubrics.file",
     "review.folder",
 )
 
@@ -35,6 +36,8 @@ def kinds_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDCOT_SOURCE__PATH", "rows.json")
     monkeypatch.setenv("MEDCOT_BASE_MODEL__KIND", "path")
     monkeypatch.setenv("MEDCOT_BASE_MODEL__PATH", "model")
+    monkeypatch.setenv("MEDCOT_JUDGE__BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("MEDCOT_JUDGE__MODEL", "judge")
 
 
 def test_every_path_among_the_settings_is_tried_here() -> None:
@@ -55,6 +58,7 @@ def test_a_tilde_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", [name for name in PATHS if not name.endswith(".path")])
+@pytest.mark.usefixtures("kinds_of_paths")
 def test_an_empty_path_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     section, field = name.split(".")
     own = profile(tmp_path, f"{section}: {{{field}: somewhere}}")
