@@ -45,6 +45,8 @@ class Requirement:
     def __str__(self) -> str:
         """The requirement in one line."""
         name = f"{self.figure} against the {self.against}"
+        if self.counts is None and self.value is not None and self.figure == PERPLEXITY:
+            return f"{name}: {self.value:.3f} without an interval, as too few rows were measured"
         if self.counts is None or self.value is None:
             other_base = ", which has another base model" if self.figure == PERPLEXITY else ""
             return f"{name}{other_base}: not measured"

@@ -162,7 +162,11 @@ def _overfitting(learned: pl.DataFrame, held_out: pl.DataFrame, training: Traini
 
     base, tuned = pl.col("base_nll"), pl.col("tuned_nll")
     return Overfitting(
-        train_rows=learned.height, learned_rows=training.learned, base=gap(base), tuned=gap(tuned), ratio=gap(tuned - base)
+        train_rows=learned.height,
+        learned_rows=training.learned,
+        base=gap(base),
+        tuned=gap(tuned),
+        ratio=gap(tuned - base),
     )
 
 

@@ -5,6 +5,7 @@ Does not: measuring (measure.py), encoding (texts.py), which rows an adapter has
 """
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.support.table_files import read_parquet
 from medcot_pipeline.training.learned import learned_rows
+from medcot_pipeline.training.rows import in_order_of_choice
 
 EXAMPLES = "examples.parquet"
 TOKENS = "tokens.parquet"
@@ -100,7 +102,7 @@ def measure_perplexity(arguments: MeasurePerplexity, say: Say) -> dict[str, Any]
 
 
 def training_texts(tokenizer: Any, adapter: MeasuredAdapter, settings: PerplexitySettings, out: Path) -> list[Text]:
-    """The first rows that an adapter has learned from, in the order in which its run chose them, which is by chance.
+    """Rows drawn by the seed from those that an adapter has learned from.
 
     How many there are, and how many were too long to be trained on, is written into `out`.
     """
@@ -116,13 +118,14 @@ def training_texts(tokenizer: Any, adapter: MeasuredAdapter, settings: Perplexit
                 [*too_long, *_ordered(sft, learned.too_long)["language"]], [*too_long, *sft["language"]]
             ),
         )
-        own = encode_rows(tokenizer, _ordered(sft, learned.row_ids), "train")
+        drawn = in_order_of_choice(({"row_id": each} for each in learned.row_ids), settings.seed)
+        own = encode_rows(tokenizer, _ordered(sft, [each["row_id"] for each in drawn]), "train")
         fitting = (text for text in own if len(text.ids) <= settings.max_row_tokens)
         texts = list(itertools.islice(fitting, settings.train_rows))
     write_model(out / TRAINING, told)
     return texts
 
 
-def _ordered(rows: pl.DataFrame, ids: tuple[str, ...]) -> pl.DataFrame:
+def _ordered(rows: pl.DataFrame, ids: Sequence[str]) -> pl.DataFrame:
     """The rows of these ids, in the order of the ids."""
     return pl.DataFrame({"row_id": ids}, schema={"row_id": pl.String}).join(rows, on="row_id", maintain_order="left")

@@ -157,7 +157,7 @@ STAGES = (
         make=tuned_perplexity,
         checks=checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits", "sft_dataset"),
-        settings=(*MEASURED_BY, "perplexity.train_rows"),
+        settings=(*MEASURED_BY, "perplexity.train_rows", "perplexity.seed"),
         files=passages,
         loads_model=True,
     ),

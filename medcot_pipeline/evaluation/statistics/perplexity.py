@@ -2,7 +2,7 @@
 
 A percentile bootstrap is too narrow there: of 12 groups it covers 89 to 91 %, of 5 about 81 %, of one group nothing but
 the estimate itself. What is used instead covers 94 to 97 % from 5 groups on (`unit/evaluation/statistics/
-test_perplexity_coverage.py`).
+test_perplexity_ratios.py`).
 
 Belongs here: pure functions from sums to estimates with intervals.
 Does not: which sums (evaluation/perplexity/figures.py), other figures (intervals.py).
@@ -119,4 +119,3 @@ def paired_perplexity(
     change = [tuned - other for other, tuned in zip(other_nll, tuned_nll, strict=True)]
     other, tuned, ratio = (ratio_of_sums(nll, tokens).exponential() for nll in (other_nll, tuned_nll, change))
     return other, tuned, ratio
-
