@@ -46,7 +46,7 @@ class Ratio:
         return Interval(value=self.value, low=self.value - half, high=self.value + half)
 
     def exponential(self) -> Interval:
-        """The same of exp(value): of a perplexity, where `value` is nats per token; without what `WIDEST` leaves out."""
+        """The same of exp(value), which is a perplexity of nats per token; no ends where `WIDEST` leaves them out."""
         found = self.interval()
         if found.low is None or found.high is None or found.high - found.value > math.log(WIDEST):
             return Interval(value=math.exp(found.value), low=None, high=None)

@@ -23,8 +23,8 @@ FRAME = pl.DataFrame(
 )
 RECORDED: dict[str, Any] = {
     "sft.max_tokens": 2048,
-    "training.max_row_tokens": 140,
-    "training.max_train_tokens": 1800,
+    "training.max_row_tokens": 115,
+    "training.max_train_tokens": 1500,
     "training.seed": SEED,
 }
 
@@ -35,7 +35,7 @@ def tokenizer() -> Any:
 
 
 def chosen(tokenizer: Any) -> Any:
-    return choose_rows(tokenizer, FRAME, max_row_tokens=140, max_tokens=1800, seed=SEED)
+    return choose_rows(tokenizer, FRAME, max_row_tokens=115, max_tokens=1500, seed=SEED)
 
 
 def adapter(folder: Path, tokenizer: Any, **changes: Any) -> Path:
