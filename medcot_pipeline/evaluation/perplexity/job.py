@@ -90,7 +90,7 @@ def measure_perplexity(arguments: MeasurePerplexity, say: Say) -> dict[str, Any]
     examples, tokens = measure_texts(model, tokenizer, texts, settings.batch_size, say)
     tokens.write_parquet(out / TOKENS)
     if adapter:
-        training = training_texts(tokenizer, adapter, settings, out)
+        training = _training_texts(tokenizer, adapter, settings, out)
         tuned, _ = measure_texts(model, tokenizer, training, settings.batch_size, say)
         examples = pl.concat([examples, tuned])
         with model.disable_adapter():
@@ -101,7 +101,7 @@ def measure_perplexity(arguments: MeasurePerplexity, say: Say) -> dict[str, Any]
     return {"left_out": {name: each.model_dump() for name, each in left_out.items()}, "made_with": made}
 
 
-def training_texts(tokenizer: Any, adapter: MeasuredAdapter, settings: PerplexitySettings, out: Path) -> list[Text]:
+def _training_texts(tokenizer: Any, adapter: MeasuredAdapter, settings: PerplexitySettings, out: Path) -> list[Text]:
     """Rows drawn by the seed from those that an adapter has learned from.
 
     How many there are, and how many were too long to be trained on, is written into `out`.
