@@ -17,9 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.chat import encode_row
+import polars as pl
+
 from medcot_pipeline.evaluation.answers.generation import generate_answers
-from medcot_pipeline.evaluation.perplexity.measure import Text, measure_texts, token_nll
+from medcot_pipeline.evaluation.perplexity.measure import measure_texts, token_nll
+from medcot_pipeline.evaluation.perplexity.texts import Text, encode_rows
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.sources import make_tiny_model
@@ -59,11 +61,13 @@ def make_arms(folder: Path) -> tuple[Path, Path]:
 
 def encode(tokenizer: Any, records: Sequence[dict[str, str]], longest: int) -> list[Text]:
     """The rows as perplexity measures them, the longest first, less those above `longest` tokens."""
-    texts = []
-    for number, row in enumerate(records):
-        encoded = encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"])
-        segments = {"prompt": encoded.prompt, "reasoning": encoded.reasoning, "answer": encoded.answer}
-        texts.append(Text("test", f"{number:06d}", "", f"{number:06d}", segments))
+    columns = {"question": "Question", "reasoning": "Complex_CoT", "answer": "Response"}
+    shaped = [
+        {"row_id": f"{number:06d}", "group_id": f"{number:06d}", "language": ""}
+        | {name: row[field] for name, field in columns.items()}
+        for number, row in enumerate(records)
+    ]
+    texts = encode_rows(tokenizer, pl.DataFrame(shaped), "test")
     return sorted((text for text in texts if len(text.ids) <= longest), key=lambda text: -len(text.ids))
 
 

@@ -7,7 +7,7 @@ Does not: batches or padding.
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from medcot_pipeline.chat.render import THINK_OPEN, render_completion, render_prompt
+from medcot_pipeline.chat.render import THINK_CLOSE, THINK_OPEN, render_completion, render_prompt
 from medcot_pipeline.support.errors import MedcotError
 
 if TYPE_CHECKING:
@@ -21,11 +21,19 @@ IGNORED_LABEL = -100
 
 @dataclasses.dataclass(frozen=True)
 class EncodedRow:
-    """Token ids of one row; `reasoning` ends with the closing of the thinking block, `answer` with the end token."""
+    """Token ids of one row; `reasoning` ends with the closing of the thinking block, `answer` with the end token.
+
+    Attributes:
+        reasoning_text: of each token of `reasoning`, whether it holds a character of the reasoning itself. The others
+            are marks: the opening and closing of the thinking block with their line ends, however they are cut.
+        answer_text: the same of `answer`, of which the end token is a mark.
+    """
 
     prompt: list[int]
     reasoning: list[int]
     answer: list[int]
+    reasoning_text: list[bool]
+    answer_text: list[bool]
 
     @property
     def input_ids(self) -> list[int]:
@@ -55,12 +63,26 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, question: str, reasoning: str
     completion, answer_start = render_completion(prompt, reasoning, answer)
     encoded = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
-    boundary = next((at for at, (_, end) in enumerate(encoded["offset_mapping"]) if end > answer_start), len(ids))
+    offsets: list[tuple[int, int]] = encoded["offset_mapping"]
+    boundary = next((at for at, (_, end) in enumerate(offsets) if end > answer_start), len(ids))
+    reasoning_end = answer_start - len(THINK_CLOSE)
+    reasoning_start = reasoning_end - len(reasoning.strip())
     return EncodedRow(
         prompt=list(tokenizer.encode(prompt, add_special_tokens=False)),
         reasoning=ids[:boundary],
         answer=[*ids[boundary:], tokenizer.eos_token_id],
+        reasoning_text=[_overlaps(each, reasoning_start, reasoning_end) for each in offsets[:boundary]],
+        answer_text=[_overlaps(each, answer_start, len(completion)) for each in offsets[boundary:]] + [False],
     )
+
+
+def _overlaps(offsets: tuple[int, int], start: int, end: int) -> bool:
+    """Whether a token holds one of the characters from `start` to before `end`.
+
+    Some tokenizers leave white space out of their offsets, so that a token of it has none: it ends where it stands.
+    """
+    first, last = min(offsets[0], offsets[1] - 1), offsets[1]
+    return max(first, start) < min(last, end)
 
 
 PROBE_QUESTION = "患者男，45岁，体温 38.5℃，WBC 15.6×10⁹/L。最可能的诊断是什么？ (BP 120/80 mmHg)"

@@ -26,17 +26,17 @@ class RecordModel(BaseModel):
 
 
 class Point(RecordModel):
-    """A figure without an interval."""
+    """A figure that has no interval by its definition."""
 
     value: float
 
 
 class Interval(RecordModel):
-    """A figure with its 95 % interval."""
+    """A figure with its 95 % interval; both ends are None where the evidence is too little for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class Estimate(RecordModel):
@@ -66,6 +66,13 @@ class Compared(ByArm[Interval]):
     """A figure of both arms, and tuned over base."""
 
     ratio: Interval
+
+
+class RowsOf(RecordModel):
+    """So many rows of so many."""
+
+    rows: Count
+    of: Count
 
 
 class PairedCounts(RecordModel):

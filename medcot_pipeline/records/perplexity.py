@@ -6,7 +6,7 @@ Does not: the definitions behind them (evaluation/perplexity/figures.py).
 
 from pydantic import Field
 
-from medcot_pipeline.records.figures import ByArm, Compared, Count, Interval, Point, RecordModel, Share
+from medcot_pipeline.records.figures import ByArm, Compared, Count, Estimate, Interval, Point, RecordModel, RowsOf
 
 
 class HeldOutRows(RecordModel):
@@ -39,20 +39,37 @@ class Segments(RecordModel):
     answer: Compared
 
 
+class LanguagePerplexity(Compared, HeldOutRows):
+    """The headline over the rows of one language, and the same without marks."""
+
+    content: Compared
+
+
+class MarksShare(RecordModel):
+    """What marks make of the headline: `<think>`, `</think>` with the line ends around them, and the end token."""
+
+    tokens: Estimate = Field(description="share of the scored tokens that are marks")
+    gain: Estimate = Field(
+        description="share of what tuned gains over base, nats, that marks bring; None: tuned is not surely better"
+    )
+
+
 class Definitions(RecordModel):
     """The same rows by other definitions that go by the name of perplexity."""
 
-    full_text: ByArm[float]
-    macro: ByArm[float]
-    trainer_style: ByArm[float]
+    full_text: Compared
+    macro: Compared
+    trainer_style: ByArm[Point]
 
 
 class DefinitionRow(RecordModel):
-    """One definition of perplexity, by arm; a point where no interval was computed."""
+    """One definition of perplexity by arm, and tuned over base; `note` says why a figure has no interval."""
 
     definition: str
     base: Interval | Point
     tuned: Interval | Point
+    ratio: Interval | Point
+    note: str = ""
 
 
 class _Passages(RecordModel):
@@ -66,24 +83,58 @@ class GeneralPerplexity(Compared, _Passages):
 
 
 class _TrainedRows(RecordModel):
-    train_rows: Count
+    train_rows: Count = Field(description="rows measured, drawn from those that the adapter has learned from")
+    learned_rows: Count = Field(description="rows that the adapter has learned from, by its training run")
 
 
-class Overfitting(ByArm[Interval], _TrainedRows):
+class Overfitting(Compared, _TrainedRows):
     """Held-out over training perplexity; what tuned has above base was learnt by heart."""
+
+
+class TrainingRows(RecordModel):
+    """What is known of the rows that an adapter was trained on, beside its measure.
+
+    `learned`: rows that it has learned from; `left_out`: rows of the training split that were too long to be trained
+    on, by language. None where they cannot be told: the SFT data set is another one now.
+    """
+
+    learned: Count | None
+    left_out: dict[str, RowsOf] | None
+
+
+class SharedRuns(RecordModel):
+    """Held-out rows that share a long run of characters with the reasoning or the answer of a row to train on.
+
+    `ratio_with` and `ratio_without` are tuned over base over those rows and over all others; nothing without such.
+    """
+
+    least_chars: Count
+    rows: Count
+    of: Count
+    languages: dict[str, RowsOf]
+    ratio_with: Estimate
+    ratio_without: Estimate
 
 
 class PerplexityFigures(Compared, HeldOutRows):
     """Both arms on the held-out rows; the headline is `base`, `tuned` and `ratio`."""
 
+    languages: dict[str, LanguagePerplexity]
+    content: Compared = Field(description="the headline without marks")
+    marks_share: MarksShare
     segments: Segments
-    bits_per_byte: ByArm[Interval]
-    share_improved: Share
+    bits_per_byte: Compared
+    share_improved: Estimate
     definitions: Definitions
     general: GeneralPerplexity | None = Field(description="None: no passage was measured")
     overfitting: Overfitting | None = Field(description="None: no training row was measured")
+    shared_runs: SharedRuns
     examples: tuple[RowLikelihoods, ...]
     left_out: Count = Field(description="held-out rows that are too long")
+    left_out_by_language: dict[str, RowsOf] = Field(description="the same of all held-out rows")
+    training_left_out_by_language: dict[str, RowsOf] | None = Field(
+        description="rows of the training split that are too long to train on; None: the adapter had other rows"
+    )
     max_logit_difference: float = Field(
         ge=0, description="largest change of a token's log-likelihood, nats; 0: the adapter changes nothing"
     )

@@ -18,13 +18,14 @@ Belongs here: the requirements, and what they add up to.
 Does not: measuring (the report has the figures), links and records (promoted.py, record.py).
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 from medcot_pipeline.records.figures import Estimate, Interval
 from medcot_pipeline.records.report.decision import Decision, Figure, Opponent, Requirement
 from medcot_pipeline.records.report.estimates import PassRates, Preference
 from medcot_pipeline.records.report.following import InstructionFollowing, Rates
-from medcot_pipeline.records.report.report import Report
+from medcot_pipeline.records.report.report import IncumbentSection, PerplexitySection
 from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.settings import PromotionSettings
 
@@ -36,21 +37,35 @@ NAMES: dict[Opponent | Figure, str] = {
     "constraints kept, strictly": "严格遵守的指令",
     "answers that are not empty": "非空回答",
 }
+NO_INTERVAL = Bilingual(en="too few rows for an interval", zh="样本太少，无法给出区间")
 NOTHING_CHANGES = Bilingual(en="the adapter changes nothing", zh="适配器不起作用")
 
 
-def decide(report: Report, incumbent: bool, settings: PromotionSettings) -> Decision:
-    """Hold a report against the margins.
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What a decision rests on.
 
-    Args:
-        report: its `incumbent` has what was measured against the incumbent, or is None.
+    Attributes:
+        perplexity: of base and tuned.
+        following: who prefers which arm, and the rates of both.
+        beside: what was measured against the incumbent; None where nothing was.
         incumbent: whether there is one; where it was not compared, nothing of it is measured.
-        settings: the margins.
+        least_n: cases below which a figure promotes nothing.
     """
-    requirements = list(_against_base(report, settings))
-    if incumbent:
-        requirements += _against_incumbent(report, settings)
-    against = [NOTHING_CHANGES] if report.perplexity.max_logit_difference == 0 else []
+
+    perplexity: PerplexitySection
+    following: InstructionFollowing
+    beside: IncumbentSection | None
+    incumbent: bool
+    least_n: int
+
+
+def decide(evidence: Evidence, settings: PromotionSettings) -> Decision:
+    """Hold the evidence against the margins."""
+    requirements = list(_against_base(evidence, settings))
+    if evidence.incumbent:
+        requirements += _against_incumbent(evidence, settings)
+    against = [NOTHING_CHANGES] if evidence.perplexity.max_logit_difference == 0 else []
     allowed = []
     for each in requirements:
         said = in_words(each)
@@ -82,26 +97,26 @@ def in_words(each: Requirement) -> Bilingual:
     )
 
 
-def _against_base(report: Report, settings: PromotionSettings) -> Iterator[Requirement]:
-    following, perplexity = report.instruction_following, report.perplexity
-    yield _ratio("base", perplexity.ratio, perplexity.groups, report.least_n, settings)
+def _against_base(evidence: Evidence, settings: PromotionSettings) -> Iterator[Requirement]:
+    following, perplexity, least_n = evidence.following, evidence.perplexity, evidence.least_n
+    yield _ratio("base", perplexity.ratio, perplexity.groups, least_n, settings)
     preference, problem = _headline(following)
-    yield _preference("base", preference, problem, report.least_n, settings)
-    yield from _rates("base", following.rates, report.least_n, settings)
+    yield _preference("base", preference, problem, least_n, settings)
+    yield from _rates("base", following.rates, least_n, settings)
 
 
-def _against_incumbent(report: Report, settings: PromotionSettings) -> Iterator[Requirement]:
-    measured, judge = report.incumbent, report.instruction_following.judge
-    ratio, groups = (measured.perplexity.ratio, report.perplexity.groups) if measured else (None, 0)
-    yield _ratio("incumbent", ratio, groups, report.least_n, settings)
+def _against_incumbent(evidence: Evidence, settings: PromotionSettings) -> Iterator[Requirement]:
+    measured, judge, least_n = evidence.beside, evidence.following.judge, evidence.least_n
+    ratio, groups = (measured.perplexity.ratio, evidence.perplexity.groups) if measured else (None, 0)
+    yield _ratio("incumbent", ratio, groups, least_n, settings)
     problem = None
     if judge.status == "judged" and judge.distrusted:
         said = judge.distrusted
         en, zh = "; ".join(each.en for each in said), "；".join(each.zh for each in said)
         problem = Bilingual(en=f"no evidence, as {en}", zh=f"不能作为依据：{zh}")
     preference, rates = (measured.preference, measured.rates) if measured else (None, None)
-    yield _preference("incumbent", preference, problem, report.least_n, settings)
-    yield from _rates("incumbent", rates, report.least_n, settings)
+    yield _preference("incumbent", preference, problem, least_n, settings)
+    yield from _rates("incumbent", rates, least_n, settings)
 
 
 def _headline(following: InstructionFollowing) -> tuple[Preference | None, Bilingual | None]:
@@ -161,14 +176,17 @@ def _ratio(
     against: Opponent, ratio: Interval | None, groups: int, least_n: int, settings: PromotionSettings
 ) -> Requirement:
     limit, problem = settings.max_perplexity_ratio, _too_few(groups, least_n) if ratio else None
+    high = ratio.high if ratio else None
+    if ratio and high is None:
+        problem = problem or NO_INTERVAL
     return Requirement(
         against=against,
         figure="perplexity ratio",
         n=groups,
         value=ratio.value if ratio else None,
-        counts=ratio.high if ratio else None,
+        counts=high,
         limit=limit,
-        passed=ratio.high < limit and problem is None if ratio else None,
+        passed=high is not None and high < limit and problem is None if ratio else None,
         problem=problem,
     )
 

@@ -36,11 +36,21 @@ class TrainingRow:
 
 @dataclasses.dataclass(frozen=True)
 class ChosenRows:
-    """Rows in the order of choice, and how many were left out as too long or over the budget."""
+    """Rows in the order of choice, and how many were left out as too long or over the budget.
+
+    Attributes:
+        rows: tokens of the rows taken.
+        too_long: rows left out as longer than the limit.
+        over_budget: rows left out as the budget was used up.
+        taken: `row_id` of the rows taken, in their order.
+        long: `row_id` of those that are too long.
+    """
 
     rows: list[TrainingRow]
     too_long: int
     over_budget: int
+    taken: tuple[str, ...] = ()
+    long: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -105,9 +115,16 @@ def choose_rows(
     encoded = [
         TrainingRow.of(encode_row(tokenizer, row["question"], row["reasoning"], row["answer"])) for row in ranked
     ]
-    fits = [row for row in encoded if len(row) <= max_row_tokens]
-    taken = within([len(row) for row in fits], max_tokens)
-    return ChosenRows([fits[number] for number in taken], len(encoded) - len(fits), len(fits) - len(taken))
+    ids = [str(row["row_id"]) for row in ranked]
+    fits = [number for number, row in enumerate(encoded) if len(row) <= max_row_tokens]
+    taken = [fits[number] for number in within([len(encoded[number]) for number in fits], max_tokens)]
+    return ChosenRows(
+        rows=[encoded[number] for number in taken],
+        too_long=len(encoded) - len(fits),
+        over_budget=len(fits) - len(taken),
+        taken=tuple(ids[number] for number in taken),
+        long=tuple(name for name, row in zip(ids, encoded, strict=True) if len(row) > max_row_tokens),
+    )
 
 
 def in_order_of_choice(records: Iterable[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

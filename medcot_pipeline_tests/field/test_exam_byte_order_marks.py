@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medcot_pipeline.evaluation.people.review_file import join_review, load_review
-from medcot_pipeline.evaluation.perplexity.measure import read_passages
+from medcot_pipeline.evaluation.perplexity.texts import read_passages
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.review_pack import KEY, review
 

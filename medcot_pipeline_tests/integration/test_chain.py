@@ -66,7 +66,7 @@ def test_a_change_that_gives_the_same_rows_stops_there(chain_copy: Home) -> None
 
 def test_plan_names_the_setting_that_changed(chain_copy: Home) -> None:
     done = chain_copy.run("medcot", "plan", MEDCOT_PERPLEXITY__SEED="99")
-    line = next(line for line in done.stdout.splitlines() if "perplexity_report" in line)
+    line = next(line for line in done.stdout.splitlines() if "tuned_perplexity" in line)
     assert "stale" in line
     assert "setting perplexity.seed: 7 -> 99" in line
 

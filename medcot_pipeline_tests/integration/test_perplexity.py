@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from medcot_pipeline.evaluation.perplexity.compare import both_arms
-from medcot_pipeline.evaluation.perplexity.figures import by_row
-from medcot_pipeline.evaluation.perplexity.measure import encode_split, measure_texts
+from medcot_pipeline.evaluation.perplexity.measure import measure_texts
+from medcot_pipeline.evaluation.perplexity.rows import by_row
+from medcot_pipeline.evaluation.perplexity.texts import encode_rows
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.records.arms import ARMS, Arm
@@ -82,7 +83,7 @@ def test_another_batch_size_gives_the_same_perplexity(
     chain: Home, loaded: dict[Arm, Any], independent: dict[Arm, float], batch_size: int
 ) -> None:
     tokenizer = load_tokenizer(chain.current("base_model") / "weights")
-    texts = list(encode_split(tokenizer, held_out(chain), "test"))
+    texts = list(encode_rows(tokenizer, held_out(chain), "test"))
     base, tuned = (measure_texts(loaded[arm], tokenizer, texts, batch_size, lambda line: None)[0] for arm in ARMS)
     rows = by_row(both_arms(base, tuned))
     for arm in ARMS:

@@ -1,24 +1,18 @@
 """Negative log-likelihood of texts under one model, token by token.
 
-Belongs here: which texts are measured, how they are tokenised, and measuring them.
-Does not: perplexities and intervals (figures.py), which rows are held out (corpus/splits/assign.py).
+Belongs here: measuring texts.
+Does not: which texts, and how they are tokenised (texts.py), perplexities and intervals (figures.py).
 """
 
-import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.chat import encode_row
-from medcot_pipeline.models.arms import load_arm, without_adapter
-from medcot_pipeline.models.load import load_tokenizer, quiet
-from medcot_pipeline.settings import PerplexitySettings
-from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.evaluation.perplexity.texts import Text
+from medcot_pipeline.models.arms import without_adapter
 from medcot_pipeline.support.progress import Progress, Say
-from medcot_pipeline.support.row_files import BrokenRecord, read_json_lines
 
 LOGIT_CHUNKS = {"cpu": 32, "cuda": 256}
 """Positions whose logits stand in memory together: 256 x 152,064 x 4 bytes = 149 MiB.
@@ -35,109 +29,10 @@ EXAMPLE_SCHEMA = {
     "nll": pl.Float64,  # nats, over the segment's tokens
     "tokens": pl.Int64,
     "text_nll": pl.Float64,  # nats, over its tokens that are text, without marks such as the end token
+    "text_tokens": pl.Int64,  # those tokens
     "bytes": pl.Int64,  # of that text in UTF-8
 }
 TOKEN_SCHEMA: dict[str, Any] = {"set": pl.String, "row_id": pl.String, "nll": pl.List(pl.Float32)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Passage:
-    """A text that has nothing to do with the training: what both models should know alike."""
-
-    id: str
-    language: str
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """A text to measure: the token ids of its segments, in order. The first token of all is given, not predicted."""
-
-    set: str
-    row_id: str
-    language: str
-    group_id: str
-    segments: dict[str, list[int]]
-
-    @property
-    def ids(self) -> list[int]:
-        """All ids, in order."""
-        return list(itertools.chain(*self.segments.values()))
-
-
-@dataclasses.dataclass(frozen=True)
-class Likelihoods:
-    """What one model makes of the texts.
-
-    Attributes:
-        examples: lines of `EXAMPLE_SCHEMA`.
-        tokens: lines of `TOKEN_SCHEMA`: the loss of every token but the first, so that two models can be compared
-            token by token.
-        left_out: held-out rows that are longer than `max_row_tokens`.
-    """
-
-    examples: pl.DataFrame
-    tokens: pl.DataFrame
-    left_out: int
-
-
-def measure(
-    base: Path,
-    adapter: Path | None,
-    splits: pl.DataFrame,
-    passages: Sequence[Passage],
-    settings: PerplexitySettings,
-    say: Say,
-) -> Likelihoods:
-    """Negative log-likelihood of held-out rows, of some training rows and of general passages under one model.
-
-    Rows are measured whole, prompt included, in padded batches of like length; none is packed or cut. Rows above
-    `settings.max_row_tokens` are left out, and among the held-out ones counted.
-
-    Args:
-        base: folder of the base model.
-        adapter: folder of the adapter; None measures the base.
-        splits: `row_id`, `split`, `group_id`, `language`, `question`, `reasoning`, `answer`: str.
-        passages: general texts.
-        settings: how many rows, how long, how many at once.
-        say: where progress goes.
-
-    Raises:
-        MedcotError: no held-out row fits.
-    """
-    quiet()
-    tokenizer = load_tokenizer(base)
-    limit = settings.max_row_tokens
-    held_out = list(encode_split(tokenizer, splits, "test"))
-    fitting = [text for text in held_out if len(text.ids) <= limit]
-    if not fitting:
-        raise MedcotError(
-            f"No held-out row has at most {limit:,} tokens ({len(held_out):,} are longer).",
-            "Raise MEDCOT_PERPLEXITY__MAX_ROW_TOKENS, or give more rows.",
-        )
-    trained = (text for text in encode_split(tokenizer, splits, "train") if len(text.ids) <= limit)
-    texts = [
-        *fitting[: settings.max_rows],
-        *itertools.islice(trained, settings.train_rows),
-        *(encode_passage(tokenizer, passage) for passage in passages),
-    ]
-    examples, tokens = measure_texts(load_arm(base, adapter), tokenizer, texts, settings.batch_size, say)
-    return Likelihoods(examples, tokens, len(held_out) - len(fitting))
-
-
-def encode_split(tokenizer: Any, splits: pl.DataFrame, split: str) -> Iterator[Text]:
-    """Rows of a split in the order of their id, as training sees them."""
-    for row in splits.filter(split=split).sort("row_id").iter_rows(named=True):
-        encoded = encode_row(tokenizer, row["question"], row["reasoning"], row["answer"])
-        segments = {"prompt": encoded.prompt, "reasoning": encoded.reasoning, "answer": encoded.answer}
-        yield Text(split, row["row_id"], row["language"], row["group_id"], segments)
-
-
-def encode_passage(tokenizer: Any, passage: Passage) -> Text:
-    """A passage behind the token that texts begin with: the begin token, or the end token where there is none."""
-    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    segments = {"prompt": [first], "text": tokenizer.encode(passage.text, add_special_tokens=False)}
-    return Text("general", passage.id, passage.language, passage.id, segments)
 
 
 def measure_texts(
@@ -155,7 +50,7 @@ def measure_texts(
         batch = ordered[start : start + batch_size]
         losses = token_nll(model, [text.ids for text in batch], tokenizer.pad_token_id)
         for text, own in zip(batch, losses, strict=True):
-            records += _segments(text, own, tokenizer)
+            records += _segments(text, own)
             tokens.append({"set": text.set, "row_id": text.row_id, "nll": own.tolist()})
         progress(start + len(batch), len(texts), "texts")
     return (
@@ -197,50 +92,24 @@ def _cross_entropy(logits: Any, targets: Any) -> Any:
     return logits.sub_(largest).exp_().sum(1).log_() + largest[:, 0] - wanted
 
 
-def _segments(text: Text, losses: Any, tokenizer: Any) -> Iterator[dict[str, Any]]:
-    """One record per segment; `losses` begins with the second token. Added tokens, such as `</think>`, are marks."""
-    marks = tokenizer.added_tokens_decoder
+def _segments(text: Text, losses: Any) -> Iterator[dict[str, Any]]:
+    """One record per segment; `losses` begins with the second token."""
     start = 0
-    for segment, ids in text.segments.items():
-        if start == 0:
-            ids, start = ids[1:], 1
-        nll = losses[start - 1 : start - 1 + len(ids)].tolist()
-        start += len(ids)
-        if not ids:
-            continue
-        kept = [token for token in ids if token not in marks]
-        yield {
-            "set": text.set,
-            "row_id": text.row_id,
-            "language": text.language,
-            "group_id": text.group_id,
-            "segment": segment,
-            "nll": sum(nll),
-            "tokens": len(ids),
-            "text_nll": sum(loss for loss, token in zip(nll, ids, strict=True) if token not in marks),
-            "bytes": len(tokenizer.decode(kept).encode("utf-8")),
-        }
-
-
-def read_passages(path: Path) -> list[Passage]:
-    """General passages out of a JSONL file with id, language and text.
-
-    Raises:
-        MedcotError: no such file, a line that is no passage, or an identifier given twice.
-    """
-    if not path.is_file():
-        raise MedcotError(f"{path}: no such file of passages.", "Set MEDCOT_PERPLEXITY__GENERAL_TEXTS to a JSONL file.")
-    passages: list[Passage] = []
-    seen: set[str] = set()
-    for where, fields in read_json_lines(path):
-        if isinstance(fields, BrokenRecord):
-            raise MedcotError(f"{path}, {where}: not a passage ({fields.problem}).")
-        try:
-            passage = Passage(**fields)
-        except TypeError as error:
-            raise MedcotError(f"{path}, {where}: not a passage ({error}).") from error
-        if passage.id in seen:
-            raise MedcotError(f"{path}, {where}: the id {passage.id} stands twice.", "Give it another id.")
-        seen.add(passage.id)
-        passages.append(passage)
-    return passages
+    for segment, piece in text.segments.items():
+        given = 0 if start else 1
+        ids, is_text = piece.ids[given:], piece.text[given:]
+        nll = losses[start + given - 1 : start + len(piece.ids) - 1].tolist()
+        start += len(piece.ids)
+        if ids:
+            yield {
+                "set": text.set,
+                "row_id": text.row_id,
+                "language": text.language,
+                "group_id": text.group_id,
+                "segment": segment,
+                "nll": sum(nll),
+                "tokens": len(ids),
+                "text_nll": sum(itertools.compress(nll, is_text)),
+                "text_tokens": sum(is_text),
+                "bytes": piece.bytes,
+            }

@@ -4,45 +4,66 @@ Belongs here: the stages that measure one model each, and the one that compares 
 Does not: measuring (measure.py), perplexities and intervals (figures.py).
 """
 
-from pathlib import Path
-
 import polars as pl
 
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.perplexity import checks
 from medcot_pipeline.evaluation.perplexity.compare import both_arms, largest_difference
-from medcot_pipeline.evaluation.perplexity.figures import definition_rows, incumbent_figures, perplexity_figures
-from medcot_pipeline.evaluation.perplexity.job import EXAMPLES, TOKENS, MeasurePerplexity, measure_perplexity
+from medcot_pipeline.evaluation.perplexity.figures import Beside, incumbent_figures, perplexity_figures
+from medcot_pipeline.evaluation.perplexity.job import (
+    BASE_ON_TRAINING,
+    EXAMPLES,
+    TOKENS,
+    TRAINING,
+    MeasuredAdapter,
+    MeasurePerplexity,
+    measure_perplexity,
+)
+from medcot_pipeline.evaluation.perplexity.shared_runs import LEAST_CHARS, shared_runs
+from medcot_pipeline.evaluation.perplexity.table import definition_rows
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.arms import ARMS
-from medcot_pipeline.records.perplexity import IncumbentPerplexity
+from medcot_pipeline.records.figures import RowsOf
+from medcot_pipeline.records.perplexity import IncumbentPerplexity, TrainingRows
 from medcot_pipeline.settings import project_file
 from medcot_pipeline.support import charts
-from medcot_pipeline.support.json_files import read_json, write_json, write_model
+from medcot_pipeline.support.json_files import read_json, read_model, write_json, write_model
 from medcot_pipeline.support.table_files import read_parquet
 
 GROUP = "evaluation"
 HELD_OUT = "held_out.parquet"
 """`row_id` and `question` of the held-out rows."""
-MEASURED_BY = ("perplexity.max_rows", "perplexity.train_rows", "perplexity.max_row_tokens")
-RESAMPLED_BY = ("perplexity.bootstrap_resamples", "perplexity.seed")
-"""Settings of the intervals, for which no model is measured again."""
+MEASURED_BY = ("perplexity.max_rows", "perplexity.max_row_tokens")
+LEFT_OUT = "left_out.json"
+SHARED = "shared_runs.parquet"
 
 
 def base_perplexity(run: Run) -> None:
-    """Negative log-likelihood of held-out rows, training rows and general passages under the base."""
+    """Negative log-likelihood of held-out rows and general passages under the base; which rows share long runs."""
+    shared = shared_runs(read_parquet(run.input("corpus_splits") / "rows.parquet"))
+    shared.write_parquet(run.path / SHARED)
+    long = pl.col("longest") >= LEAST_CHARS
+    of_language = shared.group_by("language").agg(long.sum().alias("with shared runs"), pl.len().alias("held-out rows"))
+    run.describe(shared_runs=Table(of_language.sort("language").to_dicts()))
     _measure(run, None)
 
 
 def tuned_perplexity(run: Run) -> None:
-    """The same under the base with the adapter."""
-    _measure(run, run.input("qlora_adapter"))
+    """The same under the base with the adapter, and both on rows that the adapter has learned from."""
+    adapter, sft = run.inputs["qlora_adapter"], run.inputs["sft_dataset"]
+    trained_on = adapter.manifest.inputs.get("sft_dataset") == sft.content_hash
+    told = MeasuredAdapter(
+        folder=adapter.folder, settings=dict(adapter.manifest.settings), sft=sft.folder if trained_on else None
+    )
+    _measure(run, told)
+    rows = read_model(run.path / TRAINING, TrainingRows)
+    run.describe(rows_learned="not known" if rows.learned is None else rows.learned)
 
 
-def _measure(run: Run, adapter: Path | None) -> None:
+def _measure(run: Run, adapter: MeasuredAdapter | None) -> None:
     settings, splits = run.settings.perplexity, run.input("corpus_splits") / "rows.parquet"
     arguments = MeasurePerplexity(
         settings=settings,
@@ -55,12 +76,12 @@ def _measure(run: Run, adapter: Path | None) -> None:
     )
     measured = run.job(measure_perplexity, arguments)
     write_json(run.path / MADE_WITH, measured["made_with"])
-    write_json(run.path / "left_out.json", {"left_out": measured["left_out"]})
+    write_json(run.path / LEFT_OUT, measured["left_out"])
     read_parquet(splits).filter(split="test").select("row_id", "question").write_parquet(run.path / HELD_OUT)
     examples = read_parquet(run.path / EXAMPLES)
     run.describe(
         texts=Table(examples.group_by("set").agg(pl.col("row_id").n_unique().alias("texts")).sort("set").to_dicts()),
-        left_out=measured["left_out"],
+        left_out=Table([{"language": name, **each} for name, each in measured["left_out"].items()]),
         made_with=Table([measured["made_with"]]),
         examples=FileLink(EXAMPLES),
     )
@@ -68,17 +89,21 @@ def _measure(run: Run, adapter: Path | None) -> None:
 
 def perplexity_report(run: Run) -> None:
     """Perplexities of base and tuned model on the same rows, with their intervals."""
-    settings = run.settings.perplexity
     base, tuned = run.input("base_perplexity"), run.input("tuned_perplexity")
-    examples = both_arms(read_parquet(base / EXAMPLES), read_parquet(tuned / EXAMPLES))
-    difference = largest_difference(read_parquet(base / TOKENS), read_parquet(tuned / TOKENS))
-    left_out = read_json(base / "left_out.json")["left_out"]
-    questions = dict(read_parquet(base / HELD_OUT).iter_rows())
-    figures = perplexity_figures(examples, questions, settings, left_out=left_out, max_logit_difference=difference)
+    alone = pl.concat([read_parquet(base / EXAMPLES), read_parquet(tuned / BASE_ON_TRAINING)])
+    examples = both_arms(alone, read_parquet(tuned / EXAMPLES))
+    beside_examples = Beside(
+        questions=dict(read_parquet(base / HELD_OUT).iter_rows()),
+        left_out={name: RowsOf(**each) for name, each in read_json(base / LEFT_OUT).items()},
+        training=read_model(tuned / TRAINING, TrainingRows),
+        shared=read_parquet(base / SHARED),
+        max_logit_difference=largest_difference(read_parquet(base / TOKENS), read_parquet(tuned / TOKENS)),
+    )
+    figures = perplexity_figures(examples, beside_examples)
     examples.write_parquet(run.path / EXAMPLES)
     incumbent = run.over_incumbent("tuned_perplexity")
     if run.incumbent and incumbent:
-        beside = incumbent_figures(examples, read_parquet(incumbent / EXAMPLES), settings)
+        beside = incumbent_figures(examples, read_parquet(incumbent / EXAMPLES))
         record = IncumbentPerplexity(adapter=run.incumbent.manifest.fingerprint, **dict(beside))
         write_model(run.path / "incumbent.json", record)
         run.describe(incumbent=beside.incumbent.value, ratio_to_incumbent=beside.ratio.value)
@@ -103,7 +128,7 @@ def perplexity_report(run: Run) -> None:
         ),
         rows=figures.rows,
         left_out=figures.left_out,
-        share_improved=figures.share_improved,
+        share_improved=figures.share_improved.value or 0.0,
         examples=FileLink(EXAMPLES),
     )
 
@@ -117,7 +142,7 @@ STAGES = (
     Stage(
         "base_perplexity",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=base_perplexity,
         checks=checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
@@ -128,22 +153,21 @@ STAGES = (
     Stage(
         "tuned_perplexity",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=tuned_perplexity,
         checks=checks.MEASURED,
-        inputs=("qlora_adapter", "base_model", "corpus_splits"),
-        settings=MEASURED_BY,
+        inputs=("qlora_adapter", "base_model", "corpus_splits", "sft_dataset"),
+        settings=(*MEASURED_BY, "perplexity.train_rows", "perplexity.seed"),
         files=passages,
         loads_model=True,
     ),
     Stage(
         "perplexity_report",
         group=GROUP,
-        code_version="5",
+        code_version="6",
         make=perplexity_report,
         checks=checks.COMPARED,
         inputs=("base_perplexity", "tuned_perplexity"),
-        settings=RESAMPLED_BY,
         loads_model=True,
         compares=("base_perplexity", "tuned_perplexity"),
         meets_incumbent=lambda settings: True,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from medcot_pipeline.evaluation.answers.paired import rule_table
 from medcot_pipeline.evaluation.answers.rules import MEANINGS
-from medcot_pipeline.evaluation.perplexity.figures import definition_rows
+from medcot_pipeline.evaluation.perplexity.table import definition_rows
 from medcot_pipeline.evaluation.report.claims import claims
 from medcot_pipeline.evaluation.report.failures import failures
 from medcot_pipeline.evaluation.report.following import instruction_following

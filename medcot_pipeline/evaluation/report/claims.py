@@ -38,6 +38,8 @@ def _drop(perplexity: PerplexitySection) -> Estimate:
     if perplexity.relative_drop is None:
         return Estimate()
     ratio = perplexity.ratio
+    if ratio.low is None or ratio.high is None:
+        return Estimate(value=1 - ratio.value)
     return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)
 
 

@@ -4,86 +4,18 @@ Belongs here: pure functions from numbers to estimates, intervals and p-values.
 Does not: verdicts (preference.py), measuring anything, reading files, wording (evaluation/report/build.py).
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medcot_pipeline.evaluation.statistics.score_intervals import difference_ends, ratio_ends, share_ends
 from medcot_pipeline.records.answer_figures import Uplift
 from medcot_pipeline.records.figures import Estimate, Interval, PairedCounts
 from medcot_pipeline.records.report.estimates import PassRates
-from medcot_pipeline.support.errors import MedcotError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CELLS_IN_MEMORY = 2_000_000
-"""Drawn indices held at once; index and gathered value take 12 bytes each, so about 25 MB."""
 CONFIDENCE = 0.95
-
-
-def paired_bootstrap_perplexity(
-    other_nll: Sequence[float], tuned_nll: Sequence[float], tokens: Sequence[int], resamples: int, seed: int
-) -> tuple[Interval, Interval, Interval]:
-    """Perplexity of two arms over the same rows, and their ratio, with 95 % percentile intervals.
-
-    Perplexity is exp(sum of NLL / sum of tokens), weighted by token and not by row. The bootstrap resamples rows
-    and takes both arms of a row together (Efron and Tibshirani 1993, ch. 8 and 13), so the ratio's interval is
-    narrower than the two arms' intervals suggest.
-
-    Args:
-        other_nll: of the base or the incumbent: negative log likelihood summed over a row's scored tokens, nats.
-        tuned_nll: of tuned: the same rows in the same order.
-        tokens: scored tokens of each row.
-        resamples: bootstrap resamples.
-        seed: the same seed gives the same interval.
-
-    Returns:
-        Perplexity of the other arm, of the tuned one, and tuned over the other.
-
-    Raises:
-        MedcotError: no row, or no scored token.
-        ValueError: the three differ in length.
-    """
-    import numpy as np
-
-    if not len(other_nll) == len(tuned_nll) == len(tokens):
-        raise ValueError(f"{len(other_nll)} and {len(tuned_nll)} losses for {len(tokens)} token entries")
-    if sum(tokens) <= 0:
-        raise MedcotError("No held-out token was scored.", "Raise MEDCOT_PERPLEXITY__MAX_ROW_TOKENS or give more rows.")
-    columns = np.array([other_nll, tuned_nll, tokens], dtype=np.float64)
-    point, drawn = columns.sum(axis=1), _resampled_sums(columns, resamples, seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = (drawn[0] / drawn[2], drawn[1] / drawn[2], (drawn[1] - drawn[0]) / drawn[2])
-    values = (point[0] / point[2], point[1] / point[2], (point[1] - point[0]) / point[2])
-    other, tuned, ratio = (interval(np.exp(value), np.exp(log)) for value, log in zip(values, logs, strict=True))
-    return other, tuned, ratio
-
-
-def bootstrap_perplexity_gap(
-    held_out_nll: Sequence[float],
-    held_out_tokens: Sequence[int],
-    trained_nll: Sequence[float],
-    trained_tokens: Sequence[int],
-    resamples: int,
-    seed: int,
-) -> Interval:
-    """Perplexity on held-out rows over perplexity on training rows of one arm, with a 95 % percentile interval.
-
-    The two samples are independent, so each is resampled apart. Arguments as in `paired_bootstrap_perplexity`.
-
-    Returns:
-        The ratio; 1 means no gap.
-    """
-    import numpy as np
-
-    held_out = np.array([held_out_nll, held_out_tokens], dtype=np.float64)
-    trained = np.array([trained_nll, trained_tokens], dtype=np.float64)
-    drawn = [_resampled_sums(held_out, resamples, seed), _resampled_sums(trained, resamples, seed + 1)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = drawn[0][0] / drawn[0][1] - drawn[1][0] / drawn[1][1]
-    point = held_out.sum(axis=1), trained.sum(axis=1)
-    return interval(np.exp(point[0][0] / point[0][1] - point[1][0] / point[1][1]), np.exp(logs))
 
 
 def sign_test_p(wins: int, losses: int) -> float | None:
@@ -140,22 +72,6 @@ def pass_rate_intervals(counts: PairedCounts) -> PassRates:
         absolute=absolute,
         relative=relative,
     )
-
-
-def _resampled_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
-    """Column sums of rows drawn with replacement: (k, rows) gives (k, resamples), with bounded memory."""
-    import numpy as np
-
-    rows = columns.shape[1]
-    chunk = max(1, CELLS_IN_MEMORY // rows)
-    generator = np.random.default_rng(seed)
-    sums = np.empty((len(columns), resamples))
-    for start in range(0, resamples, chunk):
-        stop = min(start + chunk, resamples)
-        drawn = generator.integers(0, rows, size=(stop - start, rows), dtype=np.int32)
-        for number, column in enumerate(columns):
-            sums[number, start:stop] = column[drawn].sum(axis=1)
-    return sums
 
 
 def estimate(value: float, resampled: "NDArray[np.float64]") -> Estimate:

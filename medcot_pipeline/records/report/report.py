@@ -13,6 +13,7 @@ from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.figures import ByArm, Count, RecordModel
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
 from medcot_pipeline.records.perplexity import AgainstIncumbent, DefinitionRow, PerplexityFigures
+from medcot_pipeline.records.report.decision import Decision
 from medcot_pipeline.records.report.estimates import Preference
 from medcot_pipeline.records.report.following import InstructionFollowing, Rates
 from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
@@ -117,6 +118,7 @@ class Report(RecordModel):
     smoke_test: tuple[Bilingual, ...] = Field(
         description="why the figures show that the chain works, and no more; empty where they show more"
     )
+    decision: Decision
     failures: Failures
     warnings: tuple[Sentence, ...]
     claims: tuple[Claim, ...] = Field(min_length=1)

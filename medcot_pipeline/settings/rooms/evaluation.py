@@ -21,14 +21,18 @@ class PerplexitySettings(Section):
     """Perplexity of each model: on held-out rows, on some training rows, and on general texts."""
 
     max_rows: Count | None = Field(None, description="test rows measured (all by default)")
-    train_rows: int = Field(200, ge=0, description="training rows measured, for the overfitting gap")
+    train_rows: int = Field(
+        200, ge=0, description="rows measured of those that the adapter has learned from, for the overfitting gap"
+    )
     general_texts: Annotated[UserPath, NOT_IDENTITY] = Field(
         Path("data/general/passages.jsonl"), description="JSONL: id, language, text; what tuning should not forget"
     )
     max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
     batch_size: Annotated[Count, NOT_IDENTITY] = Field(4, description="rows in a batch")
-    bootstrap_resamples: Count = 10_000
-    seed: int = 7
+    bootstrap_resamples: Annotated[Count, NOT_IDENTITY] = Field(
+        10_000, description="without effect: intervals are computed, not drawn; still read from older settings"
+    )
+    seed: int = Field(7, description="of the draw of training rows")
 
 
 class AnswerSettings(Section):

@@ -12,7 +12,7 @@ how large a micro-batch may be (training/plan/choose.py).
 import dataclasses
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps.lines import MICRO_BATCH_COST, packed_lines
@@ -24,13 +24,14 @@ from medcot_pipeline.training.steps.micro_batch import (
 )
 
 Batching = Literal["rows", "tokens", "packed"]
+Row = TypeVar("Row")
 
 
-def step_rows(rows: Sequence[TrainingRow], rows_per_step: int, seed: int, epoch: int) -> list[list[TrainingRow]]:
+def step_rows(rows: Sequence[Row], rows_per_step: int, seed: int, epoch: int) -> list[list[Row]]:
     """The rows of every optimiser step of one epoch.
 
     Args:
-        rows: all training rows.
+        rows: all training rows, or their ids.
         rows_per_step: the last step may have fewer.
         seed: of the order.
         epoch: counts from 0; every epoch has an order of its own.

@@ -58,8 +58,9 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training.micro_batch_tokens": NOTHING,
     "training.checkpointing": NOTHING,
     "perplexity": PERPLEXITY,
-    "perplexity.bootstrap_resamples": ("perplexity_report",),
-    "perplexity.seed": ("perplexity_report",),  # of the resamples
+    "perplexity.bootstrap_resamples": NOTHING,
+    "perplexity.train_rows": ("tuned_perplexity",),  # an adapter's own rows
+    "perplexity.seed": ("tuned_perplexity",),  # of the draw of these rows
     "perplexity.batch_size": NOTHING,
     "perplexity.general_texts": NOTHING,
     "exams": EXAMS,
@@ -351,7 +352,7 @@ def test_every_setting_that_a_stage_names_exists(stage: Stage) -> None:
         ("review.salt", {*ANSWERS, "model_answers", "judgements", "rubric_grades"}),
         ("rubrics.seed", {*ANSWERS, "model_answers", "judgements"}),
         ("training.learning_rate", {"base_perplexity", "base_answers", "base_exams"}),
-        ("perplexity.seed", {*PERPLEXITY}),
+        ("perplexity.seed", {"base_perplexity"}),
     ],
 )
 def test_a_change_measures_no_model_and_asks_no_judge_that_it_does_not_concern(

@@ -116,6 +116,15 @@ def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() 
     assert not decision.promote
 
 
+def test_a_ratio_without_an_interval_promotes_nothing() -> None:
+    one_row = report()
+    point = Interval(value=0.5, low=None, high=None)
+    figures = one_row.perplexity.model_copy(update={"ratio": point})
+    decision = decide(one_row.model_copy(update={"perplexity": figures}), incumbent=False, settings=SETTINGS)
+    said = "perplexity ratio against the base: 0.500 without an interval, as too few rows were measured"
+    assert (decision.promote, decision.reasons) == (False, (said,))
+
+
 def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> None:
     unmeasured = report(net=None)
     allowed = decide(unmeasured, incumbent=False, settings=SETTINGS)

@@ -49,6 +49,8 @@ SCHEMA = Report.model_json_schema()
 SETTINGS = ReportSettings(bootstrap_resamples=200, least_n=1)
 """Six prompts are few: what a report says where they suffice."""
 ROSE = {"value": 1.2, "low": 1.1, "high": 1.3}
+COMPARED = {"base": ROSE, "tuned": ROSE, "ratio": ROSE}
+POINT = {"value": 0.6, "low": None, "high": None}
 
 
 def reviewer(outcomes: dict[str, str], **changed: Any) -> dict[str, Any]:
@@ -84,12 +86,29 @@ def perplexity(**changes: Any) -> dict[str, Any]:
         "tuned": {"value": 3.1, "low": 3.0, "high": 3.2},
         "ratio": {"value": 3.1 / 5.1, "low": 0.60, "high": 0.62},
         "groups": 8,
-        "segments": {name: {"base": ROSE, "tuned": ROSE, "ratio": ROSE} for name in ("reasoning", "answer")},
-        "bits_per_byte": {"base": ROSE, "tuned": ROSE},
-        "definitions": {name: {"base": 5.2, "tuned": 3.2} for name in ("full_text", "macro", "trainer_style")},
-        "general": {"passages": 40, "base": ROSE, "tuned": ROSE, "ratio": ROSE, "languages": {}},
+        "languages": {"zh": {"rows": 9, "groups": 8, **COMPARED, "content": COMPARED}},
+        "content": COMPARED,
+        "marks_share": {"tokens": ROSE, "gain": {"value": None, "low": None, "high": None}},
+        "segments": dict.fromkeys(("reasoning", "answer"), COMPARED),
+        "bits_per_byte": COMPARED,
+        "definitions": {
+            "full_text": COMPARED,
+            "macro": COMPARED,
+            "trainer_style": {"base": {"value": 5.2}, "tuned": {"value": 3.2}},
+        },
+        "general": {"passages": 40, **COMPARED, "languages": {}},
         "overfitting": None,
-        "share_improved": 1.0,
+        "shared_runs": {
+            "least_chars": 40,
+            "rows": 0,
+            "of": 9,
+            "languages": {"zh": {"rows": 0, "of": 9}},
+            "ratio_with": {},
+            "ratio_without": ROSE,
+        },
+        "share_improved": {"value": 1.0, "low": 0.7, "high": 1.0},
+        "left_out_by_language": {"en": {"rows": 0, "of": 3}, "zh": {"rows": 2, "of": 8}},
+        "training_left_out_by_language": {"zh": {"rows": 5, "of": 60}},
         "max_logit_difference": 2.5,
         "examples": examples,
     }
@@ -144,13 +163,18 @@ def judged(record: dict[str, Any]) -> Judged:
     return Judged.model_validate(record)
 
 
-def incumbent(*, answered: bool = True, judge: dict[str, Any] | None = None) -> IncumbentSection:
+RATIO = Interval(value=0.9, low=0.8, high=0.95)
+
+
+def incumbent(
+    *, answered: bool = True, judge: dict[str, Any] | None = None, ratio: Interval = RATIO
+) -> IncumbentSection:
     """What the report says of an incumbent that finishes half of its answers."""
     prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK) for i in range(6)]
     beside = [Answer(p.id, "incumbent", "想。", "建议就医。", True, i < 3, 32) for i, p in enumerate(prompts)]
     tuned = [Answer(p.id, "tuned", "想。", "建议就医。", True, True, 32) for p in prompts]
     checks = check_answers(prompts, [*tuned, *(beside if answered else [])])
-    rose, ratio = Interval(**ROSE), Interval(value=0.9, low=0.8, high=0.95)
+    rose = Interval(**ROSE)
     measured = IncumbentPerplexity(adapter="a" * 64, incumbent=rose, tuned=rose, ratio=ratio)
     verdicts = judged(judge) if judge else None
     return incumbent_section(measured, checks, verdicts)
@@ -181,6 +205,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one prompt": {"prompts": [Prompt("p0", "en", "x", "?", constraints=({"rule": "max_chars", "value": 9},))]},
     "perplexity rose": {"perplexity": perplexity(ratio=ROSE, examples=[])},
     "examined": {"exams": EXAMINED},
+    "one row, without an interval": {
+        "perplexity": perplexity(base=POINT, tuned=POINT, ratio=POINT, content={**COMPARED, "ratio": POINT}),
+        "incumbent": incumbent(ratio=Interval(**POINT)),
+    },
     "an adapter without effect": {"perplexity": perplexity(max_logit_difference=0.0)},
     "an incumbent": {"incumbent": incumbent(judge=JUDGED)},
     "an incumbent, perplexity alone": {"incumbent": incumbent(answered=False)},
@@ -432,7 +460,7 @@ def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None
     assert better.instruction_following == worse.instruction_following
     assert better.instruction_following.preference.judge.net.value == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
-    assert nobody.count("39.2") == 5, "perplexity's headline, table, claim and Chinese line, and the reference's drop"
+    assert nobody.count("39.2") == 4, "perplexity's headline, claim and Chinese line, and the reference's drop"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
