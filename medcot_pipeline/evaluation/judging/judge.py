@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
-from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
+from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, ask_all
+from medcot_pipeline.evaluation.judging.reading import Winner
 from medcot_pipeline.inference.calls import Unanswered
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm, Other
@@ -115,8 +116,6 @@ def judge_answers(
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
-    for key, call in distinct.items():
-        store.adopt(key, call.former_key(settings))
     pending = [call for key, call in distinct.items() if key not in store.rulings]
     cached = len(distinct) - len(pending)
     left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
