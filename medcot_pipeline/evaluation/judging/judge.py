@@ -1,7 +1,7 @@
 """The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
 
 Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
-Does not: making calls (calls.py), the wording (wording.py), whether to trust it (gates.py), intervals, or
+Does not: making calls (calls.py), the wording (wording.py), whether to trust it (probes.py, gates.py), intervals, or
 people's verdicts (evaluation/people/review_file.py).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
+from medcot_pipeline.evaluation.judging import probes as judge_probes
 from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, ask_all
 from medcot_pipeline.evaluation.judging.reading import Winner
 from medcot_pipeline.inference.calls import Unanswered
@@ -112,7 +113,7 @@ def judge_answers(
     asked = {
         prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in orders] for prompt, texts in pairs
     }
-    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
+    probes = judge_probes.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
@@ -126,9 +127,10 @@ def judge_answers(
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
     verdicts = tuple(_verdict(prompt_id, given, orders) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]
+    probed = judge_probes.probe_shares(probes, answered, settings) if probing else {}
     return JudgeOutcome(
         verdicts=verdicts,
-        gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
+        gates=judge_gates.gates(_shares(verdicts, winners) | probed),
         served=tuple(sorted({ruling.served for ruling in answered.values()} - {""})),
         changed=tuple(sorted({change for ruling in answered.values() for change in ruling.changed})),
         calls=_counts(list(answered.values()), failed=len(refused)),

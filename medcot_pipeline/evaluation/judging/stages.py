@@ -42,7 +42,7 @@ def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
         asked, cached = asked + other.paid.asked, cached + other.paid.cached
     paid = PaidCalls(asked=asked, cached=cached, seconds=round(time.monotonic() - started, 1))
     write_model(run.aside("paid.json"), paid)
-    gates = Table([gate.model_dump() for gate in outcome.gates])
+    gates = Table([gate.row() for gate in outcome.gates])
     run.describe(gates=gates, judge_calls=Table([{**dict(outcome.calls), **dict(paid)}]))
     if outcome.changed:
         run.describe(asked_otherwise=", ".join(outcome.changed))
@@ -56,7 +56,7 @@ STAGES = (
     Stage(
         "judgements",
         group="evaluation",
-        code_version="6",
+        code_version="7",
         make=judgements,
         checks=checks.JUDGEMENTS,
         inputs=("model_answers",),

@@ -97,7 +97,7 @@ def test_a_verdict_with_the_calls_own_id_stands_whatever_is_quoted_beside_it(rep
         f"{own('A')}{own('B')}",
         f"<think>{own('A')}",
         f"先看。<think>{own('A')} 再看",
-        f"{CLAIM}{{\"winner\": \"B\"}}",
+        f'{CLAIM}{{"winner": "B"}}',
     ],
 )
 def test_two_verdicts_that_differ_or_unclosed_thinking_are_none(reply: str) -> None:
