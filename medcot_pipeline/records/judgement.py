@@ -1,4 +1,4 @@
-"""What the AI judge said: the contents of judge.json and paid.json.
+"""What the AI judges said: the contents of judge.json, second.json and paid.json.
 
 Belongs here: their fields, and reading a judge.json of either kind.
 Does not: asking the judge (evaluation/judging/).
@@ -122,3 +122,13 @@ def read_judge(path: Path) -> JudgeRecord:
         MedcotError: it is none.
     """
     return read_model(path, _JudgeFile).root
+
+
+def read_second_judge(folder: Path) -> Judged | None:
+    """What the second judge said over the same answers, in the folder of judgements; None where there is none.
+
+    Raises:
+        MedcotError: its second.json is none.
+    """
+    path = folder / "second.json"
+    return read_model(path, Judged) if path.is_file() else None

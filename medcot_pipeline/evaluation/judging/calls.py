@@ -19,7 +19,7 @@ from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.journals import add_line, read_lines
 
 
@@ -36,7 +36,7 @@ class Call:
     second: str
     repeat: int = 0
 
-    def key(self, settings: JudgeSettings) -> str:
+    def key(self, settings: JudgeServerSettings) -> str:
         """Hash of everything the ruling depends on: endpoint, model, wording, prompt and answers.
 
         The reply limit is not among it: a reply that was cut before its verdict is not kept, and asked again.
@@ -86,7 +86,7 @@ class RulingCache:
 
 
 def ask_all(
-    pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
+    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
 ) -> Unanswered[Call]:
     """Ask every call, at most `concurrency` at a time, and keep each ruling as it comes.
 
@@ -101,7 +101,7 @@ def ask_all(
 
 
 async def _ask_all(
-    pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
+    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
 ) -> Unanswered[Call]:
     async with open_endpoint(settings) as endpoint:
 
@@ -111,7 +111,7 @@ async def _ask_all(
         return await ask_each(pending, ask, settings.concurrency, progress)
 
 
-async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: Call) -> Ruling:
+async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: Call) -> Ruling:
     """One call, and one more where its reply holds no verdict.
 
     Raises:

@@ -22,7 +22,7 @@ from medcot_pipeline.evaluation.judging.probe_texts import (
 from medcot_pipeline.evaluation.judging.reading import Winner
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 
 CANARIES = 10
 """Of each kind: in each language over the reference texts, and as many over the answers that are judged."""
@@ -69,7 +69,7 @@ def probes(pairs: Sequence[tuple[Prompt, Mapping[Arm, str]]], retested: Sequence
 
 
 def probe_shares(
-    asked: Sequence[Probe], answered: Mapping[str, Ruling], settings: JudgeSettings
+    asked: Sequence[Probe], answered: Mapping[str, Ruling], settings: JudgeServerSettings
 ) -> dict[str, tuple[int, int]]:
     """By gate: probes that came out as expected, and probes answered. A reply without a verdict is not as expected.
 
