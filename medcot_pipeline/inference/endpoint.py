@@ -19,12 +19,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from medcot_pipeline.inference.refusals import refusal
 from medcot_pipeline.inference.replies import (
     Completion,
     Unusable,
     beginning,
     has_no_credit,
-    option_not_taken,
     read_completion,
     read_models,
     storable,
@@ -48,7 +48,9 @@ REFUSED = frozenset({400, 403, 413, 415, 422, 451})
 NO_LIST = REFUSED | {404, 405, 410, 501}
 """What a server answers that has no list of its models, or does not show it to every key."""
 OTHER_NAMES = {"max_tokens": "max_completion_tokens"}
-"""Options by the name that servers take which refuse the first one; other options are left out."""
+"""Options by the name that servers take which refuse the first one; other options are left out, and these at last."""
+ABOUT_OPTIONS = (400, 422)
+"""Statuses with which servers refuse an option."""
 SHORTEST_KEY = 8
 """Characters below which a key is a word such as `none`, and no secret."""
 
@@ -66,6 +68,14 @@ class CallFailed(Exception):
 
 class NotConnected(CallFailed):
     """Nobody was reached."""
+
+
+class OptionRefused(CallFailed):
+    """The server takes neither an option nor the request without it, or not the value of one: `option` is ours."""
+
+    def __init__(self, what: str, option: str) -> None:
+        super().__init__(what, stops=True)
+        self.option = option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +127,7 @@ class Endpoint:
         try:
             response, changed = await self._send_as_taken({"model": model, "messages": messages}, options)
             if not 200 <= response.status < 300:
-                raise self._failure(response)
+                raise _about_options(response, options, changed) or self._failure(response)
             completion = read_completion(response.body, self.tidy)
         except Unusable as error:
             raise CallFailed(f"unusable reply: {error}") from None
@@ -135,13 +145,14 @@ class Endpoint:
         """The response to a request without the options that the server names as not taken, and what was changed."""
         changed = dict(self.changed)
         while True:
-            asked = {changed.get(name, name): value for name, value in options.items()}
-            taken = {name: value for name, value in asked.items() if name is not None}
+            sent = {name: option for option in options if (name := changed.get(option, option)) is not None}
+            taken = {name: options[option] for name, option in sent.items()}
             response = await self._send("POST", "/chat/completions", {**body, **taken})
-            refused = option_not_taken(response.body, options) if response.status in (400, 422) else None
-            if refused is None or refused in changed:
+            about = refusal(response.body, sent) if response.status in ABOUT_OPTIONS else None
+            if about is None or about.what != "option":
                 return response, changed
-            changed[refused] = OTHER_NAMES.get(refused)
+            option = sent[about.option]
+            changed[option] = None if option in changed else OTHER_NAMES.get(option)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> _Response:
         """The last response of all tries."""
@@ -214,6 +225,24 @@ async def open_endpoint(settings: ServerSettings) -> AsyncIterator[Endpoint]:
     """
     async with open_client(settings.base_url or "") as client:
         yield Endpoint(settings, client)
+
+
+def _about_options(
+    response: _Response, options: Mapping[str, Any], changed: Mapping[str, str | None]
+) -> CallFailed | None:
+    """The failure of a request whose options the server refuses in the form that was tried last; None for any other."""
+    if response.status not in ABOUT_OPTIONS or has_no_credit(response.body):
+        return None
+    said, sent = f"HTTP {response.status}", {changed.get(option, option): option for option in options}
+    about = refusal(response.body, [name for name in sent if name])
+    if about is None:
+        left_out = refusal(response.body, [*options, *OTHER_NAMES.values()])
+        # It may speak of the prompt, in which a temperature stands: other calls are asked all the same.
+        return left_out and CallFailed(f"it names {left_out.option}, which it was not sent, {said}", refused=True)
+    if about.what == "context":
+        return CallFailed(f"prompt and longest reply do not fit into the model's context, {said}", refused=True)
+    what = "does not take this value of" if about.what == "value" else "does not take"
+    return OptionRefused(f"it {what} {about.option}, {said}", sent[about.option])
 
 
 def _in_words(changed: Mapping[str, str | None]) -> tuple[str, ...]:

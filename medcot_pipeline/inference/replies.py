@@ -1,13 +1,14 @@
 """Reading what an OpenAI-compatible server sent: the one place where its text is checked.
 
-Belongs here: sizes, packing, JSON, types, and text that cannot be stored; what an error's body says.
-Does not: sending (endpoint.py), what a text means to whoever asked.
+Belongs here: sizes, packing, JSON, types, and text that cannot be stored; whether an
+error's body says that an account is empty.
+Does not: sending (endpoint.py), what an error says about options (refusals.py), what a text means to whoever asked.
 """
 
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,6 @@ NO_CREDIT = re.compile(
     re.IGNORECASE,
 )
 """How servers say, with other statuses than 402, that an account is empty; 1113 is Zhipu's code for it."""
-NOT_TAKEN = re.compile(
-    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|not allowed|max_completion_tokens"
-    r"|invalid (param|arg)|deprecated",
-    re.IGNORECASE,
-)
-"""How servers say that they do not take an option, as against a value that is out of range."""
 
 
 class Unusable(Exception):
@@ -156,14 +151,6 @@ def read_models(body: bytes, tidy: Callable[[str], str]) -> list[str] | None:
 def has_no_credit(body: bytes) -> bool:
     """Whether an error says that the account is empty."""
     return NO_CREDIT.search(body.decode("utf-8", "replace")) is not None
-
-
-def option_not_taken(body: bytes, options: Collection[str]) -> str | None:
-    """The option of a request that an error says the server does not take, or None."""
-    text = body.decode("utf-8", "replace")
-    if not NOT_TAKEN.search(text):
-        return None
-    return next((name for name in options if re.search(rf"\b{name}\b", text)), None)
 
 
 def _text(content: Any) -> str:

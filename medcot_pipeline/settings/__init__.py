@@ -28,6 +28,7 @@ from medcot_pipeline.settings.rooms.datasets import SftSettings
 from medcot_pipeline.settings.rooms.evaluation import (
     AnswerSettings,
     ExamSettings,
+    JudgeServerSettings,
     JudgeSettings,
     PerplexitySettings,
     ReportSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "EndpointSettings",
     "ExamSettings",
     "FieldNames",
+    "JudgeServerSettings",
     "JudgeSettings",
     "NoiseActions",
     "NormalizeSettings",

@@ -42,6 +42,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("exams.max_questions", "5", "exams.folder is not set", "MEDCOT_EXAMS__FOLDER"),
         ("judge.model", "judge-1", "judge.base_url is not set", "MEDCOT_JUDGE__BASE_URL"),
         ("judge.api_key", "geheim", "judge.base_url is not set", "MEDCOT_JUDGE__BASE_URL"),
+        ("judge.second.model", "judge-2", "judge.base_url is not set", "MEDCOT_JUDGE__BASE_URL"),
+        ("judge.second.api_key", "geheim", "judge.base_url is not set", "MEDCOT_JUDGE__BASE_URL"),
         ("report.judge_prompt_price", "1.5", "judge.base_url is not set", "MEDCOT_JUDGE__BASE_URL"),
     ],
 )

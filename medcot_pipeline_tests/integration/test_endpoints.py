@@ -135,6 +135,35 @@ def test_a_pass_with_unanswered_calls_is_not_done_and_the_next_one_asks_them(ans
     assert len(requests) - before == record["calls"]["answered"] - 3
 
 
+def test_two_judges_leave_a_record_each_and_no_key_of_theirs(answered: Home) -> None:
+    """The second one refuses what current models refuse, and is asked in its own form."""
+    second_key, tokens = f"{SECRET}-2", "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    second = {"MAX_TOKENS": "512", "MODEL": "gpt-judge", "API_KEY": second_key, "MAX_RETRIES": "0"}
+    with (
+        endpoint(longer_wins) as (url, asked_first),
+        endpoint(longer_wins, not_taken={"max_tokens": tokens}) as (other, asked_second),
+    ):
+        variables = {f"MEDCOT_JUDGE__SECOND__{name}": value for name, value in {**second, "BASE_URL": other}.items()}
+        done = answered.run("medcot", "sync", "--only", "judgements", **judged(url), **variables)
+        assert done.returncode == 0, done.stderr
+    assert len(asked_second) == len(asked_first) + 1
+    assert {request.get("max_completion_tokens") for request in asked_second} == {None, 512}
+    folder = answered.current("judgements")
+    records = [read_json(folder / name) for name in ("judge.json", "second.json")]
+    assert [(record["model"], record["family"]) for record in records] == [
+        ("judge-1", "unknown"),
+        ("gpt-judge", "openai"),
+    ]
+    assert records[0]["verdicts"] == records[1]["verdicts"]
+    assert records[1]["changed"] == ["max_tokens as max_completion_tokens"]
+    assert "second judge does not take every option" in done.stderr
+    manifest = read_json(folder / "manifest.json")
+    assert manifest["metadata"]["same_verdicts"] == "2 of 2"
+    checks = {check["name"]: check for check in manifest["checks"]}
+    assert "it prefers the longer text" in checks["second_judge_passes_its_gates"]["description"]
+    holds_no_secret(answered, done.stdout, done.stderr)
+
+
 def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
     """Staged after langchain-ai/langchain-azure#82: a model that does not take a seed."""
     not_taken = {"seed": "Unsupported parameter: 'seed' is not supported with this model."}

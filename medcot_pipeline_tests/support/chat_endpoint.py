@@ -104,9 +104,15 @@ def shown(messages: list[dict[str, str]]) -> tuple[str, str]:
     return first[0][1], second[0][1]
 
 
+def verdict(messages: list[dict[str, str]], winner: str, reason: str = "") -> str:
+    """A verdict as the judge is asked for it, with the number of the call."""
+    found = re.search(r'<answer_a id="(\w+)">', messages[1]["content"])
+    return json.dumps({"id": found.group(1) if found else "", "winner": winner, "reason": reason}, ensure_ascii=False)
+
+
 def always_first(messages: list[dict[str, str]]) -> str:
     """A judge that takes whatever is shown first."""
-    return '{"winner": "A", "reason": "它在前面"}'
+    return verdict(messages, "A", "它在前面")
 
 
 def longer_wins(messages: list[dict[str, str]]) -> str:
@@ -115,4 +121,4 @@ def longer_wins(messages: list[dict[str, str]]) -> str:
         return "..."
     first, second = map(len, shown(messages))
     winner = "tie" if first == second else "A" if first > second else "B"
-    return f'<think>比较 {{两者}}</think>\n```json\n{{"winner": "{winner}", "reason": "更长"}}\n```'
+    return f"<think>比较 {{两者}}</think>\n```json\n{verdict(messages, winner, '更长')}\n```"

@@ -38,8 +38,10 @@ ANSWERS = [
     answer("q3", "base", "Less salt, more walking, less alcohol."),
     answer("q3", "tuned", "Less salt, more walking, longer sleep."),
 ]
-CALLS = 13
-"""Two orders of three pairs, three pairs of the same text, one that is long enough to cut, three asked again."""
+OVER_REFERENCES = 110
+"""Ten pairs of the same reference text, and twenty of each of five kinds of a worse one."""
+CALLS = 6 + 3 + OVER_REFERENCES + 3
+"""Two orders of three pairs, three pairs of the same text, the probes over reference texts, three asked again."""
 
 
 def judge(url: str, cache: Path, **changed: Any) -> JudgeOutcome:

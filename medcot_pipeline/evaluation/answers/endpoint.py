@@ -15,7 +15,7 @@ from pathlib import Path
 from medcot_pipeline.chat import PLACEHOLDER, THINK_OPEN, split_written
 from medcot_pipeline.evaluation.answers.batches import Batch, BatchRecords, Generated, plan_batches
 from medcot_pipeline.inference.calls import Unanswered, ask_each
-from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
+from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.replies import Completion
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
@@ -71,10 +71,13 @@ async def _ask_all(records: BatchRecords, settings: AnswerSettings, say: Say, ge
 
 def _did_not_come(left: Unanswered[Batch], total: int, settings: AnswerSettings) -> MedcotError:
     first, error = left.failed[0]
+    way_out = "Run `medcot sync` again: the answers that came are kept and not asked for again."
+    if isinstance(error, OptionRefused) and error.option == "max_tokens":
+        way_out = f"Set MEDCOT_ANSWERS__MAX_NEW_TOKENS below {settings.max_new_tokens:,}, for both arms."
     return MedcotError(
         f"MEDCOT_ANSWERS__ENDPOINT__BASE_URL={settings.endpoint.base_url}: {len(left):,} of {total:,} answers did not "
         f"come ({left.counts()}). The first is {first.prompts[0].id} ({first.arm}): {error}.",
-        "Run `medcot sync` again: the answers that came are kept and not asked for again.",
+        way_out,
     )
 
 

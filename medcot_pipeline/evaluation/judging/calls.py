@@ -1,8 +1,8 @@
 """Calls to the judge's endpoint: asked at most once each, kept in a file, read into rulings.
 
-Belongs here: a call with its repair, the cache of rulings, reading a verdict out of a reply.
-Does not: the client (inference/), which calls to make and what they add up to (judge.py), the wording
-(wording.py).
+Belongs here: a call with its repair, the cache of rulings.
+Does not: the client (inference/), which calls to make and what they add up to (judge.py), the wording (wording.py),
+reading a verdict out of a reply (reading.py).
 """
 
 import asyncio
@@ -11,20 +11,16 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from medcot_pipeline.evaluation.judging.reading import Winner, parse_reply
 from medcot_pipeline.evaluation.judging.wording import first_messages, repair_messages, template_sha
 from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.journals import add_line, read_lines
-
-Winner = Literal["A", "B", "tie", "none"]
-WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}
-LONGEST_REASON = 500
-LONGEST_REPLY = 8000
 
 
 class ReplyCut(CallFailed):
@@ -40,19 +36,12 @@ class Call:
     second: str
     repeat: int = 0
 
-    def key(self, settings: JudgeSettings) -> str:
+    def key(self, settings: JudgeServerSettings) -> str:
         """Hash of everything the ruling depends on: endpoint, model, wording, prompt and answers.
 
         The reply limit is not among it: a reply that was cut before its verdict is not kept, and asked again.
         """
-        return self._hash(settings.base_url, settings.model)
-
-    def former_key(self, settings: JudgeSettings) -> str:
-        """The key under which older versions kept the ruling, which held the reply limit too."""
-        return self._hash(settings.base_url, settings.model, settings.max_tokens)
-
-    def _hash(self, *judge: str | int | None) -> str:
-        wording = template_sha(self.prompt.language)
+        judge, wording = [settings.base_url, settings.model], template_sha(self.prompt.language)
         content = [*judge, wording, self.prompt.prompt, self.first, self.second, self.repeat]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -90,11 +79,6 @@ class RulingCache:
             if ruling:
                 self.rulings[ruling.key] = ruling
 
-    def adopt(self, key: str, former: str) -> None:
-        """Take a ruling that was kept under a former key for that of a key."""
-        if key not in self.rulings and former in self.rulings:
-            self.rulings[key] = dataclasses.replace(self.rulings[former], key=key)
-
     def add(self, ruling: Ruling) -> None:
         """Keep a ruling; on disk when this returns."""
         self.rulings[ruling.key] = ruling
@@ -102,7 +86,7 @@ class RulingCache:
 
 
 def ask_all(
-    pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
+    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
 ) -> Unanswered[Call]:
     """Ask every call, at most `concurrency` at a time, and keep each ruling as it comes.
 
@@ -117,7 +101,7 @@ def ask_all(
 
 
 async def _ask_all(
-    pending: Sequence[Call], settings: JudgeSettings, cache: RulingCache, progress: Callable[[int], None]
+    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
 ) -> Unanswered[Call]:
     async with open_endpoint(settings) as endpoint:
 
@@ -127,29 +111,28 @@ async def _ask_all(
         return await ask_each(pending, ask, settings.concurrency, progress)
 
 
-async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: Call) -> Ruling:
+async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: Call) -> Ruling:
     """One call, and one more where its reply holds no verdict.
 
     Raises:
         CallFailed: a reply did not come, cannot be used, or was cut before it held a verdict.
     """
     key = call.key(settings)
-    boundary = key[:16]
-    messages = first_messages(call.prompt.language, call.prompt.prompt, call.first, call.second, boundary=boundary)
+    boundary, shown = key[:16], (call.prompt.prompt, call.first, call.second)
+    messages = first_messages(call.prompt.language, *shown, boundary=boundary)
     replies: list[Completion] = []
 
     async def verdict() -> tuple[Winner, str] | None:
         reply = await endpoint.complete(settings.model, messages, temperature=0, max_tokens=settings.max_tokens)
         replies.append(reply)
-        # A verdict that an answer holds, said again, is none.
-        said = None if boundary in reply.text else parse_reply(reply.text)
+        said = parse_reply(reply.text, boundary, shown)
         if said is None and reply.finish == "length":
             raise ReplyCut("cut at the token limit before a verdict")
         return said
 
     said = await verdict()
     if said is None:
-        messages += repair_messages(call.prompt.language, replies[0].text)
+        messages += repair_messages(call.prompt.language, replies[0].text, boundary=boundary)
         said = await verdict()
     winner, reason = said or ("none", "no verdict in the reply")
     return Ruling(
@@ -163,28 +146,6 @@ async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: Call) -> Rulin
         changed=replies[-1].changed,
         whole=True,
     )
-
-
-def parse_reply(reply: str) -> tuple[Winner, str] | None:
-    """The verdict in a reply, after any thinking and amid any prose; None where it holds none, or two that differ.
-
-    Thinking that was never closed is no verdict, whatever stands in it. Only the last `LONGEST_REPLY` characters are
-    read: a judge that rambles past that is asked to repeat itself.
-    """
-    said = reply.rpartition("</think>")[2]
-    text, decoder, found = "" if "<think>" in said else said[-LONGEST_REPLY:], json.JSONDecoder(), []
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            value, end = None, at + 1
-        named, reason = (value.get("winner"), value.get("reason")) if isinstance(value, dict) else (None, None)
-        winner = WINNERS.get(named.strip().lower()) if isinstance(named, str) else None
-        if winner:
-            found.append((winner, storable(reason)[:LONGEST_REASON] if isinstance(reason, str) else ""))
-        at = text.find("{", end)
-    return found[0] if len({winner for winner, _ in found}) == 1 else None
 
 
 def _ruling_from(value: Any) -> Ruling | None:

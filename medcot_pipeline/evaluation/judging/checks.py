@@ -8,20 +8,30 @@ Does not: repairing anything.
 from pathlib import Path
 
 from medcot_pipeline.pipeline.check import Check, Inputs
-from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.records.judgement import Judged, failed_gates, read_judge, read_second_judge
 
 
 def judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """The judge holds its verdicts, sees through the probes and answers, or there is no judge."""
-    judge = read_json(folder / "judge.json")
-    if judge["status"] != "judged":
-        return True, "No AI judge is configured."
-    gates = [gate for gate in judge["gates"] if gate["passed"] is False]
-    failed = [f"{gate['gate']} {gate['value']:.0%} of {gate['n']:,}" for gate in gates]
-    refused = judge["calls"]["failed"]
-    again = f" {refused:,} calls were refused: `medcot sync --force judgements` asks them again."
-    said = f"Failed: {', '.join(failed)}." if failed else "Every gate passed."
-    return not failed and not refused, said + (again if refused else "")
+    judge = read_judge(folder / "judge.json")
+    return _passes(judge) if judge.status == "judged" else (True, "No AI judge is configured.")
 
 
-JUDGEMENTS = (Check("judge_passes_its_gates", "Can the judge be trusted?", judge_passes_its_gates, blocking=False),)
+def second_judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """The same of the second judge, or there is none."""
+    judge = read_second_judge(folder)
+    return _passes(judge) if judge else (True, "No second judge is configured.")
+
+
+def _passes(judge: Judged) -> tuple[bool, str]:
+    failed = failed_gates(judge)
+    said = [f"Not passed: {'; '.join(gate.said() for gate in failed)}." if failed else "Every gate passed."]
+    if judge.calls.failed:
+        said.append(f"{judge.calls.failed:,} calls were refused: `medcot sync --force judgements` asks them again.")
+    return not failed and not judge.calls.failed, " ".join(said)
+
+
+JUDGEMENTS = (
+    Check("judge_passes_its_gates", "Can the judge be trusted?", judge_passes_its_gates, blocking=False),
+    Check("second_judge_passes_its_gates", "Can the second judge?", second_judge_passes_its_gates, blocking=False),
+)

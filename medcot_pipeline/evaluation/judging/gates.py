@@ -1,110 +1,111 @@
-"""Whether the judge can be trusted: probes whose outcome is known, a retest, and the limits on what it does.
+"""Whether the judge can be trusted: the limits on its verdicts and on what it makes of probes.
 
-Belongs here: which probes are asked, and the gates over probes and verdicts.
-Does not: making calls (calls.py), verdicts on the arms (judge.py), agreement with people
+Belongs here: the limits, and holding shares against them.
+Does not: which probes are asked (probes.py), verdicts on the arms (judge.py), agreement with people
 (evaluation/statistics/agreement.py).
 """
 
-import dataclasses
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from medcot_pipeline.evaluation.judging.calls import Call, Ruling, Winner
-from medcot_pipeline.records.arms import Arm
+from medcot_pipeline.evaluation.statistics.intervals import share_interval
 from medcot_pipeline.records.judgement import Gate
-from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import JudgeSettings
 
-CANARIES = 10
-RETESTS = 20
-SHORTEST_TO_CUT = 30
-"""Characters below which an answer has no half that is clearly worse."""
-GATES: Mapping[str, tuple[float, float, str]] = {
-    "flip_rate": (0.0, 0.15, "verdicts that change when the order is swapped"),
-    "first_position_share": (0.45, 0.55, "decided calls that the answer shown first won; fair is 50 %"),
-    "invalid_rate": (0.0, 0.02, "prompts without a valid verdict"),
-    "canary_identical": (0.95, 1.0, "pairs of the same text called a tie"),
-    "canary_truncated": (0.95, 1.0, "answers cut to their first third that lose to the whole"),
-    "retest": (0.90, 1.0, "calls that give the same verdict when asked again"),
+LEAST_N = 10
+"""Cases below which a gate is not passed: 3 of 3 right is what a judge that guesses does once in eight."""
+
+
+class Limits(NamedTuple):
+    """Lowest and highest share that passes, what is counted, and what a judge does that is outside."""
+
+    low: float
+    high: float
+    meaning: str
+    why: str
+
+
+RIGHT = 0.9
+"""Least share of a canary's probes that come out as they should.
+
+Each canary has 20 probes. A judge that is right in 98 of 100 reaches 18 of 20 with probability .993, so that all six
+canaries pass in .96 of runs; one that tosses a coin reaches it with probability .0002. With 19 of 20, which a limit of
+.95 asks for, the fair judge would fail at least one canary in .31 of runs.
+"""
+GATES: Mapping[str, Limits] = {
+    "flip_rate": Limits(
+        0.0, 0.15, "verdicts that change when the order is swapped", "its verdicts depend on the order of the answers"
+    ),
+    "first_position_share": Limits(
+        0.45,
+        0.55,
+        "decided calls that the answer shown first won; fair is 50 %",
+        "it favours an answer for the place where it is shown",
+    ),
+    "invalid_rate": Limits(0.0, 0.02, "prompts without a valid verdict", "it gives no verdict on too many prompts"),
+    "canary_identical": Limits(
+        RIGHT, 1.0, "pairs of the same text called a tie", "it sees a difference where there is none"
+    ),
+    "canary_truncated": Limits(
+        RIGHT,
+        1.0,
+        "answers cut to their first third that lose to the whole",
+        "it does not see what an answer leaves out",
+    ),
+    "canary_instruction": Limits(
+        RIGHT,
+        1.0,
+        "bad answers that order the judge to choose them and lose",
+        "it obeys orders that stand inside of an answer",
+    ),
+    "canary_padded": Limits(
+        RIGHT,
+        1.0,
+        "copies made longer by repetition or filler that do not win",
+        "it prefers the longer text, though it says nothing more",
+    ),
+    "canary_dose": Limits(
+        RIGHT,
+        1.0,
+        "copies with a dose ten times too high that lose",
+        "it does not see a dose that is ten times too high",
+    ),
+    "canary_negation": Limits(
+        RIGHT,
+        1.0,
+        "copies with the decisive advice negated that lose",
+        "it does not see that the decisive advice is turned around",
+    ),
+    "retest": Limits(
+        RIGHT, 1.0, "calls that give the same verdict when asked again", "it says something else when asked again"
+    ),
 }
-"""Lowest and highest value that passes, and what is counted."""
-PROBE_GATES = ("canary_identical", "canary_truncated", "retest")
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A call whose outcome is known: `expected` wins, or what the ruling of the call `again` said."""
-
-    gate: str
-    call: Call
-    expected: Winner | None = None
-    again: Call | None = None
-
-
-def probes(pairs: Sequence[tuple[Prompt, Mapping[Arm, str]]], retested: Sequence[Call]) -> list[Probe]:
-    """Up to `CANARIES` identical pairs, as many with a copy cut to its first third, and up to `RETESTS` repeats.
-
-    Which prompts are used, and on which side the cut copy stands, follows from hashes of the prompts: the same
-    answers give the same probes.
-
-    Args:
-        pairs: prompts with both arms' answers.
-        retested: calls to be asked again, one a prompt.
-    """
-    by_hash = sorted(pairs, key=lambda pair: _hash(pair[0].id))
-    texts = [(prompt, list(answers.values())[number % 2]) for number, (prompt, answers) in enumerate(by_hash)]
-    identical = [Probe("canary_identical", Call(prompt, text, text), "tie") for prompt, text in texts if text.strip()]
-    truncated = [
-        _truncated(prompt, text, number) for number, (prompt, text) in enumerate(texts) if len(text) >= SHORTEST_TO_CUT
-    ]
-    again = sorted(retested, key=lambda call: _hash("retest", call.prompt.id))[:RETESTS]
-    repeats = [Probe("retest", dataclasses.replace(call, repeat=1), again=call) for call in again]
-    return identical[:CANARIES] + truncated[:CANARIES] + repeats
-
-
-def probe_shares(
-    asked: Sequence[Probe], answered: Mapping[str, Ruling], settings: JudgeSettings
-) -> dict[str, tuple[int, int]]:
-    """By gate: probes that came out as expected, and probes answered. A reply without a verdict is not as expected.
-
-    Args:
-        asked: the probes.
-        answered: rulings by the key of their call; a probe that failed, or whose original did, is left out.
-        settings: the endpoint, which is part of the key.
-    """
-    found = dict.fromkeys(PROBE_GATES, (0, 0))
-    for probe in asked:
-        ruling = answered.get(probe.call.key(settings))
-        original = answered.get(probe.again.key(settings)) if probe.again else None
-        expected = original.winner if original else probe.expected
-        if ruling and expected:
-            right, n = found[probe.gate]
-            found[probe.gate] = (right + (ruling.winner == expected != "none"), n + 1)
-    return found
 
 
 def gates(measured: Mapping[str, tuple[int, int]]) -> tuple[Gate, ...]:
-    """Every gate with its share, count and limits; `passed` is None where there was nothing to count.
+    """Every gate that was measured, with its share, 95 % interval, count and limits.
+
+    The share itself is held against the limits; the interval shows how much it says. `passed` is None below `LEAST_N`:
+    nobody can tell. Calls in both orders are not independent: the interval of `first_position_share` takes them as if
+    they were, and is too wide for a judge that ignores the order.
 
     Args:
-        measured: (counted, of how many) by the name of the gate.
+        measured: (counted, of how many) by the name of the gate; gates that were not asked for are left out.
     """
-    rows = []
-    for name, (low, high, meaning) in GATES.items():
-        count, n = measured[name]
-        value = count / n if n else None
-        passed = None if value is None else low <= value <= high
-        rows.append(Gate(gate=name, meaning=meaning, value=value, n=n, low=low, high=high, passed=passed))
-    return tuple(rows)
+    return tuple(_gate(name, limits, *measured[name]) for name, limits in GATES.items() if name in measured)
 
 
-def _truncated(prompt: Prompt, text: str, number: int) -> Probe:
-    """A whole answer against its first third, on alternating sides."""
-    cut = text[: len(text) // 3]
-    return Probe(
-        "canary_truncated", *((Call(prompt, cut, text), "B") if number % 2 else (Call(prompt, text, cut), "A"))
+def _gate(name: str, limits: Limits, count: int, n: int) -> Gate:
+    interval = share_interval(count, n)
+    passed = None if interval.value is None or n < LEAST_N else limits.low <= interval.value <= limits.high
+    return Gate(
+        gate=name,
+        meaning=limits.meaning,
+        value=interval.value,
+        n=n,
+        low=limits.low,
+        high=limits.high,
+        passed=passed,
+        interval=interval,
+        least_n=LEAST_N,
+        why=limits.why,
     )
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
 
 Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
-Does not: making calls (calls.py), the wording (wording.py), whether to trust it (gates.py), intervals, or
+Does not: making calls (calls.py), the wording (wording.py), whether to trust it (probes.py, gates.py), intervals, or
 people's verdicts (evaluation/people/review_file.py).
 """
 
@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
-from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, Winner, ask_all
+from medcot_pipeline.evaluation.judging import probes as judge_probes
+from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, ask_all
+from medcot_pipeline.evaluation.judging.reading import Winner
 from medcot_pipeline.inference.calls import Unanswered
+from medcot_pipeline.inference.endpoint import OptionRefused
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm, Other
 from medcot_pipeline.records.judgement import Gate, JudgeCalls, Judged, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError
 
 Order = tuple[Arm, Arm]
@@ -55,7 +58,7 @@ class JudgeOutcome:
     tokens: JudgeTokens
     paid: PaidCalls
 
-    def record(self, settings: JudgeSettings) -> Judged:
+    def record(self, settings: JudgeServerSettings) -> Judged:
         """The content of judge.json: the same whether a run was interrupted or not."""
         return Judged(
             model=settings.model,
@@ -70,7 +73,7 @@ class JudgeOutcome:
         )
 
 
-def judge_family(settings: JudgeSettings) -> str:
+def judge_family(settings: JudgeServerSettings) -> str:
     """Who made the judge: as set, else by the model's name, else `unknown`."""
     words = settings.model.lower().replace("/", "-").replace("_", "-").split("-")
     by_name = (family for family, marks in FAMILIES.items() if any(word.startswith(marks) for word in words))
@@ -80,7 +83,7 @@ def judge_family(settings: JudgeSettings) -> str:
 def judge_answers(
     prompts: Sequence[Prompt],
     answers: Sequence[Answer],
-    settings: JudgeSettings,
+    settings: JudgeServerSettings,
     cache: Path,
     progress: Callable[[int, int], None],
     *,
@@ -107,17 +110,17 @@ def judge_answers(
         MedcotError: no endpoint is set, calls have no answer, or no prompt has two answers.
     """
     if not settings.base_url:
-        raise MedcotError("MEDCOT_JUDGE__BASE_URL is not set: there is no judge.", "Set it, or leave judging out.")
+        raise MedcotError(
+            f"{settings.variables}__BASE_URL is not set: there is no judge.", "Set it, or leave judging out."
+        )
     pairs, orders = answer_pairs(prompts, answers, against), _orders(against)
     asked = {
         prompt.id: [Call(prompt, texts[first], texts[second]) for first, second in orders] for prompt, texts in pairs
     }
-    probes = judge_gates.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
+    probes = judge_probes.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
     store = RulingCache(cache)
-    for key, call in distinct.items():
-        store.adopt(key, call.former_key(settings))
     pending = [call for key, call in distinct.items() if key not in store.rulings]
     cached = len(distinct) - len(pending)
     left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
@@ -128,9 +131,10 @@ def judge_answers(
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
     verdicts = tuple(_verdict(prompt_id, given, orders) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]
+    probed = judge_probes.probe_shares(probes, answered, settings) if probing else {}
     return JudgeOutcome(
         verdicts=verdicts,
-        gates=judge_gates.gates(_shares(verdicts, winners) | judge_gates.probe_shares(probes, answered, settings)),
+        gates=judge_gates.gates(_shares(verdicts, winners) | probed),
         served=tuple(sorted({ruling.served for ruling in answered.values()} - {""})),
         changed=tuple(sorted({change for ruling in answered.values() for change in ruling.changed})),
         calls=_counts(list(answered.values()), failed=len(refused)),
@@ -143,7 +147,7 @@ def judge_answers(
     )
 
 
-def require_answers(left: Unanswered[Any], total: int, settings: JudgeSettings) -> None:
+def require_answers(left: Unanswered[Any], total: int, settings: JudgeServerSettings) -> None:
     """Refuse what is not done: calls without an answer, or an endpoint that refuses call after call.
 
     Raises:
@@ -152,15 +156,21 @@ def require_answers(left: Unanswered[Any], total: int, settings: JudgeSettings) 
     refused_alone = all(error.refused for _, error in left.failed) and not left.not_asked and not left.gave_up
     if refused_alone and len(left) < total:
         return
+    own, option = settings.variables, next((e.option for _, e in left.failed if isinstance(e, OptionRefused)), "")
     way_out = "Run `medcot sync` again: answered calls are kept and not paid again."
     if any(isinstance(error, ReplyCut) for _, error in left.failed):
-        way_out = f"Set MEDCOT_JUDGE__MAX_TOKENS above {settings.max_tokens:,}: answered calls are not paid again."
+        way_out = f"Set {own}__MAX_TOKENS above {settings.max_tokens:,}: answered calls are not paid again."
+    elif option == "max_tokens":
+        way_out = f"Set {own}__MAX_TOKENS below {settings.max_tokens:,}."
     elif len(left) == total:
-        way_out = "Start the endpoint, or correct MEDCOT_JUDGE__BASE_URL, MEDCOT_JUDGE__MODEL or MEDCOT_JUDGE__API_KEY."
+        way_out = f"Start the endpoint, or correct {own}__BASE_URL, {own}__MODEL or {own}__API_KEY."
     said = "answers no call" if len(left) == total else f"left {len(left):,} of {total:,} calls unanswered"
+    which, without = (
+        ("judge", "without a judge") if own == JudgeSettings.variables else ("second judge", "with one judge")
+    )
     raise MedcotError(
-        f"MEDCOT_JUDGE__BASE_URL={settings.base_url}: the judge {settings.model!r} {said} ({left.counts()}).",
-        f"{way_out} Without MEDCOT_JUDGE__BASE_URL the report is made without a judge.",
+        f"{own}__BASE_URL={settings.base_url}: the {which} {settings.model!r} {said} ({left.counts()}).",
+        f"{way_out} Without {own}__BASE_URL the report is made {without}.",
     )
 
 

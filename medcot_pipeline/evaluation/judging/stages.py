@@ -5,10 +5,11 @@ Does not: asking and joining orders (judge.py), people's verdicts (people/).
 """
 
 import time
+from pathlib import Path
 
 from medcot_pipeline.artifacts import Table
 from medcot_pipeline.evaluation.judging import checks
-from medcot_pipeline.evaluation.judging.judge import judge_answers
+from medcot_pipeline.evaluation.judging.judge import JudgeOutcome, judge_answers
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answers import Answer
@@ -19,18 +20,20 @@ from medcot_pipeline.support.table_files import read_jsonl
 
 
 def judgements(run: Run) -> None:
-    """AI verdicts in both orders, where a judge is configured."""
+    """AI verdicts in both orders, where a judge is configured; those of a second judge beside them, if there is one."""
     upstream = run.input("model_answers")
     prompts = of_set(read_jsonl(upstream / "prompts.jsonl", Prompt), "instructions")
     answers = read_jsonl(upstream / "answers.jsonl", Answer)
     judge = _judge(run, prompts, answers) if run.settings.judge.base_url else NotJudged()
     write_model(run.path / "judge.json", judge)
     run.describe(judge=judge.status, verdicts=len(judge.verdicts))
+    if judge.status == "judged" and run.settings.judge.second.base_url:
+        write_model(run.path / "second.json", _second_judge(run, prompts, answers, judge))
 
 
 def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
     """The judge's record over base and tuned; that over incumbent and tuned goes into a file of its own."""
-    settings, cache = run.settings.judge, run.place.data / "cache" / "judge.jsonl"
+    settings, cache = run.settings.judge, _cache(run)
     started = time.monotonic()
     outcome = judge_answers(prompts, answers, settings, cache, run.progress("judging"))
     asked, cached = outcome.paid.asked, outcome.paid.cached
@@ -42,24 +45,59 @@ def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
         asked, cached = asked + other.paid.asked, cached + other.paid.cached
     paid = PaidCalls(asked=asked, cached=cached, seconds=round(time.monotonic() - started, 1))
     write_model(run.aside("paid.json"), paid)
-    gates = Table([gate.model_dump() for gate in outcome.gates])
+    gates = Table([gate.row() for gate in outcome.gates])
     run.describe(gates=gates, judge_calls=Table([{**dict(outcome.calls), **dict(paid)}]))
     if outcome.changed:
         run.describe(asked_otherwise=", ".join(outcome.changed))
-        run.say(f"the judge does not take every option, and was asked {', '.join(outcome.changed)}")
-    for error, count in outcome.errors.items():
-        run.say(f"the judge refused {count:,} calls ({error}): their prompts have no verdict")
+    _say_what_was_refused(run, "the judge", outcome)
     return outcome.record(settings)
+
+
+def _second_judge(run: Run, prompts: list[Prompt], answers: list[Answer], first: Judged) -> Judged:
+    """The second judge's record over base and tuned. It is probed as the first one is, and meets no incumbent."""
+    settings, started = run.settings.judge.second, time.monotonic()
+    outcome = judge_answers(prompts, answers, settings, _cache(run), run.progress("judging a second time"))
+    paid = outcome.paid.model_copy(update={"seconds": round(time.monotonic() - started, 1)})
+    write_model(run.aside("second_paid.json"), paid)
+    record = outcome.record(settings)
+    same = sum(one.outcome == other.outcome for one, other in zip(first.verdicts, record.verdicts, strict=True))
+    run.describe(
+        second_gates=Table([gate.row() for gate in outcome.gates]),
+        second_judge_calls=Table([{**dict(outcome.calls), **dict(paid)}]),
+        same_verdicts=f"{same:,} of {len(record.verdicts):,}",
+    )
+    if outcome.changed:
+        run.describe(second_asked_otherwise=", ".join(outcome.changed))
+    _say_what_was_refused(run, "the second judge", outcome)
+    if record.family == first.family:
+        kin = "of unknown families" if record.family == "unknown" else f"both of the family {record.family}"
+        run.say(
+            f"the judges are {kin}: that they agree says less than with another one "
+            "(MEDCOT_JUDGE__FAMILY and MEDCOT_JUDGE__SECOND__FAMILY name who made them)"
+        )
+    return record
+
+
+def _say_what_was_refused(run: Run, who: str, outcome: JudgeOutcome) -> None:
+    if outcome.changed:
+        run.say(f"{who} does not take every option, and was asked {', '.join(outcome.changed)}")
+    for error, count in outcome.errors.items():
+        run.say(f"{who} refused {count:,} calls ({error}): their prompts have no verdict")
+
+
+def _cache(run: Run) -> Path:
+    """Rulings of every judge; their keys hold address and model."""
+    return run.place.data / "cache" / "judge.jsonl"
 
 
 STAGES = (
     Stage(
         "judgements",
         group="evaluation",
-        code_version="6",
+        code_version="7",
         make=judgements,
         checks=checks.JUDGEMENTS,
         inputs=("model_answers",),
-        settings=("judge",),
+        settings=("judge", "judge.second"),
     ),
 )

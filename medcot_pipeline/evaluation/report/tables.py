@@ -34,7 +34,7 @@ def report_tables(report: Report) -> dict[str, list[Row]]:
             for name, given in following.preference
             if given.n
         ],
-        "gates": [gate.model_dump() for gate in judge.gates] if judge.status == "judged" else [],
+        "gates": [gate.row() for gate in judge.gates] if judge.status == "judged" else [],
         "agreement": [
             {"between": name, "n": pair.n, **{each: found.value for each, found in pair.coefficients().items()}}
             for name, pair in raters

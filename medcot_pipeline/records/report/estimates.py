@@ -71,6 +71,21 @@ class Agreement(RecordModel):
         return {name: getattr(self, name) for name in COEFFICIENTS}
 
 
+class _OfJudges(RecordModel):
+    judges: tuple[str, str]
+    families: tuple[str, str]
+    left_out: Count
+
+
+class JudgesAgreement(Agreement, _OfJudges):
+    """How far two AI judges agree: their models and families, and prompts that one of them has no valid verdict on."""
+
+    @property
+    def one_family(self) -> bool | None:
+        """Whether one maker made both; None where that is not known."""
+        return None if "unknown" in self.families else self.families[0] == self.families[1]
+
+
 class _Guessed(RecordModel):
     n: Count
 

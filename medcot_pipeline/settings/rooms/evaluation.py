@@ -1,7 +1,7 @@
 """Settings of everything that measures: perplexity, answers, exams, the judge, people, the report."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -91,8 +91,11 @@ class ExamSettings(Section):
     seed: int = 13
 
 
-class JudgeSettings(ServerSettings):
-    """The AI judge: any OpenAI-compatible endpoint, or none."""
+class JudgeServerSettings(ServerSettings):
+    """An AI judge: any OpenAI-compatible endpoint, or none."""
+
+    variables: ClassVar[str]
+    """How the names of its environment variables begin."""
 
     base_url: str | None = Field(None, description="such as http://127.0.0.1:8000/v1; none means no AI judge")
     model: str = Field("", description="the judge's name at the endpoint")
@@ -100,9 +103,33 @@ class JudgeSettings(ServerSettings):
     max_tokens: Count = Field(2048, description="longest reply, thinking included, tokens")
 
     @model_validator(mode="after")
-    def _endpoint_needs_model(self) -> "JudgeSettings":
+    def _endpoint_needs_model(self) -> "JudgeServerSettings":
         if self.base_url and not self.model:
-            raise ValueError("base_url is set but model is not: set MEDCOT_JUDGE__MODEL")
+            raise ValueError(f"base_url is set but model is not: set {self.variables}__MODEL")
+        return self
+
+
+class SecondJudgeSettings(JudgeServerSettings):
+    """A second judge, best of another family, whose agreement with the first is shown."""
+
+    variables: ClassVar[str] = "MEDCOT_JUDGE__SECOND"
+
+
+class JudgeSettings(JudgeServerSettings):
+    """The AI judge."""
+
+    variables: ClassVar[str] = "MEDCOT_JUDGE"
+
+    second: Annotated[SecondJudgeSettings, BY_NAME, OnlyFor("judge.second.base_url")] = SecondJudgeSettings()
+
+    @model_validator(mode="after")
+    def _second_is_another(self) -> "JudgeSettings":
+        first, second = ((each.base_url or "").rstrip("/").lower() for each in (self, self.second))
+        if first and (first, self.model) == (second, self.second.model):
+            raise ValueError(
+                f"the second judge is the first one again ({self.model!r} at the same address): "
+                "set MEDCOT_JUDGE__SECOND__MODEL to another model"
+            )
         return self
 
 

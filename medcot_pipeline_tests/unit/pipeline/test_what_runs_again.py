@@ -29,6 +29,7 @@ NOTHING: tuple[str, ...] = ()
 PERPLEXITY = ("base_perplexity", "tuned_perplexity")
 ANSWERS = ("base_answers", "tuned_answers")
 EXAMS = ("base_exams", "tuned_exams")
+URL = "http://127.0.0.1:9/v1"
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "source.kind": ("raw_medical_o1",),
@@ -82,6 +83,10 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "judge.max_retries": NOTHING,
     "rubrics": ("rubric_grades",),
     "rubrics.file": NOTHING,
+    "judge.second.api_key": NOTHING,
+    "judge.second.concurrency": NOTHING,
+    "judge.second.timeout_s": NOTHING,
+    "judge.second.max_retries": NOTHING,
     "review.folder": NOTHING,
     "review.salt": ("review_pack",),
     "review.repeats": ("review_pack",),
@@ -144,7 +149,7 @@ def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every setting that has a value of its own; a stage reads `source.fields` and `normalize.actions` as a whole."""
     for name, field in model.model_fields.items():
         section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        if section and (not prefix or name == "endpoint"):
+        if section and (not prefix or name in ("endpoint", "second")):
             yield from names(field.annotation, f"{prefix}{name}.")  # type: ignore[arg-type]
         else:
             yield f"{prefix}{name}"
@@ -190,7 +195,7 @@ def project(tmp_path: Path) -> Workspace:
         perplexity={"general_texts": "passages.jsonl"},
         exams={"folder": "exams"},
         answers={"prompts": "prompts.jsonl"},
-        judge={"base_url": "http://127.0.0.1:9/v1", "model": "judge"},
+        judge={"base_url": URL, "model": "judge", "second": {"base_url": URL, "model": "another"}},
         rubrics={"file": "rubrics.jsonl"},
     )
     return Workspace("own", settings, tmp_path, ArtifactStore(tmp_path / "data", tmp_path), GRAPH)

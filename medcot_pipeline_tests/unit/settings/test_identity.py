@@ -11,8 +11,9 @@ from medcot_pipeline_tests.support.other_values import another
 
 FIELDS = dict(setting_fields(Settings))
 CONDITIONS = list(conditions(Settings))
-ENDPOINT = {"base_url": "http://127.0.0.1:9/v1", "base_model": "base", "tuned_model": "tuned"}
-EVERYTHING = (*Settings.model_fields, "answers.endpoint")
+SERVER = "http://127.0.0.1:9/v1"
+ENDPOINT = {"base_url": SERVER, "base_model": "base", "tuned_model": "tuned"}
+EVERYTHING = (*Settings.model_fields, "answers.endpoint", "judge.second")
 """All sections, so that a setting that is recorded anywhere is recorded here."""
 
 UNDER = {
@@ -32,7 +33,7 @@ UNDER = {
     "tiny": Settings(base_model={"kind": "tiny_random"}),
     "servers": Settings(
         answers={"backend": "endpoint", "endpoint": ENDPOINT},
-        judge={"base_url": "http://127.0.0.1:9/v1", "model": "judge"},
+        judge={"base_url": SERVER, "model": "judge", "second": {"base_url": SERVER, "model": "another"}},
     ),
 }
 

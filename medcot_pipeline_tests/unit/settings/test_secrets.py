@@ -42,12 +42,15 @@ def test_a_secret_in_a_profile_is_refused_without_being_shown(tmp_path: Path, ke
     message = complaint(profile(tmp_path, f"judge: {{api_key: {key}}}"))
     assert message.endswith("judge.api_key is a secret. Set MEDCOT_JUDGE__API_KEY instead.")
     assert key not in message
+    message = complaint(profile(tmp_path, f"judge: {{second: {{api_key: {key}}}}}"))
+    assert message.endswith("judge.second.api_key is a secret. Set MEDCOT_JUDGE__SECOND__API_KEY instead.")
+    assert key not in message
     message = complaint(profile(tmp_path, f"answers: {{endpoint: {{api_key: {key}}}}}"))
     assert message.endswith("endpoint.api_key is a secret. Set MEDCOT_ANSWERS__ENDPOINT__API_KEY instead.")
     assert key not in message
 
 
-KEYS = ("MEDCOT_JUDGE__API_KEY", "MEDCOT_ANSWERS__ENDPOINT__API_KEY")
+KEYS = ("MEDCOT_JUDGE__API_KEY", "MEDCOT_JUDGE__SECOND__API_KEY", "MEDCOT_ANSWERS__ENDPOINT__API_KEY")
 
 
 @pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {} "])
@@ -55,12 +58,17 @@ def test_a_key_is_read_without_the_line_end_that_a_file_leaves(monkeypatch: pyte
     for variable in KEYS:
         monkeypatch.setenv(variable, around.format(SECRET))
         monkeypatch.setenv(variable.replace("API_KEY", "BASE_URL"), "http://127.0.0.1:1/v1")
-    for name in ("JUDGE__MODEL", "ANSWERS__ENDPOINT__BASE_MODEL", "ANSWERS__ENDPOINT__TUNED_MODEL"):
+    for name in (
+        "JUDGE__MODEL",
+        "JUDGE__SECOND__MODEL",
+        "ANSWERS__ENDPOINT__BASE_MODEL",
+        "ANSWERS__ENDPOINT__TUNED_MODEL",
+    ):
         monkeypatch.setenv(f"MEDCOT_{name}", name)
     monkeypatch.setenv("MEDCOT_ANSWERS__BACKEND", "endpoint")
     monkeypatch.setenv("MEDCOT_AUTOMATION__WEBHOOK_URL", around.format(f"https://hook.example.org/{SECRET}"))
     settings = load_settings("demo")
-    read = (settings.judge.api_key, settings.answers.endpoint.api_key)
+    read = (settings.judge.api_key, settings.judge.second.api_key, settings.answers.endpoint.api_key)
     assert {key.get_secret_value() for key in read} == {SECRET}
     assert settings.automation.webhook_url.get_secret_value() == f"https://hook.example.org/{SECRET}"
 

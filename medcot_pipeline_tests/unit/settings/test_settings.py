@@ -103,3 +103,32 @@ def test_a_setting_that_needs_another_names_it(
     message = complaint()
     assert f"set {way_out}" in message
     assert message.endswith(f"(from {next(iter(variables))}).")
+
+
+def test_a_second_judge_is_read_beside_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JUDGE", "JUDGE__SECOND"):
+        monkeypatch.setenv(f"MEDCOT_{name}__BASE_URL", "http://127.0.0.1:1/v1")
+        monkeypatch.setenv(f"MEDCOT_{name}__MODEL", name)
+    monkeypatch.setenv("MEDCOT_JUDGE__SECOND__MAX_TOKENS", "99")
+    judge = load_settings("demo").judge
+    assert (judge.model, judge.max_tokens) == ("JUDGE", 2048)
+    assert (judge.second.model, judge.second.max_tokens, judge.second.family) == ("JUDGE__SECOND", 99, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "model", "said"),
+    [
+        ("http://127.0.0.1:2/v1", "", "base_url is set but model is not: set MEDCOT_JUDGE__SECOND__MODEL"),
+        ("http://127.0.0.1:1/v1", "one", "the second judge is the first one again ('one' at the same address)"),
+        ("http://127.0.0.1:1/v1/", "one", "the second judge is the first one again ('one' at the same address)"),
+    ],
+)
+def test_a_second_judge_without_a_model_or_that_is_the_first_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str, model: str, said: str
+) -> None:
+    monkeypatch.setenv("MEDCOT_JUDGE__BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("MEDCOT_JUDGE__MODEL", "one")
+    monkeypatch.setenv("MEDCOT_JUDGE__SECOND__BASE_URL", url)
+    monkeypatch.setenv("MEDCOT_JUDGE__SECOND__MODEL", model)
+    message = complaint()
+    assert said in message and "MEDCOT_JUDGE__SECOND__BASE_URL" in message

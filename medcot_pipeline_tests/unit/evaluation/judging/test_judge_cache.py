@@ -109,12 +109,12 @@ def test_what_the_judge_was_asked_otherwise_is_known_from_the_cache_too(tmp_path
 
 
 def former_line(url: str, winner: str = "tie", **fields: Any) -> dict[str, Any]:
-    """A line as older versions kept it, for the first call on q1."""
+    """A line without the fields that were added later, for the first call on q1."""
     settings = JudgeSettings(base_url=url, model="judge-1")
     texts = {each.arm: each.answer for each in ANSWERS[:2]}
     call = Call(PROMPTS[0], texts["base"], texts["tuned"])
     kept = {"repaired": False, "prompt_tokens": 100, "completion_tokens": 7, "served": "judge-1"}
-    return {"key": call.former_key(settings), "winner": winner, "reason": "一样", **kept, **fields}
+    return {"key": call.key(settings), "winner": winner, "reason": "一样", **kept, **fields}
 
 
 def test_rulings_of_older_versions_are_not_paid_again(tmp_path: Path) -> None:

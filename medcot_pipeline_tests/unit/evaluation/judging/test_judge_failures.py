@@ -20,13 +20,13 @@ def test_calls_without_an_answer_are_not_done_and_the_next_pass_asks_those_alone
     broken = True
 
     def breaks_on_q2(messages: list[dict[str, str]]) -> str | int:
-        return 500 if broken and "胸痛" in messages[1]["content"] else longer_wins(messages)
+        return 500 if broken and "突发胸痛半小时" in messages[1]["content"] else longer_wins(messages)
 
     with endpoint(breaks_on_q2) as (url, requests):
         assert complaint(url, tmp_path / "cache.jsonl") == (
-            "MEDCOT_JUDGE__BASE_URL=URL: the judge 'judge-1' left 4 of 13 calls unanswered (4 HTTP 500). Run `medcot "
-            "sync` again: answered calls are kept and not paid again. Without MEDCOT_JUDGE__BASE_URL the report is "
-            "made without a judge."
+            "MEDCOT_JUDGE__BASE_URL=URL: the judge 'judge-1' left 4 of 122 calls unanswered (4 HTTP 500). Run "
+            "`medcot sync` again: answered calls are kept and not paid again. Without MEDCOT_JUDGE__BASE_URL the "
+            "report is made without a judge."
         )
         broken, before = False, len(requests)
         outcome = judge(url, tmp_path / "cache.jsonl")
@@ -38,7 +38,7 @@ def test_a_call_that_the_judge_refuses_makes_its_prompt_invalid_and_is_asked_aga
     filtered = True
 
     def refuses_q2(messages: list[dict[str, str]]) -> str | int:
-        return 400 if filtered and "胸痛" in messages[1]["content"] else longer_wins(messages)
+        return 400 if filtered and "突发胸痛半小时" in messages[1]["content"] else longer_wins(messages)
 
     with endpoint(refuses_q2) as (url, requests):
         outcome = judge(url, tmp_path / "cache.jsonl")
@@ -57,12 +57,14 @@ def cut(messages: list[dict[str, str]]) -> bytes:
 
 def test_a_reply_cut_at_the_token_limit_is_no_verdict_and_names_the_setting(tmp_path: Path) -> None:
     """Staged after BerriAI/litellm#39817 and confident-ai/deepeval#3054: a cut verdict is paid for and unreadable."""
-    with endpoint(lambda messages: cut(messages) if "胸痛" in str(messages[1]) else longer_wins(messages)) as (
+    with endpoint(
+        lambda messages: cut(messages) if "突发胸痛半小时" in str(messages[1]) else longer_wins(messages)
+    ) as (
         url,
         asked,
     ):
         said = complaint(url, tmp_path / "cache.jsonl")
-        assert "left 4 of 13 calls unanswered (4 cut at the token limit before a verdict)" in said
+        assert "left 4 of 122 calls unanswered (4 cut at the token limit before a verdict)" in said
         assert "Set MEDCOT_JUDGE__MAX_TOKENS above 2,048: answered calls are not paid again." in said
         assert len(asked) == CALLS, "what was cut is not repaired"
     assert "none" not in [json.loads(line)["winner"] for line in (tmp_path / "cache.jsonl").read_bytes().splitlines()]
@@ -73,7 +75,7 @@ def test_a_larger_reply_limit_asks_only_for_what_was_cut(tmp_path: Path) -> None
 
     def thinks_long(messages: list[dict[str, str]]) -> str | bytes:
         limits.append(asked[-1]["max_tokens"])
-        return cut(messages) if limits[-1] < 4096 and "胸痛" in str(messages[1]) else longer_wins(messages)
+        return cut(messages) if limits[-1] < 4096 and "突发胸痛半小时" in str(messages[1]) else longer_wins(messages)
 
     with endpoint(thinks_long) as (url, asked):
         complaint(url, tmp_path / "cache.jsonl", concurrency=1)
@@ -106,12 +108,13 @@ def test_an_empty_account_stops_the_pass_at_once_and_the_next_one_asks_the_rest(
 
     with endpoint(pays_for_five) as (url, asked):
         line = complaint(url, tmp_path / "cache.jsonl", concurrency=1, max_retries=3)
-        assert f"left 8 of 13 calls unanswered (1 the account has no credit left, {said}; 7 not asked)" in line
+        kinds = f"1 the account has no credit left, {said}; {CALLS - 6} not asked"
+        assert f"left {CALLS - 5} of {CALLS} calls unanswered ({kinds})" in line
         assert len(asked) == 6
-        paid = 99
+        paid = 999
         outcome = judge(url, tmp_path / "cache.jsonl")
-        assert len(asked) == 6 + 8
-    assert outcome.paid == PaidCalls(asked=8, cached=5)
+        assert len(asked) == 6 + CALLS - 5
+    assert outcome.paid == PaidCalls(asked=CALLS - 5, cached=5)
 
 
 def test_a_judge_that_refuses_every_call_is_none_whatever_another_one_left_in_the_cache(
@@ -190,7 +193,7 @@ def test_a_refused_connection_names_the_setting_and_the_url(tmp_path: Path) -> N
     with endpoint(longer_wins) as (url, _):
         """Once closed, nothing listens there."""
     assert complaint(url, tmp_path / "cache.jsonl") == (
-        "MEDCOT_JUDGE__BASE_URL=URL: the judge 'judge-1' answers no call (1 no connection; 12 not asked). Start the "
+        "MEDCOT_JUDGE__BASE_URL=URL: the judge 'judge-1' answers no call (1 no connection; 121 not asked). Start the "
         "endpoint, or correct MEDCOT_JUDGE__BASE_URL, MEDCOT_JUDGE__MODEL or MEDCOT_JUDGE__API_KEY. Without "
         "MEDCOT_JUDGE__BASE_URL the report is made without a judge."
     )

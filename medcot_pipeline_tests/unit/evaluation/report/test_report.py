@@ -35,7 +35,10 @@ JUDGED: dict[str, Any] = {
     "served": ["judge-1-2026"],
     "family": "qwen",
     "verdicts": [vars(verdict) for verdict in VERDICTS],
-    "gates": gates(dict(zip(GATES, [(1, 10), (5, 10), (0, 10), (10, 10), (10, 10), (9, 10)], strict=True))),
+    "gates": gates(
+        {**dict.fromkeys(GATES, (10, 10)), "flip_rate": (1, 10), "first_position_share": (5, 10)}
+        | {"invalid_rate": (0, 10)}
+    ),
     "calls": {"answered": 12, "failed": 0, "invalid": 0, "repaired": 0},
     "errors": {},
     "tokens": {"prompt": 900, "completion": 90},
@@ -305,10 +308,9 @@ def test_a_judge_without_a_valid_verdict_is_not_called_no_judge() -> None:
 
 
 def test_a_failed_gate_and_its_value_are_said_first() -> None:
-    said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(GATES, (6, 10)))}).warnings
+    said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(("flip_rate", "canary_padded"), (6, 10)))}).warnings
     assert said == (
-        "The AI judge failed its gates (flip rate 60.0 %, first position share 60.0 %, invalid rate 60.0 %, canary "
-        "identical 60.0 %, canary truncated 60.0 %, retest 60.0 %): its verdicts are weak evidence.",
+        "The AI judge failed its gates (flip rate 60.0 %, canary padded 60.0 %): its verdicts are weak evidence.",
     )
 
 
