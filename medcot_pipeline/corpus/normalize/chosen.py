@@ -12,6 +12,10 @@ from medcot_pipeline.corpus.normalize.letters import CLAUSE_END, LETTERS, Letter
 
 ANY: Mapping[str, str] = dict.fromkeys(LETTERS, "")
 """Options of which nothing but the letters is known."""
+READ = 12_000
+"""Characters at the end of a text that are read: a text comes to its choice there."""
+NEAR = 60
+"""Characters before a letter within which stands what is said of it."""
 CONCLUSION = 80
 """Characters at the end of a text within which a single mentioned option is the one chosen."""
 
@@ -28,9 +32,7 @@ class _How(IntEnum):
     CALLED = 6
 
 
-_LINK = (
-    r"(?:应该|应当|应|可能|就|也|最终|最后|肯定|显然|只能|只有|正确|最可能|依然|仍然?|都|便|即|可以|选择|选项|选|是|为|有|包括|[,:=()#]|[-=–—]+>?|→|\s)*"
-)
+_LINK = r"(?:应该|应当|应|可能|就|也|最终|最后|肯定|显然|只能|只有|正确|最可能|依然|仍然?|都|便|即|可以|选择|选项|选|是|为|有|包括|[,:=()#]|[-=–—]+>?|→|\s)*"
 _EN_LINK = (
     r"(?:\s|[,:=(#]|[-–—]+>?|→|\b(?:is|are|was|were|will be|would be|should be|must be|has to be|have to be|can only be"
     r"|seems? to be|appears? to be|then|thus|therefore|clearly|most likely|likely|probably|definitely|indeed|both|only"
@@ -130,7 +132,7 @@ def chosen_letters(text: str, options: Mapping[str, str] = ANY) -> str:
         options: texts of the options by letter; other letters are not read.
     """
     known = {letter: plain_text(own) for letter, own in options.items() if letter in LETTERS}
-    plain = plain_text(text)
+    plain = plain_text(text[-READ:])
     turns = [0, *(turn.end() for turn in _TURN.finditer(plain)), len(plain)]
     for start, end in zip(reversed(turns[:-1]), reversed(turns[1:]), strict=True):
         if found := _told(plain[start:end], known):
@@ -154,8 +156,8 @@ def _told(text: str, options: Mapping[str, str]) -> str:
 
 def _heard(text: str, found: LetterList) -> tuple[_How, str]:
     """How a text speaks of a list, and the letters of it that it does not reject."""
-    sentence = _sentence_before(text, found.start)
-    clause = _CLAUSES.split(sentence)[-1]
+    before = _sentence_before(text, found.start)
+    clause, sentence = _CLAUSES.split(before)[-1], before[-NEAR:]
     letters = _kept(text, found)
     if not letters or found.undecided or _REJECTED.search(sentence) or _ASKED.match(text, found.end):
         return _How.MENTIONED, ""
@@ -179,7 +181,7 @@ def _heard(text: str, found: LetterList) -> tuple[_How, str]:
 
 def _sentence_before(text: str, at: int) -> str:
     """What stands before a place in its sentence."""
-    return re.split(r"[。!?;\n]|\.(?=\s)", text[max(0, at - 160) : at])[-1]
+    return re.split(r"[。!?;\n]|\.(?=\s)", text[max(0, at - 2 * NEAR) : at])[-1]
 
 
 def _kept(text: str, found: LetterList) -> str:

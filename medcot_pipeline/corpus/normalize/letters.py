@@ -19,7 +19,9 @@ _PLAIN = {
 }
 """Full-width, circled and mathematical letters and marks, by the plain ones that they stand for."""
 _PLAIN |= dict.fromkeys(map(ord, '"“”「」『』`*$\u200b\u200c\u200d\u2060\ufeff'), "")
-_PLAIN |= {ord(mark): plain for mark, plain in {"\u3000": " ", "’": "'", "【": "(", "】": ")", "[": "(", "]": ")"}.items()}
+_PLAIN |= {
+    ord(mark): plain for mark, plain in {"\u3000": " ", "’": "'", "【": "(", "】": ")", "[": "(", "]": ")"}.items()
+}
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}")
 _LATEX = re.compile(r"\\(?:text\w*|math\w*|mbox|bm|bf|rm|operatorname)\s*\{([^{}]*)\}")
 _LAYOUT: tuple[tuple[str, str], ...] = (
@@ -52,7 +54,7 @@ _BELONGS = re.compile(
     r"|色素|受体|细胞|胶片|\b(?:vitamins?|vit\.?|hepatitis|types?|groups?|grades?|stages?|class(?:es)?|categor(?:y|ies)"
     r"|patients?|cases?|drugs?|doctors?|hospitals?|persons?|factors?|proteins?|phases?|levels?|plans?|zones?|parts?"
     r"|sections?|appendix|fig(?:ure)?s?\.?|tables?|panels?|influenza|immunoglobulins?|complement|cytochromes?|strep\w*"
-    r"|child-pugh|mallampati|schedule|anti|non))[ :-]?\(?\Z",
+    r"|child-pugh|mallampati|schedule|anti|non))[ :-]?\Z",
     re.IGNORECASE,
 )
 _EPITHETS = (
@@ -82,7 +84,7 @@ _LOWER_GOES_ON = re.compile(r"[\u4e00-\u9fff]| ?(?:[、,/&+;]|and|or) ?\(?[a-h]\
 _GOES_ON = re.compile(r"[均都皆全正对项选三两四五是为等最符不错的(]| (?:are|is|because|since)\b")
 
 
-class Letters(NamedTuple):
+class LetterRun(NamedTuple):
     """A letter, or a run of letters, with what joins it to the one before; quoted: its option's text follows it."""
 
     joined: str
@@ -92,7 +94,7 @@ class Letters(NamedTuple):
 
 
 class LetterList(NamedTuple):
-    """Letters that stand for options, joined in a text.
+    """LetterRun that stand for options, joined in a text.
 
     Attributes:
         start: where it begins, with the word option or a bracket before it.
@@ -102,7 +104,7 @@ class LetterList(NamedTuple):
     """
 
     start: int
-    parts: tuple[Letters, ...]
+    parts: tuple[LetterRun, ...]
     undecided: bool
     named: bool
 
@@ -144,7 +146,10 @@ def letter_lists(text: str, options: Mapping[str, str]) -> Iterator[LetterList]:
     while group := _GROUP.search(text, at):
         found = _list_at(text, group, options)
         at = found.end if found else group.end()
-        if found and not _BELONGS.search(text[max(0, found.start - 16) : found.start]):
+        if found and (
+            text[found.start : group.start()].strip()
+            or not _BELONGS.search(text[max(0, found.start - 16) : found.start])
+        ):
             yield found
 
 
@@ -169,14 +174,12 @@ def _list_at(text: str, group: re.Match[str], options: Mapping[str, str]) -> Let
     other = _FURTHER.match(text, _matched(_AGAIN, text, either.end())) if either else None
     undecided = bool(other and _letters(text, other, "", options, named))
     if other and undecided:
-        parts.append(Letters("or", "", other.end()))
+        parts.append(LetterRun("or", "", other.end()))
     named = named or "项" in text[group.end() : first.end] or text[group.end() : first.end].startswith(")")
     return LetterList(start, tuple(parts), undecided, named)
 
 
-def _letters(
-    text: str, group: re.Match[str], joined: str, options: Mapping[str, str], named: bool
-) -> Letters | None:
+def _letters(text: str, group: re.Match[str], joined: str, options: Mapping[str, str], named: bool) -> LetterRun | None:
     """What a run of letters stands for, and where it ends; None where that is no option."""
     letters = group[0].upper()
     if not set(letters) <= set(options) or len(set(letters)) < len(letters):
@@ -184,9 +187,9 @@ def _letters(
     end = _matched(_AFTER, text, group.end())
     own, marked = options[letters[0]], _matched(_MARK, text, end)
     if own and text.startswith(own[:4], marked):
-        return Letters(joined, letters, marked + len(own) if text.startswith(own, marked) else end, quoted=True)
+        return LetterRun(joined, letters, marked + len(own) if text.startswith(own, marked) else end, quoted=True)
     stands = _single(text, group, end, named) if len(letters) == 1 else _run(text, group, end)
-    return Letters(joined, letters, end) if stands else None
+    return LetterRun(joined, letters, end) if stands else None
 
 
 def _single(text: str, group: re.Match[str], end: int, named: bool) -> bool:
@@ -210,7 +213,7 @@ def _run(text: str, group: re.Match[str], end: int) -> bool:
     return letters.upper() not in _ABBREVIATIONS and bool(follows)
 
 
-def _spread(first: Letters, last: Letters) -> Letters:
+def _spread(first: LetterRun, last: LetterRun) -> LetterRun:
     """The letters behind the first one up to the last, as `A-D` means them."""
     return last._replace(letters="".join(each for each in LETTERS if first.letters[-1] < each <= last.letters[0]))
 
