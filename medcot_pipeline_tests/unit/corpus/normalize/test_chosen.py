@@ -139,6 +139,19 @@ ANSWERS = [
 ]
 
 MORE_ANSWERS = [
+    ("综上，答案：C", "C"),
+    ("先看A，再看B。\n答案是D。", "D"),
+    ("**答案：A、D**", "AD"),
+    ("正确答案为BDA", "ABD"),
+    ("应选E。", "E"),
+    ("The answer is (D).", "D"),
+    ("Answer: B\n\nAnswer: C", "C"),
+    ("A是错的，所以B", "B"),
+    ("答案：C。其余选项A、B、D均有误。", "C"),
+    ("选C。选项A多见于儿童。", "C"),
+    ("A patient like this needs rest.", ""),
+    ("不确定", ""),
+    ("", ""),
     ("Answer: B, D, and E.", "BDE"),
     ("Answer: (A) and (C).", "AC"),
     ("The answer: option A and option C", "AC"),
@@ -327,46 +340,11 @@ def test_the_letter_that_a_row_settles_on(text: str, letter: str) -> None:
     assert chosen_letters(text, {"A": "甲药", "B": "乙药", "C": "丙药"}) == letter
 
 
-WRITTEN = st.lists(
-    st.sampled_from(
-        [
-            *"ABCDEFGH",
-            "a",
-            "b",
-            "I",
-            "答案",
-            "：",
-            "选",
-            "不",
-            "，",
-            "。",
-            "、",
-            "和",
-            " ",
-            "\n",
-            "The answer is ",
-            "not ",
-        ]
-        + [
-            "option ",
-            "is correct",
-            "错误",
-            "正确",
-            "维生素",
-            "(",
-            ")",
-            "**",
-            "\\boxed{",
-            "}",
-            "or",
-            "?",
-            "Wait, ",
-            "-",
-            "1",
-        ]
-    ),
-    max_size=14,
-).map("".join)
+PIECES = (
+    "A|B|C|D|E|F|G|H|a|b|I|答案|：|选|不|，|。|、|和| |\n|The answer is |not |option |is correct|错误|正确|维生素|(|)|**"
+    "|\\boxed{|}|or|?|Wait, |-|1"
+)
+WRITTEN = st.lists(st.sampled_from(PIECES.split("|")), max_size=14).map("".join)
 WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
