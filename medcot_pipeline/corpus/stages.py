@@ -220,7 +220,7 @@ STAGES = (
     Stage(
         "normalized_corpus",
         group="corpus",
-        code_version="2",
+        code_version="3",
         make=normalized_corpus,
         checks=checks.NORMALIZED,
         inputs=("raw_medical_o1",),

@@ -12,12 +12,14 @@ import pytest
 
 from medcot_pipeline.corpus.normalize.text import comparison_key
 from medcot_pipeline.corpus.overlap.screen import screen_overlap
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, exam_scores, put
+from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, put
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, read_exam
+from medcot_pipeline.evaluation.exams.scores import exam_scores
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.genuine import FOLDER, genuine_rows_only
 from medcot_pipeline_tests.unit.evaluation.report.test_report import EXAMINED, report
 
+SEED = 13
 STEM = "干热灭菌法所依据的灭菌因素是哪一项"
 WARM = {"A": "Warm water", "B": "Steam", "C": "Dry Heat"}
 LINES = "A. Warm water\nB. Steam\nC. Dry Heat"
@@ -30,7 +32,7 @@ def written(folder: Path, *rows: Any, name: str = "exam.jsonl", encoding: str = 
 
 
 def read(folder: Path, row: Mapping[str, Any]) -> ExamQuestion:
-    (question,) = read_exam(written(folder, row), 1).questions
+    (question,) = read_exam(written(folder, row), 1, SEED).questions
     return question
 
 
@@ -124,7 +126,7 @@ def test_every_format_gives_the_same_questions_with_or_without_a_byte_order_mark
             pl.DataFrame(rows).write_parquet(path)
         case _:
             written(tmp_path, *rows, name=name, encoding="utf-8-sig")
-    assert [(each.question, each.options, each.answer) for each in read_exam(path, 9).questions] == [
+    assert [(each.question, each.options, each.answer) for each in read_exam(path, 9, SEED).questions] == [
         (STEM, LINES, "C"),
         (f"{STEM}？", LINES, "B"),
     ]
@@ -135,16 +137,16 @@ def test_a_record_that_would_lose_a_value_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "exam.jsonl"
     path.write_text('{"question": "x", "answer": "A", "answer": "B"}\n', encoding="utf-8")
     with pytest.raises(MedcotError, match=r'line 1: the field "answer" stands in it more than once'):
-        read_exam(path, 1)
+        read_exam(path, 1, SEED)
     table = tmp_path / "exam.csv"
     table.write_text(f"question,A,B,answer\n{STEM},one,two,A,surplus\n", encoding="utf-8")
     with pytest.raises(MedcotError, match="line 2: 5 cells under 4 columns"):
-        read_exam(table, 1)
+        read_exam(table, 1, SEED)
 
 
 def test_an_item_that_cannot_be_scored_is_left_out_and_counted_with_its_line(tmp_path: Path) -> None:
     """Staged after Future-House/paper-qa#693: answers outside of the options counted as wrong for the wrong reason."""
-    exam = read_exam(written(tmp_path, MEDQA, {**MEDQA, "answer_idx": "E"}, CMB), 9)
+    exam = read_exam(written(tmp_path, MEDQA, {**MEDQA, "answer_idx": "E"}, CMB), 9, SEED)
     assert [each.id for each in exam.questions] == ["#1", "#3"]
     assert exam.left_out == (
         "exam.jsonl: 1 of its items left out, first line 2: the answer 'E' is no letter of its options (A, B, C)."
@@ -198,7 +200,7 @@ def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -
         ExamQuestion("exam.jsonl", f"#{n}", stem, LINES, "A") for n, stem in enumerate([STEM, STEM, f"请问{STEM}"])
     ]
     questions.append(ExamQuestion("exam.jsonl", "#3", "成人胸外按压的频率是每分钟多少次", LINES, "A"))
-    answers = [ExamAnswer("exam.jsonl", each.id, "", "A", True) for each in questions]
+    answers = [ExamAnswer("exam.jsonl", each.id, "", "A", True, True) for each in questions]
     every, clean = exam_scores(answers, answers, asked_questions(questions, corpus(STEM)))
     assert (every.n, clean.n) == (4, 1)
 
@@ -206,14 +208,14 @@ def test_every_item_that_a_training_row_holds_is_left_out_of_the_clean_score() -
 @genuine_rows_only
 def test_genuine_exams_are_read_whole(tmp_path: Path) -> None:
     """Staged after the forms of CMExam and CMB; the rows stay in the folder of MEDCOT_REALDATA."""
-    exam = read_exam(FOLDER / "cmexam_val_half.jsonl", 10_000).questions
+    exam = read_exam(FOLDER / "cmexam_val_half.jsonl", 10_000, SEED).questions
     lines = (FOLDER / "cmexam_val_half.jsonl").read_text(encoding="utf-8").splitlines()
     assert [(each.question, each.answer) for each in exam] == [
         (row["question"], "".join(sorted(row["answer"]))) for row in map(json.loads, lines)
     ]
     rows = [json.loads(line) for line in (FOLDER / "cmb_train_mcq_1000.jsonl").read_text("utf-8").splitlines()]
     cmb = read_exam(
-        written(tmp_path, *({"question": row["prompt"], "answer": row["gt_answer"]} for row in rows)), 10_000
+        written(tmp_path, *({"question": row["prompt"], "answer": row["gt_answer"]} for row in rows)), 10_000, SEED
     )
     given = {f"#{number}": row["gt_answer"] for number, row in enumerate(rows, start=1)}
     assert {each.id: each.answer for each in cmb.questions} == {key: given[key] for key in given if key != "#95"}

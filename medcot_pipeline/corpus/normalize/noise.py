@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from medcot_pipeline.corpus.normalize import converted, generated
-from medcot_pipeline.corpus.normalize.options import ParsedQuestion, chosen_letter, split_options
+from medcot_pipeline.corpus.normalize.chosen import chosen_letters
+from medcot_pipeline.corpus.normalize.options import ParsedQuestion, split_options
 from medcot_pipeline.corpus.normalize.places import Texts, first
 from medcot_pipeline.corpus.normalize.text import fold
 from medcot_pipeline.corpus.normalize.text_rules import HAN
@@ -143,7 +144,7 @@ def _has_options(row: NormalizedRow, settings: NormalizeSettings) -> str:
 def _answer_letter_conflict(row: NormalizedRow, settings: NormalizeSettings) -> str:
     if not row.parts.options:
         return ""
-    reasoned, answered = chosen_letter(row.reasoning, row.parts.options), chosen_letter(row.answer, row.parts.options)
+    reasoned, answered = (chosen_letters(text, row.parts.options) for text in (row.reasoning, row.answer))
     return f"reasoning {reasoned}, answer {answered}" if reasoned and answered and reasoned != answered else ""
 
 

@@ -4,6 +4,7 @@ Belongs here: one function per check, over the files of the artifact; blocking w
 Does not: repairing anything.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer
@@ -14,14 +15,16 @@ from medcot_pipeline.support.table_files import read_jsonl
 
 
 def every_question_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """One answer for every question that was asked."""
+    """As many answers for every question that was asked."""
     answers = read_jsonl(folder / ANSWERS, ExamAnswer)
     asked = [(each.exam, each.id) for each in read_jsonl(folder / QUESTIONS, AskedQuestion)]
-    return asked == [(each.exam, each.id) for each in answers], f"{len(answers):,} answers to {len(asked):,} questions."
+    given = Counter((each.exam, each.id) for each in answers)
+    alike = list(given) == asked and len(set(given.values())) <= 1
+    return alike, f"{len(answers):,} answers to {len(asked):,} questions."
 
 
 def same_questions_in_both_arms(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """Both models were asked the same questions."""
+    """Both models were asked the same questions, with their options in the same order."""
     base, tuned = (read_jsonl(inputs[name] / QUESTIONS, AskedQuestion) for name in ("base_exams", "tuned_exams"))
     status = read_json(folder / "exams.json")["status"]
     return base == tuned, f"{len(base):,} questions to the base, {len(tuned):,} to the tuned model: {status}."

@@ -1,20 +1,22 @@
 """Exam files: multiple-choice questions with their options and their key.
 
-Belongs here: the forms of CMExam, CMB, MedQA and CMMLU, told by the names of their fields, and what makes an item one
-that cannot be scored.
+Belongs here: the forms of CMExam, CMB, MedQA and CMMLU, told by the names of their fields, what makes an item one that
+cannot be scored, and which of a file's questions are asked.
 Does not: taking a file apart (corpus/overlap/benchmark_files.py), asking and scoring (asking.py).
 
 A key is letters, never letters fished out of a text: `Dry Heat` would be D and H.
 """
 
 import dataclasses
+import hashlib
+import heapq
 import importlib.util
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from medcot_pipeline.corpus.normalize.letters import LETTERS
 from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.overlap.benchmark_files import Item, read_items
 from medcot_pipeline.settings import Settings
@@ -22,8 +24,6 @@ from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.folders import files_in
 from medcot_pipeline.support.row_files import FORMATS, file_format
 
-LETTERS = "ABCDEFGH"
-"""Of the options that can be told in what a model writes: I is an English word."""
 FORMS = (
     "question, options (text, an object or a list; CMB: option; CMMLU: a field for each letter) and answer, letters "
     "such as C or A,D (MedQA: answer_idx)"
@@ -34,17 +34,24 @@ _OPTION_LINE = re.compile(r"^\s*[(（]?([A-Z])(?:[)）.．、:：\s]|(?=[^\x00-\
 
 @dataclasses.dataclass(frozen=True)
 class ExamQuestion:
-    """One item of an exam; `options` is the text shown, `answer` its letters, sorted."""
+    """One item of an exam.
+
+    Attributes:
+        options: the text shown; empty where the options stand in the question.
+        answer: letters of the key, sorted.
+        order: the file's letters in the order in which the options are shown; empty where that is the file's own.
+    """
 
     exam: str
     id: str
     question: str
     options: str
     answer: str
+    order: str = ""
 
 
 class Exam(NamedTuple):
-    """The questions of a file, and in a sentence how many items are left out and why; empty where none is."""
+    """Questions of a file, in its order, and in a sentence how many items are left out and why; empty where none is."""
 
     questions: list[ExamQuestion]
     left_out: str
@@ -70,24 +77,48 @@ def require_exams(folder: Path, files: Sequence[Path]) -> None:
         )
 
 
-def read_exam(path: Path, limit: int) -> Exam:
-    """The questions among the first `limit` items of a file, in any of the forms.
+def read_exam(path: Path, limit: int, seed: int) -> Exam:
+    """A sample of the questions of a file, in any of the forms.
+
+    The file is read item by item, and no more than the sample is held. The same seed gives the same sample, and that of
+    a larger limit holds that of a smaller one.
+
+    Args:
+        path: the file.
+        limit: questions of the sample; all where the file has no more.
+        seed: of the sample.
 
     Raises:
         MedcotError: the file cannot be read, or none of its items is a question with options and a key.
     """
-    questions, left_out = [], []
-    for number, item in enumerate(itertools.islice(read_items(path), limit), start=1):
-        try:
-            questions.append(_question(path.name, number, item))
-        except _Unusable as problem:
-            left_out.append(f"{item.where}: {problem}")
-    if not questions:
+    left_out: list[str] = []
+    drawn = heapq.nsmallest(limit, _questions(path, seed, left_out))
+    if not drawn:
         raise MedcotError(
             f"{path}{f', {left_out[0]}' if left_out else ': no question in it.'}", f"An item has {FORMS}."
         )
     note = f"{path.name}: {len(left_out):,} of its items left out, first {left_out[0]}" if left_out else ""
-    return Exam(questions, note)
+    return Exam([question for _, _, question in sorted(drawn, key=lambda each: each[1])], note)
+
+
+def _questions(path: Path, seed: int, left_out: list[str]) -> Iterator[tuple[bytes, int, ExamQuestion]]:
+    """Every question with the lot that it draws and its number in the file; why others are none goes to `left_out`."""
+    for number, item in enumerate(read_items(path), start=1):
+        try:
+            question = _question(path.name, number, item)
+        except _Unusable as problem:
+            left_out.append(f"{item.where}: {problem}")
+        else:
+            lot = hashlib.sha256(f"{seed} {path.name} {number}".encode(errors="surrogatepass")).digest()
+            yield lot, number, question
+
+
+def option_texts(question: ExamQuestion) -> dict[str, str]:
+    """The texts of the options by letter; empty where they cannot be taken apart."""
+    if not question.options:
+        return split_options(question.question).options
+    found, by_line = split_options(f"\n{question.options}").options, _by_line(question.options)
+    return found if len(found) >= len(by_line) else by_line  # letters may be missing between others
 
 
 class _Unusable(Exception):
@@ -121,25 +152,34 @@ def _options(item: Item, question: str) -> tuple[str, dict[str, str]]:
         options = _given(item, name)
         if isinstance(options, str) and options.strip():
             shown = options.replace("\\n", "\n")
-            found = split_options(f"\n{shown}").options
-            return shown, found or {match[1]: shown[match.end() :] for match in _OPTION_LINE.finditer(shown)}
+            return shown, split_options(f"\n{shown}").options or _by_line(shown)
         if isinstance(options, dict):
-            return _rendered(options)
+            return _with_texts(options)
         if isinstance(options, list) and all(isinstance(option, dict) for option in options):
-            return _rendered({option.get("key"): option.get("value") for option in options})
+            return _with_texts({option.get("key"): option.get("value") for option in options})
         if isinstance(options, list):
-            return _rendered(dict(zip(LETTERS, options, strict=False)) if len(options) <= len(LETTERS) else {})
+            return _with_texts(dict(zip(LETTERS, options, strict=False)) if len(options) <= len(LETTERS) else {})
     by_letter = {letter: item.fields[letter] for letter in LETTERS if letter in item.fields}
     if by_letter:
-        return _rendered(by_letter)
+        return _with_texts(by_letter)
     return "", split_options(question).options
 
 
-def _rendered(options: dict[Any, Any]) -> tuple[str, dict[str, str]]:
-    """`A. text`, a line each; an option that is empty or null is none."""
+def _by_line(shown: str) -> dict[str, str]:
+    """The rest of a line by the letter that begins it."""
+    return {match[1]: shown[match.end() :].partition("\n")[0].strip() for match in _OPTION_LINE.finditer(shown)}
+
+
+def _with_texts(options: dict[Any, Any]) -> tuple[str, dict[str, str]]:
+    """The options as they are shown and by letter; an option that is empty or null is none."""
     texts = {str(letter).strip(): text for letter, text in options.items() if isinstance(text, str | int | float)}
     kept = {letter: str(text).strip() for letter, text in texts.items() if str(text).strip()}
-    return "\n".join(f"{letter}. {text}" for letter, text in kept.items()), kept
+    return rendered(kept), kept
+
+
+def rendered(texts: dict[str, str]) -> str:
+    """`A. text`, a line each."""
+    return "\n".join(f"{letter}. {text}" for letter, text in texts.items())
 
 
 def _key(item: Item, letters: dict[str, str]) -> str:

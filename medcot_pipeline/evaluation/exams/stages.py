@@ -8,9 +8,10 @@ from pathlib import Path
 
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.exams import checks
-from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer, exam_scores
+from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer
 from medcot_pipeline.evaluation.exams.files import exam_files, require_exams
 from medcot_pipeline.evaluation.exams.job import ANSWERS, QUESTIONS, AskExams, ask
+from medcot_pipeline.evaluation.exams.scores import exam_scores, score_rows
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
@@ -21,6 +22,7 @@ from medcot_pipeline.support.table_files import read_jsonl
 
 GROUP = "evaluation"
 LEFT_OUT = "left_out.json"
+KEPT_ORDER = "kept_order.json"
 
 
 def base_exams(run: Run) -> None:
@@ -35,7 +37,7 @@ def tuned_exams(run: Run) -> None:
 
 def _measure(run: Run, adapter: Path | None) -> None:
     settings = run.settings.exams
-    asked: dict[str, object] = {"left_out": [], "made_with": {}}
+    asked: dict[str, object] = {"left_out": [], "kept_order": [], "made_with": {}}
     if settings.folder is None:
         for name in (ANSWERS, QUESTIONS):
             (run.path / name).write_text("", encoding="utf-8")
@@ -54,11 +56,15 @@ def _measure(run: Run, adapter: Path | None) -> None:
         asked = run.job(ask, arguments)
     write_json(run.path / MADE_WITH, asked["made_with"])
     write_json(run.path / LEFT_OUT, asked["left_out"])
+    write_json(run.path / KEPT_ORDER, asked["kept_order"])
     answers = read_jsonl(run.path / ANSWERS, ExamAnswer)
     run.describe(
         status="measured" if settings.folder else "not measured",
-        questions=len(answers),
+        questions=len({(answer.exam, answer.id) for answer in answers}),
+        given_answers=len(answers),
         right=sum(answer.right for answer in answers),
+        truncated=sum(not answer.finished for answer in answers),
+        unparsed=sum(answer.chosen is None for answer in answers),
         answers=FileLink(ANSWERS),
     )
 
@@ -71,8 +77,13 @@ def exam_report(run: Run) -> None:
     if questions:
         by_base, by_tuned = (read_jsonl(folder / ANSWERS, ExamAnswer) for folder in (base, tuned))
         scores = exam_scores(by_base, by_tuned, questions)
-        exams = Exams(status="measured", scores=tuple(scores), left_out=tuple(read_json(base / LEFT_OUT)))
-        run.describe(scores=Table([score.model_dump() for score in scores]))
+        exams = Exams(
+            status="measured",
+            scores=tuple(scores),
+            left_out=tuple(read_json(base / LEFT_OUT)),
+            kept_order=tuple(read_json(base / KEPT_ORDER)),
+        )
+        run.describe(scores=Table(score_rows(scores)))
     write_model(run.path / "exams.json", exams)
     run.describe(status=exams.status, questions=len(questions))
 
@@ -86,7 +97,7 @@ STAGES = (
     Stage(
         "base_exams",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=base_exams,
         checks=checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
@@ -97,7 +108,7 @@ STAGES = (
     Stage(
         "tuned_exams",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=tuned_exams,
         checks=checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits"),
@@ -108,7 +119,7 @@ STAGES = (
     Stage(
         "exam_report",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=exam_report,
         checks=checks.COMPARED,
         inputs=("base_exams", "tuned_exams"),

@@ -83,12 +83,23 @@ class ExamSettings(Section):
         None,
         description="folder of files with question, options, answer (CMExam, CMB, MedQA, CMMLU); none: not measured",
     )
-    max_questions: Count = Field(200, description="questions of each file, from the top")
-    max_new_tokens: Count = Field(1024, description="longest answer, tokens")
+    max_questions: Count = Field(200, description="questions of each file: a sample by the seed of those with a key")
+    shuffle_options: bool = Field(False, description="show options in an order from the seed, the same to both arms")
+    samples: Count = Field(1, description="answers to each question: their mean and their majority vote are scored")
+    max_new_tokens: Count = Field(4096, description="longest answer, tokens; those that are cut off are counted")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float = Field(0.95, gt=0.0, le=1.0)
     batch_size: Count = Field(8, description="questions in a batch; part of what a sampled answer depends on")
-    seed: int = 13
+    seed: int = Field(13, description="of the questions, the options' order and the answers")
+
+    @model_validator(mode="after")
+    def _greedy_answers_are_all_the_same(self) -> "ExamSettings":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples={self.samples} with temperature=0 asks for the same answer {self.samples} times: "
+                "set samples=1, or a temperature above 0"
+            )
+        return self
 
 
 class JudgeServerSettings(ServerSettings):

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from medcot_pipeline.records.exams import Exams, ExamScore
-from medcot_pipeline.records.figures import ByArm, Interval
+from medcot_pipeline.records.exams import ArmScore, Exams, ExamScore
+from medcot_pipeline.records.figures import ByArm, Estimate, Interval
 from medcot_pipeline.records.judgement import Judged, JudgeRecord, NotJudged, read_judge
 from medcot_pipeline.records.review import Guesses
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, read_model, write_model
 
+QUARTER = Estimate(value=0.25, low=0.05, high=0.7)
 SCORE = ExamScore(
     exam="CMB",
     items="all",
@@ -22,8 +23,10 @@ SCORE = ExamScore(
     base_only=0,
     tuned_only=1,
     mcnemar_p=1.0,
-    base_unparsed=0,
-    tuned_unparsed=1,
+    samples=1,
+    base=ArmScore(answers=4, right=1, truncated=1, unparsed=1, accuracy=QUARTER, finished_accuracy=Estimate()),
+    tuned=ArmScore(answers=4, right=2, truncated=0, unparsed=1, accuracy=Estimate(), finished_accuracy=QUARTER),
+    difference=Estimate(value=0.25, low=-0.3, high=0.6),
 )
 JUDGED: dict[str, Any] = {
     "status": "judged",

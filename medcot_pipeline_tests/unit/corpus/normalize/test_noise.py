@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 from pydantic import ValidationError
 
 from medcot_pipeline.corpus.normalize.noise import NOISE_RULES, Letters, NormalizedRow
-from medcot_pipeline.corpus.normalize.options import chosen_letter, split_options
+from medcot_pipeline.corpus.normalize.options import split_options
 from medcot_pipeline.corpus.normalize.table import CHUNK_ROWS, UNWRAPPED, NormalizedCorpus, normalize_rows
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text
 from medcot_pipeline.corpus.normalize.text_rules import RULES
@@ -281,22 +281,3 @@ def test_ten_thousand_identical_rows_take_linear_time() -> None:
 )
 def test_stem_and_options_are_told_apart(question: str, stem: str, letters: str) -> None:
     assert split_options(question).stem == stem and "".join(split_options(question).options) == letters
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("A不对，所以选B。", "B"),
-        ("因此，最合适的选项是A，含甲药。", "A"),
-        ("答案是选项C：丙药。", "C"),
-        ("综上所述，应该用乙药（选项 B）。", "B"),
-        ("首先应考虑：\n\nC. 丙药", "C"),
-        ("丙药最好。", ""),
-        ("选项A和选项B都可以考虑。", ""),
-        ("答案是H。", ""),
-        ("The answer is B.", "B"),
-        ("It is no easy answer a doctor would give (a pity).", ""),
-    ],
-)
-def test_the_letter_a_text_settles_on(text: str, letter: str) -> None:
-    assert chosen_letter(text, {"A": "甲药", "B": "乙药", "C": "丙药"}) == letter

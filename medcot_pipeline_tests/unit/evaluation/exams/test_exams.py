@@ -3,15 +3,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from medcot_pipeline.corpus.normalize.text import comparison_key
-from medcot_pipeline.evaluation.exams.asking import ExamAnswer, asked_questions, chosen_letters, exam_scores, put
-from medcot_pipeline.evaluation.exams.files import ExamQuestion, read_exam, require_exams
-from medcot_pipeline.records.arms import ARMS, Arm
+from medcot_pipeline.evaluation.exams.asking import put, until_end
+from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts, read_exam, require_exams
+from medcot_pipeline.evaluation.exams.shuffled import shuffle_options
+from medcot_pipeline.settings import ExamSettings
 from medcot_pipeline.support.errors import MedcotError
 
+SEED = 13
 STEM = "上消化道出血的患者出现黑便时，最先应当采取的处理措施是哪一项"
 
 
@@ -23,7 +24,7 @@ def exam(folder: Path, *rows: Any) -> Path:
 
 def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
     row = {"question": STEM, "options": "A 输血\\nB 禁食", "answer": "B,A"}
-    (question,) = read_exam(exam(tmp_path, row, row), 1).questions
+    (question,) = read_exam(exam(tmp_path, row), 1, SEED).questions
     assert question == ExamQuestion("exam.jsonl", "#1", STEM, "A 输血\nB 禁食", "AB")
     assert put(question) == f"{STEM}\nA 输血\nB 禁食\n\n请选出正确答案，并在最后一行写“答案：”和选项字母。"
 
@@ -43,49 +44,8 @@ def test_questions_of_the_cmexam_form_are_read(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_no_question_is_named(tmp_path: Path, rows: list[Any], said: str) -> None:
     with pytest.raises(MedcotError) as raised:
-        read_exam(exam(tmp_path, *rows), 10)
+        read_exam(exam(tmp_path, *rows), 10, SEED)
     assert said in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("answer", "letters"),
-    [
-        ("综上，答案：C", "C"),
-        ("先看A，再看B。\n答案是D。", "D"),
-        ("**答案：A、D**", "AD"),
-        ("正确答案为BDA", "ABD"),
-        ("应选E。", "E"),
-        ("The answer is (D).", "D"),
-        ("Answer: B\n\nAnswer: C", "C"),
-        ("A是错的，所以B", "B"),
-        ("答案：C。其余选项A、B、D均有误。", "C"),
-        ("选C。选项A多见于儿童。", "C"),
-        ("A patient like this needs rest.", None),
-        ("不确定", None),
-        ("", None),
-    ],
-)
-def test_the_last_answer_is_read_and_nothing_is_guessed(answer: str, letters: str | None) -> None:
-    assert chosen_letters(answer) == letters
-
-
-def test_scores_pair_the_arms_and_leave_out_what_training_rows_hold() -> None:
-    questions = [
-        ExamQuestion("exam.jsonl", f"#{n}", f"{STEM}{n}" if n == 1 else f"题目{n}", "", "A") for n in (1, 2, 3)
-    ]
-    train = pl.DataFrame({"row_id": ["r"], "split": ["train"], "key": [comparison_key(f"{STEM}1")]})
-    chosen: dict[Arm, list[str | None]] = {"base": ["A", "B", None], "tuned": ["A", "A", "B"]}
-    base, tuned = (
-        [
-            ExamAnswer("exam.jsonl", question.id, "", letters, letters == "A")
-            for question, letters in zip(questions, chosen[arm], strict=True)
-        ]
-        for arm in ARMS
-    )
-    every, clean = exam_scores(base, tuned, asked_questions(questions, train))
-    assert (every.items, every.n, every.base_pass, every.tuned_pass) == ("all", 3, 1, 2)
-    assert (every.tuned_only, every.base_unparsed, every.tuned_unparsed) == (1, 1, 0)
-    assert (clean.items, clean.n, clean.base_pass, clean.tuned_pass) == ("without overlap", 2, 0, 1)
 
 
 def test_without_lm_eval_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,4 +62,75 @@ def test_a_folder_without_an_exam_is_named_and_not_passed_over() -> None:
 def test_an_exam_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "gbk.jsonl").write_bytes("题目".encode("gbk"))
     with pytest.raises(MedcotError, match=r"gbk\.jsonl, line 1: not UTF-8"):
-        read_exam(tmp_path / "gbk.jsonl", 1)
+        read_exam(tmp_path / "gbk.jsonl", 1, SEED)
+
+
+def test_a_sample_is_drawn_by_the_seed_from_the_whole_file_in_its_order(tmp_path: Path) -> None:
+    path = exam(tmp_path, *({"question": f"题目{n}", "options": "A 是\nB 否", "answer": "A"} for n in range(400)))
+    numbers = {
+        (limit, seed): [int(each.id[1:]) for each in read_exam(path, limit, seed).questions]
+        for limit in (50, 200, 1_000)
+        for seed in (13, 14)
+    }
+    assert all(found == sorted(found) for found in numbers.values())
+    assert len(numbers[50, 13]) == 50 and numbers[1_000, 13] == list(range(1, 401))
+    assert numbers[200, 13] != numbers[200, 14] and max(numbers[200, 13]) > 350
+    assert set(numbers[50, 13]) < set(numbers[200, 13])
+    assert numbers[200, 13] == [int(each.id[1:]) for each in read_exam(path, 200, 13).questions]
+
+
+def test_items_without_a_key_take_no_place_in_the_sample(tmp_path: Path) -> None:
+    good = {"question": STEM, "options": "A 输血\nB 禁食", "answer": "A"}
+    found = read_exam(exam(tmp_path, *([{**good, "answer": "?"}] * 20), good, good), 2, SEED)
+    assert [each.id for each in found.questions] == ["#21", "#22"] and "20 of its items left out" in found.left_out
+
+
+OPTIONS = "A. 输血\nB. 禁食\nC. 补液\nD. 观察"
+
+
+def test_shuffled_options_keep_their_texts_and_the_key_its_meaning() -> None:
+    questions = [ExamQuestion("exam.jsonl", f"#{n}", STEM, OPTIONS, "AC") for n in range(40)]
+    shown = shuffle_options(questions, SEED)
+    assert shown == shuffle_options(questions, SEED) and shown.kept_order == []
+    assert len({each.order for each in shown.questions}) > 10
+    for each in shown.questions:
+        texts = option_texts(each)
+        assert list(texts) == list("ABCD") and sorted(texts.values()) == ["禁食", "补液", "观察", "输血"]
+        assert {texts[letter] for letter in each.answer} == {"输血", "补液"}
+        assert [texts[letter] for letter in "ABCD"] == [option_texts(questions[0])[letter] for letter in each.order]
+    alone = shuffle_options(questions[7:8], SEED).questions
+    assert alone == shown.questions[7:8], "other questions change nothing"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "A. 输血\nB. 禁食\nC. 以上都是",
+        "A. one\nB. two\nC. None of the above",
+        "A. one\nB. two\nC. Both A and B",
+        "甲乙丙",
+        "",
+    ],
+)
+def test_options_that_speak_of_others_or_cannot_be_taken_apart_keep_their_order(options: str) -> None:
+    question = ExamQuestion("exam.jsonl", "#3", STEM, options, "C")
+    assert shuffle_options([question], SEED) == (
+        [question],
+        ["exam.jsonl: 1 of its questions keep the order of their options, first #3."],
+    )
+
+
+def test_an_answer_is_cut_at_the_first_end_token_and_says_whether_there_is_one() -> None:
+    assert until_end([5, 6, 2, 0, 0], {2, 7}) == ([5, 6], True)
+    assert until_end([5, 6, 8], {2, 7}) == ([5, 6, 8], False)
+    assert until_end([2], {2}) == ([], True) and until_end([], {2}) == ([], False)
+
+
+def test_the_same_greedy_answer_is_not_asked_for_again() -> None:
+    with pytest.raises(ValidationError, match="samples=3 with temperature=0 asks for the same answer 3 times"):
+        ExamSettings(samples=3, temperature=0)
+    assert ExamSettings(samples=3).samples == 3 and ExamSettings(temperature=0).samples == 1
+
+
+def test_by_default_a_model_that_thinks_has_room_to_come_to_an_end() -> None:
+    assert ExamSettings().max_new_tokens >= 4_096

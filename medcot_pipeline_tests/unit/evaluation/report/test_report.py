@@ -44,9 +44,28 @@ JUDGED: dict[str, Any] = {
     "tokens": {"prompt": 900, "completion": 90},
 }
 SCORE: dict[str, Any] = {"n": 40, "base_pass": 20, "tuned_pass": 24, "base_only": 1, "tuned_only": 5, "mcnemar_p": 0.22}
+ANSWERED: dict[str, Any] = {
+    "answers": 120,
+    "right": 60,
+    "truncated": 17,
+    "unparsed": 0,
+    "accuracy": {"value": 0.5, "low": 0.41, "high": 0.59},
+    "finished_accuracy": {"value": 60 / 103, "low": 0.48, "high": 0.68},
+}
 EXAMINED: dict[str, Any] = {
     "status": "measured",
-    "scores": [{"exam": ATTACK, "items": "all", **SCORE, "base_unparsed": 3, "tuned_unparsed": 0}],
+    "scores": [
+        {
+            "exam": ATTACK,
+            "items": "all",
+            **SCORE,
+            "samples": 3,
+            "base": {**ANSWERED, "unparsed": 3, "majority": {"value": 0.5, "low": 0.35, "high": 0.65}},
+            "tuned": ANSWERED,
+            "difference": {"value": 0.1, "low": -0.02, "high": 0.22},
+        }
+    ],
+    "kept_order": [f"{ATTACK}: 2 of its questions keep the order of their options, first #3."],
 }
 SCHEMA = Report.model_json_schema()
 SETTINGS = ReportSettings(bootstrap_resamples=200, least_n=1)
@@ -437,6 +456,21 @@ def test_commands_and_figures_read_as_such() -> None:
     shown = [number(value) for value in (3.1, 6.0, 0.52, 99.9, 12_345.6, -0.5, 0.0, 7, None)]
     assert [points(share) for share in (0.39, -0.2, 0.001, -0.004, None)] == ["+39", "−20", "0", "0", "–"]
     assert shown == ["3.10", "6.00", "0.520", "99.9", "12,346", "−0.500", "0", "7", "–"]
+
+
+def test_exams_show_their_intervals_and_what_was_cut_off() -> None:
+    page = render_report(report(exams=EXAMINED))
+    shown = page[page.index("<h2>Examinations</h2>") :].partition("<h2>For people")[0]
+    said = re.sub(r"<[^>]+>", " ", shown)
+    for figure in (
+        "41.0 % to 59.0 %",
+        "35.0 % to 65.0 %",
+        "48.0 % to 68.0 %",
+        "majority votes",
+        "17",
+        "keep the order",
+    ):
+        assert figure in said
 
 
 def test_exams_that_were_not_run_are_named_as_such() -> None:
