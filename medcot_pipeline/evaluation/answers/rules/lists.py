@@ -1,0 +1,91 @@
+"""Constraints on the items of a list, however its marks are written.
+
+Belongs here: counting items at line starts or in one line, and one pure function per constraint.
+Does not: what a mark looks like (marks.py).
+"""
+
+from medcot_pipeline.evaluation.answers.rules.marks import Mark, marks_at_line_starts, marks_in_lines, prepared
+from medcot_pipeline.evaluation.answers.rules.text import says_something
+from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.prompts import Prompt
+
+
+def exact_items(prompt: Prompt, answer: Answer, value: int) -> bool:
+    """The answer lists exactly `value` items, with bullets or numbers; none is empty, and numbers go 1, 2, 3.
+
+    The first mark's kind is the list's: other kinds are items inside an item, or headings, and do not count.
+    """
+    return count_items(answer.answer) == value
+
+
+def numbered_items(prompt: Prompt, answer: Answer, value: int) -> bool:
+    """The answer is a numbered list of exactly `value` items: none is empty, and the numbers go 1, 2, 3."""
+    return count_items(answer.answer, numbered=True) == value
+
+
+def min_numbered_items(prompt: Prompt, answer: Answer, value: int) -> bool:
+    """The same of at least `value` items."""
+    return (count_items(answer.answer, numbered=True) or 0) >= value
+
+
+def count_items(text: str, *, numbered: bool = False) -> int | None:
+    """Items of the text's list.
+
+    Args:
+        text: an answer.
+        numbered: count numbered items alone, whatever bullets stand before or in them.
+
+    Returns:
+        The number of items, 0 where there is no list, None where there is a broken one: with an item that is empty, or
+        with numbers that do not go 1, 2, 3.
+    """
+    ready = prepared(text)
+    marks = marks_at_line_starts(ready)
+    outer = _outermost(marks, numbered)
+    if marks and not outer:
+        return 0
+    if outer and outer[0].number is None:
+        return _filled(ready, outer)
+    counted = _numbered(ready, outer) if outer else 0
+    return _in_lines(ready) or counted if counted in (None, 0, 1) else counted
+
+
+def is_item(line: str) -> bool:
+    """Whether a line begins with the mark of an item."""
+    return bool(marks_at_line_starts(prepared(line)))
+
+
+def _outermost(marks: list[Mark], numbered: bool) -> list[Mark]:
+    """The marks of the list's own kind that are not indented under another item of it."""
+    first = next((mark for mark in marks if not numbered or mark.number is not None), None)
+    if first is None or first.indent > marks[0].indent + 1:  # numbers inside a bullet
+        return []
+    return [mark for mark in marks if mark.kind == first.kind and mark.indent <= first.indent + 1]
+
+
+def _numbered(text: str, marks: list[Mark]) -> int | None:
+    """Items under marks of one kind; where their numbers start again inside an item, those written as the first."""
+    for chosen in (marks, [mark for mark in marks if mark.style == marks[0].style]):
+        if [mark.number for mark in chosen] == list(range(1, len(chosen) + 1)):
+            return _filled(text, chosen)
+    return None
+
+
+def _in_lines(text: str) -> int | None:
+    """Items of a list that goes on in a line, such as `1. a 2. b` or `①……②……`; a single mark is none."""
+    for marks in marks_in_lines(text):
+        if len(marks) > 1 and [mark.number for mark in marks] == list(range(1, len(marks) + 1)):
+            return _filled(text, marks)
+    return None
+
+
+def _filled(text: str, marks: list[Mark]) -> int | None:
+    """How many marks there are, if something stands behind each."""
+    ends = [*(mark.start for mark in marks[1:]), len(text)]
+    contents = [_paragraph(text[mark.end : end]) for mark, end in zip(marks, ends, strict=True)]
+    return len(marks) if all(says_something(content) for content in contents) else None
+
+
+def _paragraph(content: str) -> str:
+    """What stands behind a mark up to a blank line, so that closing words are no content of an empty last item."""
+    return content.lstrip(" \t").split("\n\n", 1)[0]
