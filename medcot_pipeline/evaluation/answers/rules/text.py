@@ -20,13 +20,13 @@ _SAME = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-
 
 
 def visible(text: str) -> str:
-    """A text without characters that show nothing (zero-width, soft hyphen, byte order mark), lines each line ended alike."""
+    """A text without characters that show nothing, such as a zero-width space, and with one kind of line end."""
     lines = _NEWLINES.sub("\n", text)
     return "".join(char for char in lines if unicodedata.category(char) != "Cf" and not "\ufe00" <= char <= "\ufe0f")
 
 
 def plain(text: str) -> str:
-    """What two texts share that differ in invisible characters, white space, width, case, or the kind of their marks."""
+    """What two texts share that differ in invisible characters, white space, width, case, or kind of dash or quote."""
     spaced = _COMMA_OF_A_LIST.sub(", ", visible(text))
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", spaced).casefold())
     return " ".join(folded.translate(_SAME).split())
