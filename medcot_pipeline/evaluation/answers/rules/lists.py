@@ -4,7 +4,7 @@ Belongs here: counting items at line starts or in one line, and one pure functio
 Does not: what a mark looks like (marks.py).
 """
 
-from medcot_pipeline.evaluation.answers.rules.marks import Mark, marks_at_line_starts, marks_in_lines, prepared
+from medcot_pipeline.evaluation.answers.rules.marks import ItemMark, marks_at_line_starts, marks_in_lines, prepared
 from medcot_pipeline.evaluation.answers.rules.text import says_something
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
@@ -55,7 +55,7 @@ def is_item(line: str) -> bool:
     return bool(marks_at_line_starts(prepared(line)))
 
 
-def _outermost(marks: list[Mark], numbered: bool) -> list[Mark]:
+def _outermost(marks: list[ItemMark], numbered: bool) -> list[ItemMark]:
     """The marks of the list's own kind that are not indented under another item of it."""
     first = next((mark for mark in marks if not numbered or mark.number is not None), None)
     if first is None or first.indent > marks[0].indent + 1:  # numbers inside a bullet
@@ -63,7 +63,7 @@ def _outermost(marks: list[Mark], numbered: bool) -> list[Mark]:
     return [mark for mark in marks if mark.kind == first.kind and mark.indent <= first.indent + 1]
 
 
-def _numbered(text: str, marks: list[Mark]) -> int | None:
+def _numbered(text: str, marks: list[ItemMark]) -> int | None:
     """Items under marks of one kind; where their numbers start again inside an item, those written as the first."""
     for chosen in (marks, [mark for mark in marks if mark.style == marks[0].style]):
         if [mark.number for mark in chosen] == list(range(1, len(chosen) + 1)):
@@ -79,7 +79,7 @@ def _in_lines(text: str) -> int | None:
     return None
 
 
-def _filled(text: str, marks: list[Mark]) -> int | None:
+def _filled(text: str, marks: list[ItemMark]) -> int | None:
     """How many marks there are, if something stands behind each."""
     ends = [*(mark.start for mark in marks[1:]), len(text)]
     contents = [_paragraph(text[mark.end : end]) for mark, end in zip(marks, ends, strict=True)]

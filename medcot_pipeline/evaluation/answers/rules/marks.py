@@ -62,7 +62,7 @@ _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xi
 
 
 @dataclass(frozen=True)
-class Mark:
+class ItemMark:
     """A mark of an item: its kind, how exactly it is written, its number (None: a bullet or a letter), its place."""
 
     kind: str
@@ -79,27 +79,27 @@ def prepared(text: str) -> str:
     return _DRAWN_LINE.sub("", broken)
 
 
-def marks_at_line_starts(text: str) -> list[Mark]:
+def marks_at_line_starts(text: str) -> list[ItemMark]:
     """Marks with which lines of a prepared text begin, Markdown headings, quotations and bold type before them."""
     return [_mark(match) for match in _AT_LINE_START.finditer(text)]
 
 
-def marks_in_lines(text: str) -> Iterator[list[Mark]]:
+def marks_in_lines(text: str) -> Iterator[list[ItemMark]]:
     """Numbers anywhere in a prepared text, by kind, the kind that comes first first."""
     marks = [_mark(match) for match in _IN_LINE.finditer(text)]
     for kind in dict.fromkeys(mark.kind for mark in marks):
         yield [mark for mark in marks if mark.kind == kind]
 
 
-def _mark(match: re.Match[str]) -> Mark:
+def _mark(match: re.Match[str]) -> ItemMark:
     groups = match.groupdict()
     indent = len(groups.get("indent") or groups.get("indent_2") or "")
     if bullet := groups.get("bullets"):
-        return Mark(f"bullet {bullet}", bullet, None, indent, match.start(), match.end())
+        return ItemMark(f"bullet {bullet}", bullet, None, indent, match.start(), match.end())
     kind = next(name for name in _KINDS if groups.get(name))
     style = " ".join((kind, groups.get("wrap") or "", groups.get("stop") or ""))
     number = None if kind == "letters" else _number(groups[kind])
-    return Mark(kind, style, number, indent, match.start(), match.end())
+    return ItemMark(kind, style, number, indent, match.start(), match.end())
 
 
 def _number(written: str) -> int:

@@ -29,9 +29,8 @@ ASKS: dict[str, set[str]] = {
     r"JSON数组|JSON array": {"json_list"},
     r"Markdown": {"table_columns"},
     r"不要出现|不要在回答中出现|不要推荐|without using|[Dd]o not use": {"must_not_contain"},
-    r"(?<!不)要出现|提到|写明|写出|包含|[Ii]nclude the word|includes the word|(?<!not )use the word|[Mm]ention the word": {
-        "must_contain"
-    },
+    r"(?<!不)要出现|提到|写明|写出|包含": {"must_contain"},
+    r"[Ii]ncludes? the words?|(?<!not )use the word|[Mm]ention the word": {"must_contain"},
     r"提醒不要": {"warns_against"},
     r"一个数字|the number only": {"number"},
     r"只回答“|只回答这个|只回答一个字|exactly one of these|the Chinese word only": {"one_of"},
