@@ -14,6 +14,7 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 
 _FENCED = re.compile(r"^(```+|~~~+)[^\n`]*\n(.*?)\n?^\1", re.DOTALL | re.MULTILINE)
+_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
 def check_answer(prompt: Prompt, answer: Answer, *, loose: bool = False) -> dict[str, bool]:
@@ -42,7 +43,7 @@ def check_answer(prompt: Prompt, answer: Answer, *, loose: bool = False) -> dict
 
 
 def unwrapped(answer: Answer) -> list[Answer]:
-    """The answer as it is, without its first line, its last line or both, each without asterisks, and fenced blocks.
+    """The answer as it is; without its first line, its last line or both; each without asterisks; what it fences or boxes.
 
     An item of a list is no wrapping: without its last item a list of four would be one of three.
     """
@@ -50,5 +51,6 @@ def unwrapped(answer: Answer) -> list[Answer]:
     first, last = (0 if is_item(lines[0]) else 1), (len(lines) if is_item(lines[-1]) else -1)
     parts = (lines[first:], lines[:last], lines[first:last])
     texts = [answer.answer, *("\n".join(part) for part in parts)]
-    texts += [text.replace("*", "") for text in texts] + [block for _, block in _FENCED.findall(answer.answer)]
+    texts += [text.replace("*", "") for text in texts] + _BOXED.findall(answer.answer)
+    texts += [block for _, block in _FENCED.findall(answer.answer)]
     return [dataclasses.replace(answer, answer=text) for text in dict.fromkeys(texts) if text.strip()]

@@ -12,9 +12,16 @@ from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 
 _ABBREVIATION = re.compile(
-    r"\b(?:e\.g|i\.e|etc|vs|approx|dr|mr|mrs|ms|prof|st|no|fig|a\.m|p\.m|u\.s|[a-z])\.(?=\s+\S)", re.IGNORECASE
+    r"\b(?:dr|mr|mrs|ms|prof|st)\.(?=\s+\S)|\bno\.(?=\s+\d)"
+    r"|\b(?:e\.g|i\.e|etc|vs|approx|a\.m|p\.m|u\.s)\.(?=\s+[a-z0-9(\u4e00-\u9fff]|[,)])",
+    re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[。！？!?…]+[”’\"'」』）)*]*|\.+[”’\"')*]*(?=\s|$)|\n+")
+_CLOSING = "”’\"'」』）)*"
+_SENTENCE_END = re.compile(
+    rf"[。！？!?]+(?![{_CLOSING}。！？!?])"
+    rf"|(?:[。！？!?]+|\.)[{_CLOSING}]+(?=\s*$|\s+[^a-z\s]|[“‘「『（(])"  # not: “Stop!” he said
+    r"|\.+(?=\s|$)|\n+"
+)
 
 
 def max_chars(prompt: Prompt, answer: Answer, value: int) -> bool:
@@ -36,5 +43,5 @@ def max_words(prompt: Prompt, answer: Answer, value: int) -> bool:
 
 def exact_sentences(prompt: Prompt, answer: Answer, value: int) -> bool:
     """The answer has exactly `value` sentences; a line ends one, an abbreviation or a decimal does not."""
-    text = _ABBREVIATION.sub(lambda found: found.group().replace(".", ""), visible(answer.answer))
+    text = _ABBREVIATION.sub(lambda found: found.group().replace(".", ""), visible(answer.answer).strip())
     return sum(says_something(part) for part in _SENTENCE_END.split(text)) == value

@@ -4,7 +4,13 @@ Belongs here: counting items at line starts or in one line, and one pure functio
 Does not: what a mark looks like (marks.py).
 """
 
-from medcot_pipeline.evaluation.answers.rules.marks import ItemMark, marks_at_line_starts, marks_in_lines, prepared
+from medcot_pipeline.evaluation.answers.rules.marks import (
+    ItemMark,
+    counts_up,
+    marks_at_line_starts,
+    marks_in_lines,
+    prepared,
+)
 from medcot_pipeline.evaluation.answers.rules.text import says_something
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
@@ -13,7 +19,7 @@ from medcot_pipeline.records.prompts import Prompt
 def exact_items(prompt: Prompt, answer: Answer, value: int) -> bool:
     """The answer lists exactly `value` items, with bullets or numbers; none is empty, and numbers go 1, 2, 3.
 
-    The first mark's kind is the list's: other kinds are items inside an item, or headings, and do not count.
+    The first mark's kind is the list's: other kinds are items inside an item and do not count.
     """
     return count_items(answer.answer) == value
 
@@ -36,18 +42,22 @@ def count_items(text: str, *, numbered: bool = False) -> int | None:
         numbered: count numbered items alone, whatever bullets stand before or in them.
 
     Returns:
-        The number of items, 0 where there is no list, None where there is a broken one: with an item that is empty, or
-        with numbers that do not go 1, 2, 3.
+        The number of items of the first mark's kind, without those indented under one; where numbers start again
+        inside an item, of those written as the first. 0 where there is no list, None where there is a broken one: with
+        an item that is empty, or with numbers that do not go 1, 2, 3.
     """
     ready = prepared(text)
     marks = marks_at_line_starts(ready)
-    outer = _outermost(marks, numbered)
-    if marks and not outer:
-        return 0
-    if outer and outer[0].number is None:
+    first = next((mark for mark in marks if not numbered or mark.number is not None), None)
+    if first is None or first.indent > marks[0].indent + 1:  # numbers inside a bullet
+        return 0 if marks else _in_lines(ready)
+    kind = [mark for mark in marks if mark.kind == first.kind]
+    outer = [mark for mark in kind if mark.indent <= first.indent + 1]
+    if first.number is None:
         return _filled(ready, outer)
-    counted = _numbered(ready, outer) if outer else 0
-    return _in_lines(ready) or counted if counted in (None, 0, 1) else counted
+    written_alike = [mark for mark in outer if mark.style == first.style]
+    counted = next((_filled(ready, chosen) for chosen in (kind, outer, written_alike) if counts_up(chosen)), None)
+    return counted if counted and counted > 1 else _in_lines(ready) or counted
 
 
 def is_item(line: str) -> bool:
@@ -55,28 +65,10 @@ def is_item(line: str) -> bool:
     return bool(marks_at_line_starts(prepared(line)))
 
 
-def _outermost(marks: list[ItemMark], numbered: bool) -> list[ItemMark]:
-    """The marks of the list's own kind that are not indented under another item of it."""
-    first = next((mark for mark in marks if not numbered or mark.number is not None), None)
-    if first is None or first.indent > marks[0].indent + 1:  # numbers inside a bullet
-        return []
-    return [mark for mark in marks if mark.kind == first.kind and mark.indent <= first.indent + 1]
-
-
-def _numbered(text: str, marks: list[ItemMark]) -> int | None:
-    """Items under marks of one kind; where their numbers start again inside an item, those written as the first."""
-    for chosen in (marks, [mark for mark in marks if mark.style == marks[0].style]):
-        if [mark.number for mark in chosen] == list(range(1, len(chosen) + 1)):
-            return _filled(text, chosen)
-    return None
-
-
 def _in_lines(text: str) -> int | None:
     """Items of a list that goes on in a line, such as `1. a 2. b` or `①……②……`; a single mark is none."""
-    for marks in marks_in_lines(text):
-        if len(marks) > 1 and [mark.number for mark in marks] == list(range(1, len(marks) + 1)):
-            return _filled(text, marks)
-    return None
+    lists = [marks for marks in marks_in_lines(text) if len(marks) > 1 and counts_up(marks)]
+    return _filled(text, lists[0]) if lists else 0
 
 
 def _filled(text: str, marks: list[ItemMark]) -> int | None:

@@ -19,7 +19,7 @@ _LABELS = (
     "recommendation|步骤|建议|要点|方法|原因|措施|可能|习惯|条件|提示|理由|第"
 )
 _CLOSE = r"(?:\*\*|__)?"
-_DIGITS = rf"(?P<digits>[0-9]{{1,2}}){_CLOSE}(?P<stop>\\?[.:，](?![0-9])|[、)]|[ ][-–—](?=[ ]))"
+_DIGITS = rf"(?P<digits>[0-9]{{1,2}}){_CLOSE}(?P<stop>\\?[.:，](?![0-9])|[、)。]|[ ][-–—](?=[ ]))"
 _NUMBERS = rf"""
     {_DIGITS}
   | [(\[【〔](?P<brackets>[0-9]{{1,2}}|{_HAN_NUMBER})[)\]】〕][.、:]?
@@ -30,6 +30,7 @@ _NUMBERS = rf"""
   | 第(?P<steps>[0-9]{{1,2}}|{_HAN_NUMBER})(?:步骤?|条|点|项|招|种|(?=[，,、:]))
   | (?P<label>(?i:{_LABELS}))[ ]?[\#]?(?P<labelled>[0-9]{{1,2}}|{_HAN_NUMBER}|(?i:{"|".join(_ENGLISH)})\b){_CLOSE}
     (?:[.:)、](?![0-9])|(?=[ \n]|$))
+  | (?P<bare>[0-9]{{1,2}})[ ]+(?=[^\W\d_])
   | [\#](?P<hashed>[0-9]{{1,2}})(?:[.:)]|(?=[ ]))
 """
 _AT_LINE_START = re.compile(
@@ -57,7 +58,20 @@ _WIDTHS = {0xFF01 + at: 0x21 + at for at in range(94) if chr(0xFF01 + at) != "�
     0xA0: " ",
     9: "    ",
 }
-_KINDS = ("digits", "brackets", "signs", "keycaps", "han", "are", "steps", "labelled", "hashed", "roman", "letters")
+_KINDS = (
+    "digits",
+    "brackets",
+    "signs",
+    "keycaps",
+    "han",
+    "are",
+    "steps",
+    "labelled",
+    "hashed",
+    "bare",
+    "roman",
+    "letters",
+)
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 
 
@@ -80,8 +94,19 @@ def prepared(text: str) -> str:
 
 
 def marks_at_line_starts(text: str) -> list[ItemMark]:
-    """Marks with which lines of a prepared text begin, Markdown headings, quotations and bold type before them."""
-    return [_mark(match) for match in _AT_LINE_START.finditer(text)]
+    """Marks with which lines of a prepared text begin, Markdown headings, quotations and bold type before them.
+
+    A number without a sign behind it, as in `1 Rest`, is a mark where there is no other and the numbers go 1, 2, 3.
+    """
+    marks = [_mark(match) for match in _AT_LINE_START.finditer(text)]
+    if signed := [mark for mark in marks if mark.kind != "bare"]:
+        return signed
+    return marks if len(marks) > 1 and counts_up(marks) else []
+
+
+def counts_up(marks: list[ItemMark]) -> bool:
+    """Whether the numbers of marks go 1, 2, 3."""
+    return [mark.number for mark in marks] == list(range(1, len(marks) + 1))
 
 
 def marks_in_lines(text: str) -> Iterator[list[ItemMark]]:

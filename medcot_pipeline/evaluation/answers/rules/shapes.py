@@ -60,7 +60,7 @@ def language(prompt: Prompt, answer: Answer, value: str) -> bool:
 def _json(text: str) -> Any:
     """What a text is in JSON; None where it is none."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(visible(text), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
 

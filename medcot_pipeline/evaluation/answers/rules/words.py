@@ -5,16 +5,21 @@ Does not: lists, lengths and shapes (lists.py, lengths.py, shapes.py).
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from medcot_pipeline.evaluation.answers.rules.text import WRITTEN_WITHOUT_SPACES, plain
+from medcot_pipeline.evaluation.answers.rules.lists import is_item
+from medcot_pipeline.evaluation.answers.rules.text import WRITTEN_WITHOUT_SPACES, plain, visible
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 
-_NEGATION = re.compile(
-    r"不|勿|别|莫|忌|禁|避免|防止|切忌|没有?必要|\b(?:not|never|no|avoid\w*|without|nor|neither|refrain\w*)\b|n't\b"
+_BEFORE = re.compile(r"不|勿|别|莫|禁|忌|避免|\b(?:not|never|no|avoid\w*|without|nor|neither)\b|n't\b")
+_AFTER = re.compile(
+    r"不(?:能|要|可|宜|应|得|该|推荐|建议)|没有?(?:用|效|帮助|必要)|无(?:用|效|益|助)|并无|禁|勿|有害|加重|"
+    r"\b(?:not|never|avoid\w*|worse\w*|harm\w*)\b|n't\b"
 )
 _SENTENCE = re.compile(r"[。！？；!?;\n]+|(?<=[^\W\d])\.(?=\s|$)")
+_NEW_CLAUSE = re.compile(r"，(?!\s*(?:包括|例如|比如|尤其|特别|如|或|也|和))")
 _AROUND_A_LABEL = " \t\n\"'.,。！!；;:「」『』《》〈〉()[]【】`、"
 _SPACED = rf"(?!{WRITTEN_WITHOUT_SPACES.pattern})[^\W_]"  # a letter or digit that makes a word longer
 _NOT_BEFORE = rf"(?<!{_SPACED})"
@@ -39,13 +44,29 @@ def must_not_contain(prompt: Prompt, answer: Answer, value: str | list[str]) -> 
 
 
 def warns_against(prompt: Prompt, answer: Answer, value: str | list[str]) -> bool:
-    """Every given text occurs, and each sentence that names it also negates: 不要, 切勿, avoid, do not."""
-    sentences = [sentence for sentence in _SENTENCE.split(answer.answer) if sentence]
+    """Every given text occurs, each time with a negation: 不要涂抹牙膏, 牙膏不能用, do not use butter.
+
+    The negation stands before the text in its clause, behind it in its sentence, or in the line that opens its list.
+    """
+    statements = [_NEW_CLAUSE.sub("\N{DOUBLE VERTICAL LINE}", each) for each in _statements(answer.answer)]
     for text in texts(value):
-        naming = [sentence for sentence in sentences if found_in(sentence, text)]
-        if not naming or not all(_NEGATION.search(plain(sentence)) for sentence in naming):
+        named = [
+            (plain(each)[: match.start()].rpartition("\N{DOUBLE VERTICAL LINE}")[2], plain(each)[match.end() :])
+            for each in statements
+            for match in re.finditer(_pattern(text), plain(each))
+        ]
+        if not named or not all(_BEFORE.search(before) or _AFTER.search(after) for before, after in named):
             return False
     return True
+
+
+def _statements(text: str) -> Iterator[str]:
+    """The sentences of a text; those of a list's items begin with the line that opens it."""
+    opening = ""
+    for line in visible(text).split("\n"):
+        if not is_item(line) and line.strip():
+            opening = line.strip() if line.rstrip(" *").endswith((":", "：")) else ""
+        yield from (f"{opening if is_item(line) else ''}{part}" for part in _SENTENCE.split(line) if part)
 
 
 def begins_with(prompt: Prompt, answer: Answer, value: str) -> bool:

@@ -68,6 +68,18 @@ NUMBERED = [
     "Step 1: rest. Step 2: ice. Step 3: see a doctor.",
     "1️⃣休息 2️⃣吸氧 3️⃣就医",
     "1. Rest 2. Ice\n3. See a doctor",
+    "1 休息\n2 吸氧\n3 就医",
+    "1 Rest\n2 Ice\n3 See a doctor",
+    "1。休息\n2。吸氧\n3。就医",
+    "1. Rest\n\n   Lie down.\n\n2. Ice\n\n3. See a doctor",
+    "1. Rest\n 2. Ice\n  3. See a doctor",
+    "**1. 休息**：卧床\n**2. 吸氧**：低流量\n**3. 就医**：当天",
+    "1.**休息**\n2.**吸氧**\n3.**就医**",
+    "Sure! Three tips: 1) Drink water. 2) Eat less salt. 3) Move more.",
+    "1. Take 2.5 mg.\n2. Check 120/80.\n3. Come back in 2 weeks.",
+    "1. 休息3天\n2. 38.5℃以上服药\n3. 120急救",
+    "　　一、休息\n　　二、吸氧\n　　三、就医",
+    "| 1. Rest\n1. Rest\n2. Ice\n3. See a doctor",
 ]
 BULLETS = [
     "- 休息\n- 吸氧\n- 就医",
@@ -107,6 +119,14 @@ BROKEN = [
     "1. 休息\n2. 吸氧\n2. 就医",
     "第一步：休息\n第一步：吸氧\n第一步：就医",
     "① 休息\n② 吸氧\n② 就医",
+    "1. 休息\n2. 吸氧\n3. 就医\n\n1. 再休息\n2. 再吸氧",
+    "1. 休息\n3. 吸氧\n2. 就医",
+    "1. **\n2. **\n3. **",
+    "1. 休息\n2. 吸氧\n\n三、就医",
+    "（1）休息（1）吸氧（1）就医",
+    "一是休息，二是吸氧，五是就医。",
+    "1 tablet now\n3 tablets later\n2 tablets at night",
+    "Step 1: Rest\nStep 3: Ice\nStep 2: See a doctor",
 ]
 
 
@@ -142,6 +162,9 @@ PROSE = [
     "The first visit is free. A second one costs 10.",
     "1型糖尿病与2型糖尿病不同。",
     "2024年的指南如此说。",
+    "2 tips: rest and ice.",
+    "18 mg daily\n20 mg weekly",
+    "第一天休息，第二天复查。",
 ]
 
 
