@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py, endpoint.py), rules and flags (rules.py, safety.py), verdicts (judging/, people/).
+Does not: generating (generation.py, endpoint.py), rules and flags (rules/, safety.py), verdicts (judging/, people/).
 """
 
 import dataclasses

@@ -43,7 +43,7 @@ def check_answer(prompt: Prompt, answer: Answer, *, loose: bool = False) -> dict
 
 
 def unwrapped(answer: Answer) -> list[Answer]:
-    """The answer as it is; without its first line, its last line or both; each without asterisks; fenced or boxed parts.
+    """The answer as it is; without its first line, its last line or both; all without asterisks; its fenced parts.
 
     An item of a list is no wrapping: without its last item a list of four would be one of three.
     """
