@@ -1,7 +1,7 @@
 """What both arms' answers amount to before anybody judged them.
 
 Belongs here: the content of figures.json of the asset model_answers.
-Does not: the rules and flags themselves (rules.py, safety.py), verdicts.
+Does not: the rules and flags themselves (rules/, safety.py), verdicts.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py, endpoint.py), rules and flags (rules.py, safety.py), verdicts (judging/, people/).
+Does not: generating (generation.py, endpoint.py), rules and flags (rules/, safety.py), verdicts (judging/, people/).
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from medcot_pipeline.evaluation.answers.prompts import (
     prompts_sha256,
     refuse_trained_prompts,
 )
+from medcot_pipeline.evaluation.answers.rules import refuse_wrong_constraints
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
@@ -50,6 +51,7 @@ def tuned_answers(run: Run) -> None:
 def _measure(run: Run, adapter: Path | None) -> None:
     settings = run.settings.answers
     prompts = asked_prompts(settings, run.root)
+    refuse_wrong_constraints(prompts)
     refuse_trained_prompts(prompts, read_parquet(run.input("corpus_splits") / "rows.parquet"))
     write_jsonl(run.path / PROMPTS, prompts)
     asked = _generate(run, adapter) if settings.backend == "model" else _ask(run, prompts, adapter)
@@ -176,7 +178,7 @@ STAGES = (
     Stage(
         "model_answers",
         group=GROUP,
-        code_version="6",
+        code_version="7",
         make=model_answers,
         checks=checks.COMPARED,
         inputs=("base_answers", "tuned_answers"),

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcot_pipeline.evaluation.answers.paired import check_answers, instruction_rates, rule_table
-from medcot_pipeline.evaluation.answers.rules import CONSTRAINT_RULES, FORMAT_RULES, MEANINGS, check_answer
+from medcot_pipeline.evaluation.answers.rules import (
+    CONSTRAINT_RULES,
+    FORMAT_RULES,
+    MEANINGS,
+    check_answer,
+    refuse_wrong_constraints,
+)
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
@@ -55,7 +61,7 @@ def test_a_broken_answer_fails_its_rule(rule: str, broken: Answer) -> None:
 
 
 def test_short_repetition_is_no_loop() -> None:
-    assert check_answer(prompt(), answer("请及时就医。" * 49))["not_looping"]
+    assert check_answer(prompt(), answer("请及时就医。" * 10))["not_looping"]
 
 
 def test_drug_names_in_latin_letters_leave_an_answer_chinese() -> None:
@@ -68,43 +74,6 @@ def test_english_prompts_want_english_answers() -> None:
     english = prompt(language="en")
     assert check_answer(english, answer("Take aspirin daily (阿司匹林)."))["language_matches"]
     assert not check_answer(english, answer(NORMAL))["language_matches"]
-
-
-def test_length_counts_characters_without_white_space_after_nfkc() -> None:
-    assert passes("max_chars", "Ａ Ｂ\n　心 电图", 5)
-    assert not passes("max_chars", "㎎", 1), "one sign, two letters after NFKC"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "1. 休息\n2. 吸氧\n3. 就医",
-        "1、休息\n2、吸氧\n3、就医",
-        "（1）休息\n（2）吸氧\n（3）就医",
-        "（一）休息\n（二）吸氧\n（三）就医",
-        "①休息\n②吸氧\n③就医",
-        "一、休息\n二、吸氧\n三、就医",
-        "第一步：休息\n第二步：吸氧\n第三步：就医",
-        "- 休息\n- 吸氧\n- 就医",
-        "建议如下：\n  1．休息\n  2．吸氧\n  3．就医\n以上。",
-        "**1. 休息**\n- 卧床\n- 避免情绪激动\n**2. 吸氧**\n2.5 L/min\n**3. 就医**",
-    ],
-)
-def test_three_items_are_three_items_however_they_are_marked(text: str) -> None:
-    assert passes("exact_items", text, 3)
-    assert not passes("exact_items", text, 2)
-
-
-@pytest.mark.parametrize("text", ["血钾\n2.8mmol/L", "体温变化\n-0.5℃", "上文\n---\n下文", NORMAL])
-def test_values_rules_and_prose_are_no_items(text: str) -> None:
-    assert passes("exact_items", text, 0)
-
-
-def test_words_are_found_whatever_their_case_or_width() -> None:
-    assert passes("must_contain", "请拨打１２０，做 ecg 检查。", ["120", "ECG"])
-    assert not passes("must_contain", "请拨打120。", ["120", "急诊"])
-    assert passes("must_not_contain", "请及时就医。", "抗生素")
-    assert not passes("must_not_contain", "可用ＡＢＣ。", ["抗生素", "abc"])
 
 
 @pytest.mark.parametrize(("rule", "value"), [("max_chars", 10), ("exact_items", 0), ("must_not_contain", "抗生素")])
@@ -146,7 +115,7 @@ def test_an_answer_cut_at_the_token_limit_keeps_no_constraint(rule: str, value: 
 
 
 @given(
-    st.text(alphabet="多喝水*\n1.、 ", max_size=40), st.sampled_from(["max_chars", "exact_items"]), st.integers(0, 20)
+    st.text(alphabet="多喝水*\n1.、 ", max_size=40), st.sampled_from(["max_chars", "exact_items"]), st.integers(1, 20)
 )
 def test_whatever_passes_strictly_passes_loosely(text: str, rule: str, value: int) -> None:
     assert not passes(rule, text, value) or passes(rule, text, value, loose=True)
@@ -173,15 +142,50 @@ def test_a_rule_given_twice_must_hold_twice() -> None:
 @pytest.mark.parametrize(
     ("constraint", "said"),
     [
-        ({"rule": "max_words", "value": 3}, 'Prompt p1: unknown rule "max_words"'),
+        (
+            {"rule": "max_items", "value": 3},
+            r'Prompt p1: unknown rule "max_items" \(did you mean \w+\?\). Known: max_chars',
+        ),
         ({"value": 3}, 'Prompt p1: unknown rule "None"'),
-        ({"rule": "max_chars", "value": "200"}, "Prompt p1: rule max_chars needs a whole number"),
+        ({"rule": ["max_chars"], "value": 3}, "Prompt p1: unknown rule"),
+        ({"rule": "max_chars", "value": 3, "limit": 4}, "Prompt p1: the constraint .*limit.* is no rule with a value"),
+        ("max_chars", "Prompt p1: the constraint 'max_chars' is no rule with a value"),
+        (
+            {"rule": "max_chars", "value": "200"},
+            "Prompt p1: rule max_chars needs a whole number of at least 1 as value, not '200'",
+        ),
+        ({"rule": "max_chars", "value": 0}, "rule max_chars needs a whole number of at least 1 as value, not 0"),
+        ({"rule": "max_words", "value": 2.0}, "rule max_words needs a whole number of at least 1 as value, not 2.0"),
+        ({"rule": "exact_items", "value": True}, "rule exact_items needs a whole number as value, not True"),
+        ({"rule": "exact_items", "value": -1}, "rule exact_items needs a whole number as value, not -1"),
+        ({"rule": "numbered_items", "value": None}, "rule numbered_items needs a whole number of at least 1"),
         ({"rule": "must_contain"}, "Prompt p1: rule must_contain needs a text"),
+        ({"rule": "must_contain", "value": []}, "rule must_contain needs a text or a list of different texts"),
+        ({"rule": "must_contain", "value": "\u200b"}, "rule must_contain needs a text"),
+        ({"rule": "must_contain", "value": ["a", 1]}, "rule must_contain needs a text"),
+        ({"rule": "must_not_contain", "value": {"a": 1}}, "rule must_not_contain needs a text"),
+        ({"rule": "begins_with", "value": ["a"]}, "rule begins_with needs a text as value"),
+        ({"rule": "one_of", "value": "yes"}, "rule one_of needs a list of different texts as value, not 'yes'"),
+        ({"rule": "one_of", "value": ["yes", "YES"]}, "rule one_of needs a list of different texts"),
+        ({"rule": "number", "value": "42"}, "rule number needs a number as value, not '42'"),
+        ({"rule": "number", "value": float("nan")}, "rule number needs a number as value, not nan"),
+        ({"rule": "number", "value": True}, "rule number needs a number"),
+        ({"rule": "letter_case", "value": "title"}, "rule letter_case needs upper or lower as value, not 'title'"),
+        ({"rule": "letter_case", "value": ["upper"]}, "rule letter_case needs upper or lower"),
+        ({"rule": "language", "value": "ja"}, "rule language needs zh or en as value, not 'ja'"),
+        ({"rule": "language", "value": ["zh"]}, "rule language needs zh or en"),
     ],
 )
-def test_an_unknown_rule_or_value_is_named_with_its_prompt(constraint: dict[str, Any], said: str) -> None:
+def test_a_wrong_constraint_is_refused_with_its_prompt_its_rule_and_its_value(constraint: Any, said: str) -> None:
     with pytest.raises(MedcotError, match=said):
         check_answer(prompt(constraint), answer())
+    with pytest.raises(MedcotError, match=said):
+        refuse_wrong_constraints([prompt(constraint)])
+
+
+def test_a_language_without_rules_is_refused() -> None:
+    with pytest.raises(MedcotError, match='Prompt p1: language "fr" has no rule'):
+        check_answer(prompt(language="fr"), answer())
 
 
 def test_the_table_pairs_arms_by_prompt() -> None:
