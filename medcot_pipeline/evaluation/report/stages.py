@@ -14,14 +14,15 @@ from medcot_pipeline.evaluation.report.tables import report_tables
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.records.answer_figures import AnswerFigures
-from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
+from medcot_pipeline.records.answers import AdvisedAction, Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.exams import Exams
-from medcot_pipeline.records.judgement import Judged, PaidCalls, read_judge
+from medcot_pipeline.records.judgement import Judged, PaidCalls, read_judge, read_second_judge
 from medcot_pipeline.records.perplexity import IncumbentPerplexity, PerplexityFigures
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.records.review import HumanReviews
+from medcot_pipeline.records.rubrics.graded import read_rubric_record
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, read_model, write_model
 from medcot_pipeline.support.table_files import read_jsonl
@@ -37,24 +38,30 @@ def eval_report(run: Run) -> None:
             prompts=read_jsonl(answers / "prompts.jsonl", Prompt),
             answers=read_jsonl(answers / "answers.jsonl", Answer),
             checks=read_jsonl(answers / "rules.jsonl", RulesPassed),
+            actions=read_jsonl(answers / "actions.jsonl", AdvisedAction),
             figures=read_model(answers / "figures.json", AnswerFigures),
             seconds=read_json(answers / "aside" / "timings.json"),
         ),
         judge=read_judge(judged / "judge.json"),
+        second=read_second_judge(judged),
         paid=read_model(paid, PaidCalls) if paid.is_file() else None,
         human=read_model(run.input("human_review") / "human.json", HumanReviews),
         exams=read_model(run.input("exam_report") / "exams.json", Exams),
+        rubrics=read_rubric_record(run.input("rubric_grades") / "rubric.json"),
+        has_incumbent=run.incumbent is not None,
         incumbent=_incumbent(run),
         training=training_summary(run.input("qlora_adapter")),
         provenance=provenance(run),
     )
-    report = build_report(run.place.profile, measured, run.settings.report)
+    report = build_report(run.place.profile, measured, run.settings.report, run.settings.promotion)
     write_model(run.path / "report.json", report)
     (run.path / "report.html").write_text(render_report(report), encoding="utf-8")
     _draw(run, report)
     figures = report.perplexity
     run.describe(
+        summary_en=report.summary_en,
         summary_zh=report.summary_zh,
+        promote=report.decision.promote,
         base_perplexity=figures.base.value,
         tuned_perplexity=figures.tuned.value,
         relative_drop="none" if figures.relative_drop is None else figures.relative_drop,
@@ -119,6 +126,7 @@ STAGES = (
             "human_review",
             "qlora_adapter",
         ),
-        settings=("report",),
+        settings=("report", "promotion"),
+        meets_incumbent=lambda settings: True,
     ),
 )
