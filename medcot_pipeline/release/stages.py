@@ -13,7 +13,6 @@ from medcot_pipeline.records.report.decision import Requirement
 from medcot_pipeline.records.report.report import Report
 from medcot_pipeline.records.report.sentences import Bilingual
 from medcot_pipeline.release import checks
-from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import ADAPTER, DECISION, PROMOTION, Promoted
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, read_model, write_json
@@ -29,7 +28,7 @@ def promotion(run: Run) -> None:
     lineage(run)  # refuses the report of another adapter
     candidate, incumbent = run.inputs[ADAPTER].manifest, run.incumbent.manifest if run.incumbent else None
     report = read_model(run.input("eval_report") / "report.json", Report)
-    decision = decide(report, incumbent is not None, run.settings.promotion)
+    decision = report.decision
     foreseen = Promoted(run.place.data).foresee(candidate, incumbent, decision.promote, again=run.forced)
     event = foreseen["event"]
     if decision.promote and event == "stays candidate":
@@ -73,7 +72,6 @@ STAGES = (
         make=promotion,
         checks=checks.PROMOTION,
         inputs=("eval_report", ADAPTER),
-        settings=("promotion",),
         meets_incumbent=lambda settings: True,
         afterwards=carry_out,
     ),

@@ -6,7 +6,7 @@ Does not: which of the options a text chooses (chosen.py), taking a question apa
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 LETTERS = "ABCDEFGH"
@@ -75,7 +75,38 @@ _ARTICLE = re.compile(
     r" (?!(?:because|since|as|is|was|for|due|and|but|which|with|given|based|would|or|not|rather|by|to|through)\b)[a-z0-9]"
 )
 _ABBREVIATIONS = frozenset(
-    "ABG ADH AED AFB AGE BAD BCG BED CABG CAD CEA CHD CHF DAD DC DEC DHEA ECG ED EGD FACE FDA GAD GCA HAE HB HCG HD HEAD HF".split()
+    [
+        "ABG",
+        "ADH",
+        "AED",
+        "AFB",
+        "AGE",
+        "BAD",
+        "BCG",
+        "BED",
+        "CABG",
+        "CAD",
+        "CEA",
+        "CHD",
+        "CHF",
+        "DAD",
+        "DC",
+        "DEC",
+        "DHEA",
+        "ECG",
+        "ED",
+        "EGD",
+        "FACE",
+        "FDA",
+        "GAD",
+        "GCA",
+        "HAE",
+        "HB",
+        "HCG",
+        "HD",
+        "HEAD",
+        "HF",
+    ]
 )
 _WORDS = frozenset(("ad", "ah", "be", "eh"))
 CLAUSE_END = re.compile(r" ?(?:[.,;:!?)\n。、—]|\Z)")

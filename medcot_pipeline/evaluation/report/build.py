@@ -1,99 +1,51 @@
 """The evaluation report's content, of everything that was measured.
 
 Belongs here: which figures stand in the report, and what it says of perplexity, rules and cost.
-Does not: measuring (the other folders of evaluation/), intervals and tests (evaluation/statistics/intervals.py), what
-is said of instruction following (following.py), claims (claims.py), transcripts (transcripts.py), sentences (words.py),
-layout (page.py, templates/).
+Does not: measuring (the other folders of evaluation/), intervals and tests (evaluation/statistics/), what is said of
+instruction following (following.py), transcripts and failures, sentences and claims (words/), layout (page.py).
 """
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.answers.paired import rule_table
 from medcot_pipeline.evaluation.answers.rules import MEANINGS
+from medcot_pipeline.evaluation.judging.second import judges_agreement
 from medcot_pipeline.evaluation.perplexity.table import definition_rows
-from medcot_pipeline.evaluation.report.claims import claims
 from medcot_pipeline.evaluation.report.failures import failures
-from medcot_pipeline.evaluation.report.following import instruction_following
+from medcot_pipeline.evaluation.report.following import instruction_following, pass_rates
+from medcot_pipeline.evaluation.report.measured import Answered, Measured
 from medcot_pipeline.evaluation.report.transcripts import AI_JUDGE, answered_prompts, transcripts
+from medcot_pipeline.evaluation.report.words.claims import claims
 from medcot_pipeline.evaluation.report.words.gaps import not_measured
 from medcot_pipeline.evaluation.report.words.limits import limits
 from medcot_pipeline.evaluation.report.words.opening import smoke_test, summary
 from medcot_pipeline.evaluation.report.words.warnings import warnings
-from medcot_pipeline.records.answer_figures import AnswerCounts, AnswerFigures
-from medcot_pipeline.records.answers import AdvisedAction, Answer, RulesPassed, checks_of
-from medcot_pipeline.records.arms import ARMS, Arm
-from medcot_pipeline.records.exams import Exams
-from medcot_pipeline.records.judgement import JudgeRecord, JudgeTokens, PaidCalls
+from medcot_pipeline.evaluation.statistics.preference import net_preference
+from medcot_pipeline.records.answer_figures import AnswerCounts
+from medcot_pipeline.records.answers import checks_of
+from medcot_pipeline.records.arms import ARMS
+from medcot_pipeline.records.judgement import JudgeTokens
 from medcot_pipeline.records.perplexity import PerplexityFigures, RowLikelihoods
-from medcot_pipeline.records.prompts import Prompt, of_set
-from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
+from medcot_pipeline.records.prompts import of_set
+from medcot_pipeline.records.report.following import Rates
 from medcot_pipeline.records.report.report import (
     Cost,
     Histogram,
-    IncumbentSection,
     JudgeCost,
     PerplexitySection,
     Report,
     ReportedRule,
+    SecondJudge,
     StageCost,
 )
-from medcot_pipeline.records.review import HumanReviews
-from medcot_pipeline.settings import ReportSettings
+from medcot_pipeline.release.decision import Evidence, decide
+from medcot_pipeline.settings import PromotionSettings, ReportSettings
 
 HISTOGRAM_BINS = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Answered:
-    """What both arms did with the frozen prompts.
-
-    Attributes:
-        prompts: the frozen prompts.
-        answers: both arms' answers to them.
-        checks: which rules the answers pass, those of the incumbent too.
-        actions: what the answers to emergencies advise.
-        figures: figures over both arms' answers.
-        seconds: how long each arm took.
-    """
-
-    prompts: Sequence[Prompt]
-    answers: Sequence[Answer]
-    checks: Sequence[RulesPassed]
-    actions: Sequence[AdvisedAction]
-    figures: AnswerFigures
-    seconds: Mapping[Arm, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """Everything that a report is made from.
-
-    Attributes:
-        perplexity: both arms on held-out rows.
-        answered: both arms on the frozen prompts.
-        judge: AI verdicts and gates, or that no judge is configured.
-        paid: calls and seconds of the run that judged; None without a judge.
-        human: blind human verdicts, or none yet.
-        exams: scores of both arms, or that they were not measured.
-        incumbent: tuned against the promoted adapter, or None where there is none to compare with.
-        training: curves, cost and size of the training run.
-        provenance: artifacts with hashes, packages, commit, settings, sources, seeds.
-    """
-
-    perplexity: PerplexityFigures
-    answered: Answered
-    judge: JudgeRecord
-    paid: PaidCalls | None
-    human: HumanReviews
-    exams: Exams
-    incumbent: IncumbentSection | None
-    training: TrainingSummary
-    provenance: Provenance
-
-
-def build_report(profile: str, measured: Measured, settings: ReportSettings) -> Report:
+def build_report(profile: str, measured: Measured, settings: ReportSettings, margins: PromotionSettings) -> Report:
     """The content of report.json.
 
     Perplexity and instruction following are computed apart, from different inputs: neither figure is derived from
@@ -102,7 +54,8 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
     Args:
         profile: name of the settings profile of the pass that writes the report.
         measured: what was measured.
-        settings: transcripts shown, prices, resamples and seed of the intervals.
+        settings: transcripts shown, prices, the least n, resamples and seed of the intervals.
+        margins: what an adapter must show to take over.
     """
     answered = measured.answered
     prompts, answers, figures = of_set(answered.prompts, "instructions"), answered.answers, answered.figures
@@ -113,18 +66,24 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
     reviewers = {each.reviewer: each.verdicts for each in measured.human.reviewers}
     sources = {**reviewers, AI_JUDGE: measured.judge.verdicts}
     shown = answered_prompts(answered.prompts, answers, answered.checks, sources)
+    evidence = Evidence(perplexity, following, measured.incumbent, measured.has_incumbent, settings.least_n)
     heard = [*reviewers] if following.headline == "human" else [AI_JUDGE] if following.headline == "judge" else []
     return Report(
         profile=profile,
         summary_en=said.en,
         summary_zh=said.zh,
         smoke_test=tuple(smoke_test(profile, measured.training, perplexity, len(prompts), settings.least_n)),
+        decision=decide(evidence, margins),
         failures=failures(shown, answered.actions, heard, settings),
         least_n=settings.least_n,
         warnings=tuple(warnings(perplexity, following, figures, measured.training)),
         claims=claims(perplexity, following),
         perplexity=perplexity,
         instruction_following=following,
+        second_judge=_second_judge(measured, settings),
+        rubrics=measured.rubrics,
+        actions=figures.actions,
+        general=_general(answered),
         incumbent=measured.incumbent,
         answers=AnswerCounts(**{name: getattr(figures, name) for name in AnswerCounts.model_fields}),
         exams=measured.exams,
@@ -137,6 +96,21 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings) -> 
         limits=tuple(limits(perplexity, following, figures, measured.training)),
         provenance=measured.provenance,
     )
+
+
+def _second_judge(measured: Measured, settings: ReportSettings) -> SecondJudge | None:
+    """What a second judge says, and how far it agrees with the first; None without one."""
+    first, second = measured.judge, measured.second
+    if first.status != "judged" or second is None:
+        return None
+    agreement = judges_agreement(first, second, settings.bootstrap_resamples, settings.seed)
+    return SecondJudge(judge=second, preference=net_preference(second.verdicts), agreement=agreement)
+
+
+def _general(answered: Answered) -> Rates | None:
+    """Pass rates of the instructions apart from medicine; None where none was asked."""
+    checks = checks_of(answered.prompts, answered.checks, "general")
+    return pass_rates(checks) if checks else None
 
 
 def _perplexity(figures: PerplexityFigures) -> PerplexitySection:

@@ -6,8 +6,8 @@ Does not: which figures there are (build.py), sentences (words.py).
 
 from pathlib import Path
 
-from medcot_pipeline.evaluation.statistics.agreement import CLASSES
 from medcot_pipeline.evaluation.report.words.definitions import DEFINITIONS
+from medcot_pipeline.evaluation.statistics.agreement import CLASSES
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.report.report import Report
 

@@ -6,8 +6,9 @@ Does not: figures (build.py), sentences (words.py), layout (page.py).
 
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.report import checks
-from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
+from medcot_pipeline.evaluation.report.build import build_report
 from medcot_pipeline.evaluation.report.incumbent import incumbent_section
+from medcot_pipeline.evaluation.report.measured import Answered, Measured
 from medcot_pipeline.evaluation.report.page import render_report
 from medcot_pipeline.evaluation.report.provenance import provenance, training_summary
 from medcot_pipeline.evaluation.report.tables import report_tables

@@ -8,17 +8,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from medcot_pipeline.records.answer_figures import AnswerCounts, Flag, RuleCounts
+from medcot_pipeline.records.answer_figures import ActionFigures, AnswerCounts, Flag, RuleCounts
 from medcot_pipeline.records.exams import Exams
-from medcot_pipeline.records.figures import ByArm, Count, RecordModel
-from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
+from medcot_pipeline.records.figures import Count, RecordModel
+from medcot_pipeline.records.judgement import JudgeCalls, Judged, JudgeTokens
 from medcot_pipeline.records.perplexity import AgainstIncumbent, DefinitionRow, PerplexityFigures
 from medcot_pipeline.records.report.decision import Decision
-from medcot_pipeline.records.report.estimates import Preference
+from medcot_pipeline.records.report.estimates import JudgesAgreement, Preference
 from medcot_pipeline.records.report.following import InstructionFollowing, Rates
 from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
 from medcot_pipeline.records.report.sentences import Bilingual, Sentence
 from medcot_pipeline.records.report.transcripts import Failures, Transcripts
+from medcot_pipeline.records.rubrics.graded import RubricRecord
 
 
 class Histogram(RecordModel):
@@ -67,6 +68,14 @@ class IncumbentSection(RecordModel):
     rates: Rates | None
     preference: Preference | None
     judge: JudgeUse | None
+
+
+class SecondJudge(RecordModel):
+    """A second judge's record over the same answers, what it prefers, and how far it agrees with the first."""
+
+    judge: Judged
+    preference: Preference
+    agreement: JudgesAgreement
 
 
 class ReportedRule(RuleCounts):
@@ -124,6 +133,10 @@ class Report(RecordModel):
     claims: tuple[Claim, ...] = Field(min_length=1)
     perplexity: PerplexitySection
     instruction_following: InstructionFollowing
+    second_judge: SecondJudge | None = Field(description="None: there is no second judge")
+    rubrics: RubricRecord = Field(discriminator="status")
+    actions: ActionFigures | None = Field(description="None: no emergency was asked")
+    general: Rates | None = Field(description="None: no instruction apart from medicine was asked")
     incumbent: IncumbentSection | None = Field(description="None: there is none to compare with")
     answers: AnswerCounts
     exams: Exams

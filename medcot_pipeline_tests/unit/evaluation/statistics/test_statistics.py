@@ -1,11 +1,7 @@
-import math
-import tracemalloc
-
 import pytest
 
-from medcot_pipeline.evaluation.statistics.intervals import paired_bootstrap_perplexity, pass_rate_uplift
+from medcot_pipeline.evaluation.statistics.intervals import pass_rate_uplift
 from medcot_pipeline.records.answer_figures import Uplift
-from medcot_pipeline.support.errors import MedcotError
 
 
 def test_the_same_39_percent_is_20_points() -> None:
