@@ -16,6 +16,7 @@ _ABBREVIATION = re.compile(
     r"|\b(?:e\.g|i\.e|etc|vs|approx|a\.m|p\.m|u\.s)\.(?=\s+[a-z0-9(\u4e00-\u9fff]|[,)])",
     re.IGNORECASE,
 )
+_ITEM_NUMBER = re.compile(r"^\s*[0-9]{1,2}[.)、](?![0-9])", re.MULTILINE)
 _CLOSING = "”’\"'」』）)*"
 _SENTENCE_END = re.compile(
     rf"[。！？!?]+(?![{_CLOSING}。！？!?])"
@@ -43,5 +44,7 @@ def max_words(prompt: Prompt, answer: Answer, value: int) -> bool:
 
 def exact_sentences(prompt: Prompt, answer: Answer, value: int) -> bool:
     """The answer has exactly `value` sentences; a line ends one, an abbreviation or a decimal does not."""
-    text = _ABBREVIATION.sub(lambda found: found.group().replace(".", ""), visible(answer.answer).strip())
+    text = _ABBREVIATION.sub(
+        lambda found: found.group().replace(".", ""), _ITEM_NUMBER.sub("", visible(answer.answer)).strip()
+    )
     return sum(says_something(part) for part in _SENTENCE_END.split(text)) == value

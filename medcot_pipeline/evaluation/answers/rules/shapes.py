@@ -14,7 +14,7 @@ from medcot_pipeline.evaluation.answers.rules.words import texts
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
 _TABLE_RULE = re.compile(r"\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?")
 
 

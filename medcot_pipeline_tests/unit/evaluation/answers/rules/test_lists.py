@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcot_pipeline.evaluation.answers.rules.lists import count_items
 from medcot_pipeline_tests.unit.evaluation.answers.rules.checking import ZERO_WIDTH, passes
 
 NUMBERED = [
@@ -172,6 +173,49 @@ PROSE = [
 def test_values_rules_and_prose_are_no_items(text: str) -> None:
     assert passes("exact_items", text, 0)
     assert not passes("numbered_items", text, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "items", "numbered"),
+    [
+        ("1. Rest: take these:\n- a\n- b\n2. Ice\n3. Doctor", 3, 3),
+        (
+            "以下是3条建议：\n\n1. **饮食**：少盐。\n2. **运动**：每天30分钟。\n3. **复查**：每3个月。\n\n仅供参考。",
+            3,
+            3,
+        ),
+        ("3条建议如下：\n1. a\n2. b\n3. c", 3, 3),
+        ("Here are 3 tips:\n1st: a\n2nd: b\n3rd: c", 0, 0),
+        ("1 . Rest\n2 . Ice\n3 . Doc", 3, 3),
+        ("• 1. Rest\n• 2. Ice\n• 3. Doc", 3, 3),
+        ("**步骤1：休息**\n说明\n\n**步骤2：吸氧**\n说明\n\n**步骤3：就医**", 3, 3),
+        ("首先休息，其次吸氧，最后就医。", 0, 0),
+        ("1. Rest;2. Ice;3. Doc", 3, 3),
+        ("①休息\n说明：（1）卧床（2）安静\n②吸氧\n③就医", 3, 3),
+        ("建议：\n①休息；②吸氧；\n③就医。", 3, 3),
+        ("一、休息；二、吸氧；三、就医。", 3, 3),
+        ("1. 2024年指南\n2. 2023年指南\n3. 2022年指南", 3, 3),
+        ("1: 08:30 wake\n2: 12:00 eat\n3: 22:00 sleep", 3, 3),
+        ("1．\u3000休息\n2．\u3000吸氧\n3．\u3000就医", 3, 3),
+        ("1.\tRest\n2.\tIce\n3.\tDoc", 3, 3),
+        ("# Tips\n1. Rest\n2. Ice\n3. Doc", 3, 3),
+        ("- Rest\n* Ice\n+ Doc", 1, 0),
+        ("A. Rest\nB. Ice\nC. Doc", 3, 0),
+        ("1) Rest, 2) ice, and 3) see a doctor.", 3, 3),
+        ("(a) Rest (b) Ice", 0, 0),
+        ("1.休息。2.吸氧。3.就医。4.复查。", 4, 4),
+        ("10. a\n11. b\n12. c", None, None),
+        ("1.1 Rest\n1.2 Ice\n1.3 Doc", 0, 0),
+        ("1. A\n1.1 x\n1.2 y\n2. B\n3. C", 3, 3),
+        ("<ol><li>Rest</li><li>Ice</li></ol>", 0, 0),
+        ("第一条 休息\n第二条 吸氧", 2, 2),
+        ("Habit 1 – Stretch\nHabit 2 – Walk", 2, 2),
+        ("1. 休息\n2. 吸氧\n3. 就医\n注：如有下列情况（1）发热（2）胸痛，请及时就医。", 3, 3),
+        ("血钾（1）正常，血钠（3）偏低", 0, 0),
+    ],
+)
+def test_lists_as_models_write_them(text: str, items: int | None, numbered: int | None) -> None:
+    assert (count_items(text), count_items(text, numbered=True)) == (items, numbered)
 
 
 def test_a_bullet_before_a_numbered_list_is_none_of_it() -> None:

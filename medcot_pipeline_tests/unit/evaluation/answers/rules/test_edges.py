@@ -1,0 +1,66 @@
+from typing import Any
+
+import pytest
+
+from medcot_pipeline_tests.unit.evaluation.answers.rules.checking import passes
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "value", "right", "language"),
+    [
+        ("must_contain", "请拨打“120”", "120", True, "zh"),
+        ("must_contain", "(120)", "120", True, "zh"),
+        ("must_contain", "拨打120；", "120", True, "zh"),
+        ("must_contain", "120.", "120", True, "zh"),
+        ("must_contain", "120...", "120", True, "zh"),
+        ("must_contain", "电话：120", "120", True, "zh"),
+        ("must_contain", "电话:120", "120", True, "zh"),
+        ("must_contain", "Tel:120", "120", True, "en"),
+        ("must_contain", "1.120急救", "120", False, "zh"),
+        ("must_contain", "1、120急救", "120", True, "zh"),
+        ("must_contain", "- 120", "120", True, "zh"),
+        ("must_contain", "$120", "120", True, "en"),
+        ("must_contain", "<b>AED</b>", "AED", True, "en"),
+        ("must_contain", "AED-trained", "AED", True, "en"),
+        ("must_contain", "#AED", "AED", True, "en"),
+        ("must_contain", "AED2", "AED", False, "en"),
+        ("must_contain", "AEDの", "AED", True, "zh"),
+        ("must_contain", "\u0391ED", "AED", False, "en"),
+        ("must_contain", "poison-control", "poison", True, "en"),
+        ("must_contain", "Poison Control", "poison", True, "en"),
+        ("must_not_contain", "It is pain-free", "pain", False, "en"),
+        ("must_not_contain", "painting", "pain", True, "en"),
+        ("must_not_contain", "en\xadzyme", "enzyme", False, "en"),
+        ("must_not_contain", "ＥＮＺＹＭＥ", "enzyme", False, "en"),
+        ("must_not_contain", "\u5fc3\u200b\u7535\u200b\u56fe", "心电图", False, "zh"),
+        ("must_contain", "The total is 23, so", "23", True, "en"),
+        ("must_contain", "23.00元", "23", False, "zh"),
+        ("must_contain", "23元", "23", True, "zh"),
+        ("must_contain", "3:23", "23", False, "en"),
+        ("must_contain", "2³", "2", False, "en"),
+        ("must_contain", "10^23", "23", False, "en"),
+        ("max_chars", "a\u200ba\u200ba\u200ba\u200ba\u200ba\u200ba\u200ba\u200ba\u200ba\u200b", 10, True, "en"),
+        ("max_chars", "ab\r\ncd", 5, True, "en"),
+        ("max_words", "one\xa0two\u2009three", 2, False, "en"),
+        ("one_of", "No.", ["yes", "no"], True, "en"),
+        ("one_of", "Yes/No", ["yes", "no"], False, "en"),
+        ("one_of", "- yes", ["yes", "no"], False, "en"),
+        ("one_of", "答：是", ["是", "否"], False, "zh"),
+        ("number", "= 42", 42, False, "en"),
+        ("number", "42\n", 42, True, "en"),
+        ("number", "４２", 42, True, "en"),
+        ("number", "٤٢", 42, False, "en"),
+        ("number", "42°", 42, False, "en"),
+        ("ends_with", "Do you like music?\u200b", "?", True, "en"),
+        ("ends_with", 'Why?"', "?", False, "en"),
+        ("begins_with", "“Good morning", "Good morning", False, "en"),
+        ("letter_case", "GOOD MORNING", "upper", True, "en"),
+        ("exact_sentences", "1. One.\n2. Two.", 2, True, "en"),
+        ("exact_sentences", "It costs $3.50.", 1, True, "en"),
+        ("exact_sentences", "What?! No.", 2, True, "en"),
+        ("exact_sentences", "春天来了，花开了", 1, True, "zh"),
+        ("json_list", "```json\n[1]\n```", 1, False, "en"),
+    ],
+)
+def test_answers_at_the_edge_of_a_rule(rule: str, text: str, value: Any, right: bool, language: str) -> None:
+    assert passes(rule, text, value, language=language) is right
