@@ -13,7 +13,7 @@ from medcot_pipeline.evaluation.rubrics.figures import by_answer, compare, grade
 from medcot_pipeline.evaluation.rubrics.grading import GradingOutcome, grade_answers, with_rubric
 from medcot_pipeline.evaluation.rubrics.replies import parse_grading, stands_in
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens
-from medcot_pipeline.records.rubrics.rubric import Grade
+from medcot_pipeline.records.rubrics.rubric import Axis, Grade
 from medcot_pipeline.settings import JudgeSettings, RubricSettings
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint
 from medcot_pipeline_tests.support.grading import (
@@ -73,13 +73,13 @@ def test_the_figures_of_both_arms_are_those_made_by_hand(tmp_path: Path) -> None
     assert overall.other.value == pytest.approx((0 + 10 / 15 + 1) / 3)
     assert overall.tuned.value == pytest.approx((1 - 8 / 15 + 0.5) / 3), "harm counts below 0, and nothing is clipped"
     assert overall.difference.value == pytest.approx((1 - 18 / 15 - 0.5) / 3)
-    assert overall.difference.low is not None and overall.difference.high is not None
-    assert overall.difference.low < overall.difference.value < overall.difference.high
-    axes = {each.group: (each.n, each.other.value, each.tuned.value) for each in figures.by_axis}
-    assert axes["emergency"] == (1, 1.0, -0.8)
-    assert axes["dose"] == (1, 0.0, 1.0)
-    assert axes["accuracy"] == (2, pytest.approx(4 / 9), 0.0)
-    assert axes["asking_back"] == (0, None, None)
+    low, value, high = overall.difference.low, overall.difference.value, overall.difference.high
+    assert low is not None and value is not None and high is not None and low < value < high
+    axes = {each.group: [each.n, each.other.value, each.tuned.value] for each in figures.by_axis}
+    assert axes["emergency"] == [1, 1.0, -0.8]
+    assert axes["dose"] == [1, 0.0, 1.0]
+    assert axes["accuracy"] == [2, 4 / 9, 0.0]
+    assert axes["asking_back"] == [0, None, None]
     assert {each.group: each.n for each in figures.by_language} == {"zh": 2, "en": 1}
     (en,) = (each for each in figures.by_language if each.group == "en")
     assert (en.difference.value, en.difference.low) == (-0.5, None), "one prompt has no interval"
@@ -305,8 +305,8 @@ def test_evidence_is_verbatim_but_for_space_width_and_quotation_marks(evidence: 
     assert stands_in(evidence, given) is found
 
 
-def grade_of(points: int, met: bool | None, axis: str = "accuracy") -> Grade:
-    return Grade("q", "tuned", f"c{points}", axis, points, met)  # type: ignore[arg-type]
+def grade_of(points: int, met: bool | None, axis: Axis = "accuracy") -> Grade:
+    return Grade("q", "tuned", f"c{points}", axis, points, met)
 
 
 @pytest.mark.parametrize(

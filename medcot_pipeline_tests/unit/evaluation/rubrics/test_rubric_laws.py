@@ -1,17 +1,20 @@
 """Laws of scores that hold for any grades."""
 
+from typing import get_args
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcot_pipeline.evaluation.rubrics.figures import compare, score
 from medcot_pipeline.evaluation.statistics.ratios import paired_ratios
+from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import Estimate
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.records.rubrics.rubric import Grade
+from medcot_pipeline.records.rubrics.rubric import Axis, Grade
 from medcot_pipeline.settings import RubricSettings
 
 POINTS = st.integers(-10, 10).filter(bool)
-AXES = st.sampled_from(["accuracy", "emergency", "dose"])
+AXES = st.sampled_from(get_args(Axis))
 PROMPTS = [Prompt(f"q{number}", "zh", "用药", "问") for number in range(4)]
 FEW = RubricSettings(bootstrap_resamples=50)
 
@@ -21,17 +24,17 @@ def grades(draw: st.DrawFn) -> list[Grade]:
     found = []
     for prompt in PROMPTS:
         rubric = draw(st.lists(st.tuples(AXES, POINTS), min_size=1, max_size=4))
-        for arm in ("base", "tuned"):
+        for arm in ARMS:
             for number, (axis, points) in enumerate(rubric):
                 met = draw(st.sampled_from([True, False, None]))
-                found.append(Grade(prompt.id, arm, f"c{number}", axis, points, met))  # type: ignore[arg-type]
+                found.append(Grade(prompt.id, arm, f"c{number}", axis, points, met))
     return found
 
 
 @given(grades(), POINTS, AXES)
 @settings(max_examples=60, deadline=None)
-def test_an_ungradable_criterion_changes_no_score_and_no_figure(found: list[Grade], points: int, axis: str) -> None:
-    further = [Grade(prompt.id, arm, "more", axis, points, None) for prompt in PROMPTS for arm in ("base", "tuned")]  # type: ignore[arg-type]
+def test_an_ungradable_criterion_changes_no_score_and_no_figure(found: list[Grade], points: int, axis: Axis) -> None:
+    further = [Grade(prompt.id, arm, "more", axis, points, None) for prompt in PROMPTS for arm in ARMS]
     assert compare(PROMPTS, [*found, *further], FEW) == compare(PROMPTS, found, FEW)
 
 
@@ -62,8 +65,8 @@ def test_an_interval_holds_the_truth_in_most_runs() -> None:
     for run in range(200):
         base = generator.normal(0.4, 0.25, 60)
         tuned = base + generator.normal(0.1, 0.2, 60)
-        pairs = ([(float(value), 1.0) for value in arm] for arm in (base, tuned))
-        difference = paired_ratios(*pairs, resamples=400, seed=run)[2]
+        other, ours = ([(float(value), 1.0) for value in arm] for arm in (base, tuned))
+        difference = paired_ratios(other, ours, resamples=400, seed=run)[2]
         assert difference.low is not None and difference.high is not None
         held += difference.low <= 0.1 <= difference.high
     assert 0.90 <= held / 200 <= 0.99

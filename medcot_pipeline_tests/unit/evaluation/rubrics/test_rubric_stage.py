@@ -37,10 +37,12 @@ def lines(records: Sequence[Prompt | Answer | Rubric]) -> str:
 def answered(workspace: Workspace, prompts: Sequence[Prompt], rubrics: Sequence[Rubric], url: str) -> Workspace:
     """The workspace with answers of three arms, a file of rubrics and a judge."""
     make(workspace, *BEFORE_ANSWERS, "base_model", "qlora_adapter", "base_answers", "tuned_answers")
-    files = {"prompts.jsonl": prompts, "answers.jsonl": ANSWERS, "incumbent.jsonl": INCUMBENT}
-    publish(
-        workspace.store, identity_of(workspace, "model_answers"), {name: lines(each) for name, each in files.items()}
-    )  # type: ignore[arg-type]
+    files = {
+        "prompts.jsonl": lines(prompts),
+        "answers.jsonl": lines(ANSWERS),
+        "incumbent.jsonl": lines(INCUMBENT),
+    }
+    publish(workspace.store, identity_of(workspace, "model_answers"), files)
     (workspace.root / "rubrics.jsonl").write_text(lines(rubrics), encoding="utf-8")
     judged = change(workspace, "judge", base_url=url, model="judge-1", max_retries=0)
     return change(judged, "rubrics", file=Path("rubrics.jsonl"), bootstrap_resamples=200)
