@@ -86,8 +86,11 @@ def percentile_ends(wins: int, losses: int, n: int) -> tuple[float, float]:
 
 def simulated(found: Iterator[Estimate], truth: float) -> Coverage:
     """Over runs, each an estimate."""
-    known = ((each.value, each.low, each.high) for each in found)
-    values = [each for each in known if each[0] is not None and each[1] is not None and each[2] is not None]
+    values = [
+        (each.value, each.low, each.high)
+        for each in found
+        if each.value is not None and each.low is not None and each.high is not None
+    ]
     return Coverage(
         holds=statistics.fmean(low <= truth <= high for _, low, high in values),
         width=statistics.fmean(high - low for _, low, high in values),

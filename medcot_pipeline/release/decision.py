@@ -37,7 +37,7 @@ NAMES: dict[Opponent | Figure, str] = {
     "constraints kept, strictly": "严格遵守的指令",
     "answers that are not empty": "非空回答",
 }
-NO_INTERVAL = Bilingual(en="too few rows for an interval", zh="样本太少，无法给出区间")
+NO_INTERVAL = Bilingual(en="too few rows for an interval", zh="样本太少，没有区间")
 NOTHING_CHANGES = Bilingual(en="the adapter changes nothing", zh="适配器不起作用")
 
 
@@ -70,11 +70,8 @@ def decide(evidence: Evidence, settings: PromotionSettings) -> Decision:
     for each in requirements:
         said = in_words(each)
         if each.passed is None and each.figure != "perplexity ratio" and settings.unmeasured == "allow":
-            en, zh = (
-                f"{said.en}, which promotion.unmeasured=allow lets pass",
-                f"{said.zh}（promotion.unmeasured=allow 允许通过）",
-            )
-            allowed.append(Bilingual(en=en, zh=zh))
+            en = f"{said.en}, which promotion.unmeasured=allow lets pass"
+            allowed.append(Bilingual(en=en, zh=f"{said.zh}（promotion.unmeasured=allow 允许通过）"))
         elif not each.passed:
             against.append(said)
     return Decision(promote=not against, requirements=tuple(requirements), reasons=(*against, *allowed))
@@ -125,10 +122,9 @@ def _headline(following: InstructionFollowing) -> tuple[Preference | None, Bilin
         return following.preference.of(following.headline), None
     given = [each for each in (following.preference.human, following.preference.judge) if each.n]
     why = following.why_no_headline
-    problem = (
-        Bilingual(en=f"no headline, as {why.en.rstrip('.')}", zh=f"尚无结论：{why.zh.rstrip('。')}") if why else None
-    )
-    return (given[0], problem) if given else (None, None)
+    if not given or not why:
+        return None, None
+    return given[0], Bilingual(en=f"no headline, as {why.en.rstrip('.')}", zh=f"尚无结论：{why.zh.rstrip('。')}")
 
 
 def _rates(against: Opponent, rates: Rates | None, least_n: int, settings: PromotionSettings) -> Iterator[Requirement]:
@@ -175,19 +171,17 @@ def _margin(
 def _ratio(
     against: Opponent, ratio: Interval | None, groups: int, least_n: int, settings: PromotionSettings
 ) -> Requirement:
-    limit, problem = settings.max_perplexity_ratio, _too_few(groups, least_n) if ratio else None
-    high = ratio.high if ratio else None
-    if ratio and high is None:
-        problem = problem or NO_INTERVAL
+    value, high = (ratio.value, ratio.high) if ratio else (None, None)
+    limit, problem = settings.max_perplexity_ratio, _too_few(groups, least_n) or (NO_INTERVAL if high is None else None)
     return Requirement(
         against=against,
         figure="perplexity ratio",
         n=groups,
-        value=ratio.value if ratio else None,
+        value=value,
         counts=high,
         limit=limit,
-        passed=high is not None and high < limit and problem is None if ratio else None,
-        problem=problem,
+        passed=None if value is None else high is not None and high < limit and problem is None,
+        problem=None if value is None else problem,
     )
 
 

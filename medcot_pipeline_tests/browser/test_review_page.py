@@ -36,7 +36,7 @@ ANSWERS = [
     answer("c", "tuned", "Less salt, more walking, less alcohol."),
 ]
 PACK, KEY = build_pack(PROMPTS, ANSWERS, "salt", 1)
-SECOND = build_second_look(PACK, KEY, {"a", "c"}, "王 医生")
+SECOND = build_second_look(PACK, KEY, {"a"}, {"c"}, "王 医生")
 
 
 @pytest.fixture(scope="module")

@@ -212,13 +212,10 @@ def _validated(reviewers: Sequence[ReviewerSection]) -> tuple[bool | None, Bilin
 def _agrees(reviewer: ReviewerSection) -> Bilingual:
     found, name = reviewer.with_judge, reviewer.reviewer
     kappa, low, high = found.kappa.value, found.kappa.low, found.kappa.high
-    if kappa is None:
-        en, zh = "kappa is not defined", "kappa 无定义"
-    else:
-        en, zh = (
-            f"kappa {kappa:.2f} (95 % {low:.2f} to {high:.2f})",
-            f"kappa {kappa:.2f}（95% 区间 {low:.2f} 至 {high:.2f}）",
-        )
+    en, zh = "kappa is not defined", "kappa 无定义"
+    if kappa is not None:
+        en = f"kappa {kappa:.2f} (95 % {low:.2f} to {high:.2f})"
+        zh = f"kappa {kappa:.2f}（95% 区间 {low:.2f} 至 {high:.2f}）"
     return Bilingual(en=f"{en} with {name} on {found.n:,} prompts", zh=f"与{name}在 {found.n:,} 个问题上 {zh}")
 
 

@@ -16,14 +16,18 @@ from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.assets import FORCE_TAG
 from medcot_pipeline.orchestration.instance.status import status_lines
 from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.figures import Estimate, Interval
+from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.records.report.decision import Decision
 from medcot_pipeline.records.report.estimates import Preference
 from medcot_pipeline.records.report.following import Rates
 from medcot_pipeline.records.report.report import IncumbentSection, Report
+from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.release.decision import decide
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
-from medcot_pipeline.settings import EndpointSettings, PromotionSettings
+from medcot_pipeline.settings import EndpointSettings, PromotionSettings, ReportSettings
 from medcot_pipeline.support.errors import MedcotError, Unreadable
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.artifacts import publish
@@ -44,6 +48,7 @@ def report(
     ratio: float = 0.8,
     net: float | None = 0.1,
     rules: float = 0.0,
+    answered: float = 0.0,
     logits: float = 2.0,
     beside: IncumbentSection | None = None,
 ) -> Report:
@@ -54,7 +59,7 @@ def report(
         **({} if net is None else {"judge": test_report.JUDGED}),
     )
     following = whole.instruction_following
-    preference, rates = following.preference, with_rules(following.rates, rules)
+    preference, rates = following.preference, with_rules(following.rates, rules, answered)
     if net is not None:
         preference = preference.model_copy(update={"judge": with_net(preference.judge, net)})
     return whole.model_copy(
@@ -79,9 +84,18 @@ def with_net(preference: Preference, net: float) -> Preference:
     return preference.model_copy(update={"net": Estimate(**interval(net))})
 
 
-def with_rules(rates: Rates, change: float) -> Rates:
-    every = rates.all_rules.model_copy(update={"absolute": Estimate(**interval(change))})
-    return rates.model_copy(update={"all_rules": every})
+def with_rules(rates: Rates, change: float, answered: float = 0.0) -> Rates:
+    found = {"strict": (rates.strict, change), "answered": (rates.answered, answered)}
+    return rates.model_copy(
+        update={
+            name: rate.model_copy(update={"absolute": Estimate(**interval(value)), "n": 40})
+            for name, (rate, value) in found.items()
+        }
+    )
+
+
+def said(decision: Decision) -> tuple[str, ...]:
+    return tuple(reason.en for reason in decision.reasons)
 
 
 SETTINGS = PromotionSettings()
@@ -91,7 +105,7 @@ MEASURES = ("tuned_perplexity", "tuned_answers", "tuned_exams")
 def test_an_adapter_that_beats_the_base_is_promoted() -> None:
     decision = decide(report(), incumbent=False, settings=SETTINGS)
     assert (decision.promote, decision.reasons) == (True, ())
-    assert [each.against for each in decision.requirements] == ["base"] * 3
+    assert [each.against for each in decision.requirements] == ["base"] * 4
 
 
 @pytest.mark.parametrize(
@@ -99,7 +113,14 @@ def test_an_adapter_that_beats_the_base_is_promoted() -> None:
     [
         ({"ratio": 0.96}, "perplexity ratio against the base: 0.960, upper end 1.010, wanted below 1"),
         ({"net": -0.16}, "net preference against the base: -0.160, lower end -0.210, wanted at least -0.2"),
-        ({"rules": -0.16}, "pass rate of the rules against the base: -0.160, lower end -0.210, wanted at least -0.2"),
+        (
+            {"rules": -0.16},
+            "constraints kept, strictly against the base: -0.160, lower end -0.210, wanted at least -0.2",
+        ),
+        (
+            {"answered": -0.06},
+            "answers that are not empty against the base: -0.060, lower end -0.110, wanted at least -0.1",
+        ),
         ({"logits": 0.0}, "the adapter changes nothing"),
     ],
 )
@@ -107,12 +128,12 @@ def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_
     worse: dict[str, Any], reason: str
 ) -> None:
     decision = decide(report(**worse), incumbent=False, settings=SETTINGS)
-    assert (decision.promote, decision.reasons) == (False, (reason,))
+    assert (decision.promote, said(decision)) == (False, (reason,))
 
 
 def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() -> None:
     decision = decide(report(beside=against(ratio=0.99)), incumbent=True, settings=SETTINGS)
-    assert decision.reasons == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
+    assert said(decision) == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
     assert not decision.promote
 
 
@@ -129,17 +150,109 @@ def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> Non
     unmeasured = report(net=None)
     allowed = decide(unmeasured, incumbent=False, settings=SETTINGS)
     assert allowed.promote
-    assert allowed.reasons == (
+    assert said(allowed) == (
         "net preference against the base: not measured, which promotion.unmeasured=allow lets pass",
     )
     held = decide(unmeasured, incumbent=False, settings=PromotionSettings(unmeasured="hold"))
-    assert (held.promote, held.reasons) == (False, ("net preference against the base: not measured",))
+    assert (held.promote, said(held)) == (False, ("net preference against the base: not measured",))
 
 
 def test_an_incumbent_that_cannot_be_compared_is_not_replaced() -> None:
     decision = decide(report(), incumbent=True, settings=SETTINGS)
     assert not decision.promote
-    assert decision.reasons[0] == ("perplexity ratio against the incumbent, which has another base model: not measured")
+    assert said(decision)[0] == ("perplexity ratio against the incumbent, which has another base model: not measured")
+
+
+HUNDRED = [Prompt(f"p{number}", "zh", "consultation", "发热怎么办？") for number in range(100)]
+BOTH_ANSWERED = [
+    Answer(each.id, arm, "想。", "多喝水。", True, True, 3) for each in HUNDRED for arm in ("base", "tuned")
+]
+DEFAULTS = ReportSettings(bootstrap_resamples=200)
+
+
+def judge(wins: int, losses: int, **changed: Any) -> dict[str, Any]:
+    """What judge.json says of a judge whose every gate passes, unless changed."""
+    given = [Verdict(f"p{at}", "tuned" if at < wins else "base") for at in range(wins + losses)]
+    return {**test_report.JUDGED, "verdicts": [vars(each) for each in given], **changed}
+
+
+def hundred(**changed: Any) -> Report:
+    """A report over a hundred prompts and held-out groups, by the settings that nobody changed."""
+    figures = test_report.perplexity(groups=100)
+    return test_report.report(prompts=HUNDRED, answers=BOTH_ANSWERED, perplexity=figures, settings=DEFAULTS, **changed)
+
+
+def missed(found: Report, *, settings: PromotionSettings = SETTINGS) -> dict[str, str]:
+    """What is missed against the base, and why."""
+    decision = decide(found, incumbent=False, settings=settings)
+    assert decision.promote == (not any(each.passed is False for each in decision.requirements))
+    return {
+        each.figure: each.problem.en if each.problem else "" for each in decision.requirements if each.passed is False
+    }
+
+
+def test_a_review_that_three_of_110_items_were_given_of_does_not_hide_a_judge_that_prefers_the_base() -> None:
+    three = test_report.human(test_report.reviewer({"p0": "tuned", "p1": "tuned", "p2": "tuned"}, missing=107))
+    found = hundred(judge=judge(35, 65), human=three)
+    assert found.instruction_following.headline == "judge"
+    assert missed(found) == {"net preference": ""}
+
+
+def test_three_of_110_items_promote_nothing_by_themselves() -> None:
+    three = test_report.human(test_report.reviewer({"p0": "tuned", "p1": "tuned", "p2": "tuned"}, missing=107))
+    why = "no headline, as the review of 王医生 is not complete (107 items are missing); no AI judge is configured"
+    assert missed(hundred(human=three)) == {"net preference": why}
+
+
+def test_verdicts_on_fewer_prompts_than_the_least_are_too_few() -> None:
+    why = "no headline, as nobody reviewed; the AI judge compared 12 prompts, fewer than 30"
+    assert missed(hundred(judge=judge(12, 0))) == {"net preference": why}
+
+
+def test_verdicts_of_a_judge_that_fails_a_gate_are_no_evidence_against_base_or_incumbent() -> None:
+    gates = [{**test_report.JUDGED["gates"][0].model_dump(), "passed": False}, *test_report.JUDGED["gates"][1:]]
+    found = hundred(judge=judge(90, 10, gates=gates), incumbent=against(ratio=0.8))
+    decision = decide(found, incumbent=True, settings=SETTINGS)
+    problems = {
+        each.against: each.problem.en
+        for each in decision.requirements
+        if each.figure == "net preference" and each.problem
+    }
+    assert problems == {
+        "base": "no headline, as nobody reviewed; the AI judge does not pass its gates (flip rate)",
+        "incumbent": "no evidence, as the AI judge does not pass its gates (flip rate)",
+    }
+    assert not decision.promote
+
+
+def test_few_groups_of_rows_are_too_few_against_base_and_incumbent() -> None:
+    found = test_report.report(prompts=HUNDRED, answers=BOTH_ANSWERED, settings=DEFAULTS, incumbent=against(ratio=0.8))
+    decision = decide(found, incumbent=True, settings=SETTINGS)
+    few = [each for each in decision.requirements if each.figure == "perplexity ratio"]
+    assert [(each.against, each.n, each.passed) for each in few] == [("base", 8, False), ("incumbent", 8, False)]
+    assert said(decision)[0] == "perplexity ratio against the base: too few: 8 of at least 30"
+
+
+@pytest.mark.parametrize("least_n", [1, 30])
+def test_an_adapter_that_keeps_fewer_instructions_and_leaves_answers_empty_is_not_promoted(least_n: int) -> None:
+    """As the demo's: 3 of 6 kept became 1 of 6, 3 of 12 answers became empty, and the block was closed more often."""
+    short = ({"rule": "max_chars", "value": 5},)
+    prompts = [Prompt(f"p{at}", "zh", "x", "发热怎么办？", constraints=short if at < 6 else ()) for at in range(12)]
+
+    def answered(at: int, keeps: int, filled: int) -> str:
+        return "" if at >= filled else "多喝水。" if at < keeps else "多喝水，多休息，必要时就医。"
+
+    answers = [Answer(each.id, "base", "", answered(at, 3, 12), False, True, 3) for at, each in enumerate(prompts)]
+    answers += [Answer(each.id, "tuned", "想。", answered(at, 1, 9), True, True, 3) for at, each in enumerate(prompts)]
+    settings = ReportSettings(bootstrap_resamples=200, least_n=least_n)
+    found = test_report.report(prompts=prompts, answers=answers, settings=settings)
+    rates = found.instruction_following.rates
+    assert (rates.strict.base_pass, rates.strict.tuned_pass, rates.strict.n) == (3, 1, 6)
+    assert (rates.answered.base_pass, rates.answered.tuned_pass, rates.answered.n) == (12, 9, 12)
+    decision = decide(found, incumbent=False, settings=SETTINGS)
+    assert not decision.promote
+    held_back = {each.figure for each in decision.requirements if each.passed is False}
+    assert held_back >= {"constraints kept, strictly", "answers that are not empty"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -592,7 +705,7 @@ def test_the_asset_publishes_the_decision_and_then_promotes(adapters: Adapters) 
     assert published
     (line,) = adapters.promoted.record.lines()
     assert line["adapter_content"] == adapters.adapter(trained).content_hash
-    assert [each["passed"] for each in line["decision"]["requirements"]] == [True, True, True]
+    assert [each["passed"] for each in line["decision"]["requirements"]] == [True] * 4
     assert weights(trained.store) == "weights at 0.1"
     assert status(trained) == {}
 

@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.evaluation.people.joined import join_reviews, joint_verdicts
-from medcot_pipeline.evaluation.people.pack import build_pack, build_second_look, render_page
+from medcot_pipeline.evaluation.people.joined import join_reviews, two_looks
+from medcot_pipeline.evaluation.people.pack import (
+    LEAST_AGREEMENTS,
+    agreements_to_show,
+    build_pack,
+    build_second_look,
+    render_page,
+)
 from medcot_pipeline.evaluation.people.review_file import file_name, join_review, load_review, merge, seal
 from medcot_pipeline.records.review import Guesses, Pack
 from medcot_pipeline.records.verdicts import Verdict
@@ -191,29 +197,80 @@ def test_without_files_there_is_no_review_yet() -> None:
     }
 
 
-def test_disputed_prompts_come_back_blind_and_shuffled_and_the_second_look_decides(tmp_path: Path) -> None:
+def test_disputed_prompts_come_back_blind_among_a_sample_of_the_others_and_both_looks_stand_side_by_side(
+    tmp_path: Path,
+) -> None:
     disputed = {"zh-3": "base", "zh-7": "tie", "zh-11": "base", "zh-15": "tie"}
     first = written(tmp_path, whole(KEY, "tuned", **disputed), "first.json")
     opened = join_reviews([first], PACK, KEY, JUDGE)
     ((pack, key),) = opened.second_looks
-    assert {side.prompt_id for side in key.sides.values()} == set(disputed)
+    shown = {side.prompt_id for side in key.sides.values()}
+    assert shown > set(disputed) and len(shown) == len(key.sides) == 4 + LEAST_AGREEMENTS
     assert (pack.reviewer, pack.look, pack.items[0].guess) == ("王医生", 2, False)
-    assert joint_verdicts(opened.record, JUDGE)[1] == [("王医生", name) for name in _in_order(disputed)]
+    assert two_looks(opened.record, JUDGE) == ([], 14), "nothing is adjudicated before all is looked at again"
     second = written(tmp_path, whole(key, "base", **{"zh-7": "tuned"}), "second.json")
     done = join_reviews([second, first], PACK, KEY, JUDGE)
-    joint, unresolved = joint_verdicts(done.record, JUDGE)
-    assert not unresolved
-    outcomes = {verdict.prompt_id: verdict.outcome for verdict in joint}
-    assert [outcomes[name] for name in disputed] == ["base", "tuned", "base", "base"]
-    assert sum(outcome == "tuned" for outcome in outcomes.values()) == 17
+    ((looks,), still_open) = two_looks(done.record, JUDGE)
+    assert (still_open, looks.disputed) == (0, frozenset(disputed))
+    assert (len(looks.first), set(looks.second), set(looks.sample)) == (20, shown, shown - set(disputed))
+    assert (looks.first["zh-3"], looks.second["zh-7"], looks.second["zh-15"]) == ("base", "tuned", "base")
 
 
-def _in_order(prompts: dict[str, str]) -> list[str]:
-    return [side.prompt_id for side in list(KEY.sides.values())[:20] if side.prompt_id in prompts]
+@pytest.mark.parametrize(("disputes", "sample"), [(1, 10), (4, 10), (12, 8), (19, 1), (20, 0)])
+def test_as_many_agreements_as_disputes_are_shown_again_at_least_ten_where_there_are(
+    disputes: int, sample: int
+) -> None:
+    ids = [prompt.id for prompt in PROMPTS]
+    _, key = build_second_look(PACK, KEY, ids[:disputes], ids[disputes:], "王医生")
+    assert len(key.sides) == disputes + sample
+
+
+def test_many_disputes_have_an_equal_sample_of_agreements_that_the_salt_draws() -> None:
+    agreed = [f"p{number}" for number in range(60)]
+    drawn = agreements_to_show(agreed, 25, "salt")
+    assert len(set(drawn)) == 25 and drawn == agreements_to_show(agreed[::-1], 25, "salt")
+    assert set(drawn) != set(agreements_to_show(agreed, 25, "another salt"))
+
+
+def test_nothing_in_a_second_look_tells_disputes_from_agreements() -> None:
+    ids = [prompt.id for prompt in PROMPTS]
+    pack, key = build_second_look(PACK, KEY, ids[:10], ids[10:], "王医生")
+    order = [side.prompt_id in ids[:10] for side in key.sides.values()]
+    assert sorted(order[:10]) != [False] * 10 and sorted(order[:10]) != [True] * 10, "they are mixed"
+    assert {frozenset(item.model_dump()) for item in pack.items} == {frozenset(PACK.items[0].model_dump())}
+    assert not any(item.guess for item in pack.items)
+    page = render_page(pack)
+    assert "differs from yours" in page and "they are mixed and not marked" in page
+    assert all(word not in page.lower() for word in ("disputed", "agreement", "judge's"))
+
+
+def test_a_second_look_of_an_earlier_release_which_showed_disputes_alone_is_passed_over(tmp_path: Path) -> None:
+    disputed = {"zh-3": "base", "zh-7": "tie"}
+    first = written(tmp_path, whole(KEY, "tuned", **disputed), "first.json")
+    _, former = build_second_look(PACK, KEY, disputed, (), "王医生")
+    assert former.pack == "ade988b857e567e3a2f85f8002016a766a066b18cbc90789fc50e5b48bdd1208", "as that release named it"
+    before = written(tmp_path, whole(former, "base"), "before.json")
+    joined = join_reviews([before, first], PACK, KEY, JUDGE, earlier={KEY.pack, former.pack})
+    assert (joined.without_agreements, joined.passed_over) == ([before], [])
+    look = joined.record.reviewers[0].second_look
+    assert look and (look.items, look.verdicts) == (12, ())
+
+
+def test_where_everything_was_disputed_a_second_look_of_an_earlier_release_counts(tmp_path: Path) -> None:
+    first = written(tmp_path, whole(KEY, "base"), "first.json")
+    _, former = build_second_look(PACK, KEY, [prompt.id for prompt in PROMPTS], (), "王医生")
+    second = written(tmp_path, whole(former, "tuned"), "second.json")
+    joined = join_reviews([second, first], PACK, KEY, JUDGE)
+    look = joined.record.reviewers[0].second_look
+    assert joined.without_agreements == [] and look and len(look.verdicts) == 20
+
+
+def test_the_pack_of_the_first_look_has_the_name_that_earlier_releases_gave_it() -> None:
+    assert PACK.pack == "93202d8f1cc6ebde1ddd0392c4e0e70fdd0da6013cc29b45e8fdc512ea902007"
 
 
 def test_sides_of_a_second_look_do_not_follow_the_first() -> None:
-    _, key = build_second_look(PACK, KEY, {prompt.id for prompt in PROMPTS}, "王医生")
+    _, key = build_second_look(PACK, KEY, {prompt.id for prompt in PROMPTS}, (), "王医生")
     first = {side.prompt_id: side.left for side in list(KEY.sides.values())[:20]}
     same = [side.left == first[side.prompt_id] for side in key.sides.values()]
     assert 4 <= same.count(True) <= 16
@@ -224,7 +281,8 @@ def test_a_judge_that_wavers_or_is_invalid_disputes_no_tie(tmp_path: Path) -> No
     first = written(tmp_path, whole(KEY, "tuned", **{"zh-1": "tie", "zh-2": "base"}))
     opened = join_reviews([first], PACK, KEY, judge)
     assert opened.second_looks == []
-    assert len(joint_verdicts(opened.record, judge)[0]) == 19, "a prompt without a valid verdict has no joint one"
+    ((looks,), _) = two_looks(opened.record, judge)
+    assert len(looks.first) == 19, "a prompt without a valid verdict is not adjudicated"
 
 
 def test_half_a_first_look_opens_no_second(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def show(home: Home, salt: str, asset: str = "review_pack") -> Key:
 def open_second_look(home: Home, salt: str) -> Key:
     """Publish a human review that opens a second look; its key."""
     pack, key = build_pack(PROMPTS, ANSWERS, salt, 4)
-    second, second_key = build_second_look(pack, key, {PROMPTS[0].id}, "王医生")
+    second, second_key = build_second_look(pack, key, {PROMPTS[0].id}, {PROMPTS[1].id}, "王医生")
     files = {"second-look-1/pack.json": second, "second-look-1/key.json": second_key}
     publish(store(home), Identity("human_review", "1", {"salt": salt}, {}, {}), files)
     return second_key

@@ -90,7 +90,8 @@ def human(*reviewers: dict[str, Any]) -> dict[str, Any]:
 
 DISSENT = {f"p{i}": "tie" if i else "tuned" for i in range(6)}
 OPEN = {"items": 5, "pack": "a" * 64, "verdicts": []}
-SETTLED = {**OPEN, "verdicts": [vars(Verdict(f"p{i}", "tuned")) for i in range(1, 6)]}
+AGAIN = [vars(Verdict(f"p{i}", "tuned")) for i in range(6)]
+SETTLED = {**OPEN, "items": 6, "verdicts": AGAIN}
 REVIEWED = human(reviewer(DISSENT))
 SILENT_ON_ONE = {**JUDGED, "verdicts": [*JUDGED["verdicts"][:5], vars(Verdict("p5", "invalid"))]}
 AGREED = human(reviewer({verdict.prompt_id: verdict.outcome for verdict in VERDICTS}))
@@ -192,7 +193,8 @@ def incumbent(
     *, answered: bool = True, judge: dict[str, Any] | None = None, ratio: Interval = RATIO
 ) -> IncumbentSection:
     """What the report says of an incumbent that finishes half of its answers."""
-    prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK) for i in range(6)]
+    short = ({"rule": "max_chars", "value": 50},)
+    prompts = [Prompt(f"p{i}", "zh", "consultation", ATTACK, constraints=short) for i in range(6)]
     beside = [Answer(p.id, "incumbent", "想。", "建议就医。", True, i < 3, 32) for i, p in enumerate(prompts)]
     tuned = [Answer(p.id, "tuned", "想。", "建议就医。", True, True, 32) for p in prompts]
     checks = check_answers(prompts, [*tuned, *(beside if answered else [])])
@@ -282,12 +284,13 @@ def test_what_the_model_wrote_can_be_read() -> None:
     [
         ({}, "not measured", None),
         ({"judge": JUDGED}, "provisional", "judge"),
-        ({"judge": JUDGED, "human": AGREED}, "measured", "joint"),
+        ({"judge": JUDGED, "human": AGREED}, "measured", "human"),
         ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=OPEN))}, "measured", "human"),
-        ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=SETTLED))}, "measured", "joint"),
+        ({"judge": JUDGED, "human": human(reviewer(DISSENT, second_look=SETTLED))}, "measured", "human"),
         ({"human": REVIEWED}, "measured", "human"),
         ({"judge": SILENT_ON_ONE, "human": AGREED}, "measured", "human"),
-        ({"judge": JUDGED, "human": human(reviewer(DISSENT, missing=3))}, "provisional", "human"),
+        ({"judge": JUDGED, "human": human(reviewer(DISSENT, missing=3))}, "provisional", "judge"),
+        ({"human": human(reviewer(DISSENT, missing=3))}, "provisional", None),
         ({"judge": VARIANTS["judged, all invalid"]["judge"]}, "not measured", None),
     ],
 )
@@ -297,27 +300,119 @@ def test_the_status_says_who_compared(changes: dict[str, Any], status: str, head
     assert (made.instruction_following.status, made.instruction_following.headline) == (status, headline)
 
 
-def test_human_judge_and_joint_stand_side_by_side() -> None:
+def test_people_judge_and_adjudicated_stand_side_by_side() -> None:
     made = report(judge=JUDGED, human=human(reviewer(DISSENT, second_look=SETTLED))).instruction_following
     net = {name: given.net.value for name, given in made.preference}
-    assert net == {"human": pytest.approx(1 / 6), "judge": pytest.approx(2 / 6), "joint": pytest.approx(1.0)}
+    assert net == {"human": pytest.approx(1 / 6), "judge": pytest.approx(2 / 6), "adjudicated": pytest.approx(1.0)}
     assert made.unresolved == 0
-    assert made.reviewers[0].second_look == SecondLookDone(prompts=5, done=5)
+    assert made.reviewers[0].second_look == SecondLookDone(prompts=6, done=6)
     assert made.reviewers[0].with_judge.table == ((0, 0, 0), (2, 0, 3), (0, 0, 1))
-    assert made.reviewers[0].blinding.value == pytest.approx(-0.1)
+    assert made.reviewers[0].blinding.value.value == pytest.approx(-0.1)
+
+
+def many(**changed: Any) -> dict[str, Any]:
+    """A hundred prompts that both arms answered, for a report by the settings that nobody changed."""
+    prompts = [Prompt(f"p{i}", "zh", "consultation", "发热怎么办？") for i in range(100)]
+    answers = [Answer(p.id, arm, "想。", "多喝水。", True, True, 3) for p in prompts for arm in ARMS]
+    return {"prompts": prompts, "answers": answers, "settings": ReportSettings(bootstrap_resamples=200), **changed}
+
+
+def outcomes(tuned: int, base: int, tie: int = 0) -> dict[str, str]:
+    said = ["tuned"] * tuned + ["base"] * base + ["tie"] * tie
+    return {f"p{at}": outcome for at, outcome in enumerate(said)}
+
+
+def judge(tuned: int, base: int, **changed: Any) -> dict[str, Any]:
+    verdicts = [vars(Verdict(prompt, each)) for prompt, each in outcomes(tuned, base).items()]  # type: ignore[arg-type]
+    return {**JUDGED, "verdicts": verdicts, **changed}
+
+
+FAILING = [{**JUDGED["gates"][0].model_dump(), "passed": False}, *JUDGED["gates"][1:]]
+THREE = human(reviewer(outcomes(3, 0), missing=107))
+NOBODY, NO_JUDGE = "nobody reviewed", "no AI judge is configured"
 
 
 @pytest.mark.parametrize(
-    ("reviewed", "validated"), [(human(), None), (AGREED, True), (REVIEWED, False), (human(reviewer({})), False)]
+    ("changes", "headline", "net", "why"),
+    [
+        ({"judge": judge(35, 65), "human": THREE}, "judge", -0.3, None),
+        ({"human": THREE}, None, None, f"the review of 王医生 is not complete (107 items are missing); {NO_JUDGE}."),
+        ({"judge": judge(35, 65), "human": human(reviewer(outcomes(50, 30, 20)))}, "human", 0.2, None),
+        (
+            {"human": human(reviewer(outcomes(50, 30, 20)), reviewer(outcomes(3, 0), missing=107, reviewer="李医生"))},
+            "human",
+            0.2,
+            None,
+        ),
+        (
+            {"human": human(reviewer(outcomes(12, 0)))},
+            None,
+            None,
+            f"people compared 12 prompts, fewer than 30; {NO_JUDGE}.",
+        ),
+        (
+            {"human": human(*(reviewer(outcomes(12, 0), reviewer=f"R{at}") for at in range(5)))},
+            None,
+            None,
+            f"people compared 12 prompts, fewer than 30; {NO_JUDGE}.",
+        ),
+        ({"judge": judge(29, 0)}, None, None, f"{NOBODY}; the AI judge compared 29 prompts, fewer than 30."),
+        ({"judge": judge(30, 0)}, "judge", 1.0, None),
+        (
+            {"judge": judge(90, 10, gates=FAILING)},
+            None,
+            None,
+            f"{NOBODY}; the AI judge does not pass its gates (flip rate).",
+        ),
+        ({"judge": judge(35, 65), "human": human(reviewer(outcomes(12, 0)))}, "judge", -0.3, None),
+        ({}, None, None, f"{NOBODY}; {NO_JUDGE}."),
+    ],
 )
-def test_a_judge_that_people_do_not_confirm_is_called_not_validated(
-    reviewed: dict[str, Any], validated: bool | None
+def test_the_headline_is_the_peoples_first_look_else_a_judge_that_nothing_speaks_against_else_none(
+    changes: dict[str, Any], headline: str | None, net: float | None, why: str | None
 ) -> None:
-    made = report(judge=JUDGED, human=reviewed)
-    assert made.instruction_following.judge.validated is validated
+    made = report(**many(**changes))
+    found = made.instruction_following
+    assert found.headline == headline
+    assert (found.why_no_headline and found.why_no_headline.en) == why
+    claims = {claim.formula: claim.value for claim in made.claims}
+    assert claims["(wins − losses) / n"] == (None if net is None else pytest.approx(net))
+    if why:
+        assert why in Page(render_report(made)).text or found.status == "not measured"
+
+
+def test_a_judge_that_people_contradict_on_part_of_the_prompts_is_no_headline() -> None:
+    other = {f"p{at}": "base" if at % 2 else "tuned" for at in range(40)}
+    found = report(**many(judge=judge(90, 10), human=human(reviewer(other, missing=70)))).instruction_following
+    assert (found.headline, found.judge.validated) == (None, False)
+    assert found.why_no_headline and "people do not confirm the AI judge: kappa" in found.why_no_headline.en
+
+
+@pytest.mark.parametrize(
+    ("people", "validated", "said"),
+    [
+        ({}, None, "nobody gave a verdict beside the judge"),
+        (outcomes(1, 1), None, "with 王医生 on 2 prompts"),
+        (outcomes(29, 0), None, "with 王医生 on 29 prompts"),
+        ({f"p{at}": "tuned" if at < 50 else "base" for at in range(35, 65)}, True, "kappa 1.00 (95 % 0.8"),
+        ({f"p{at}": "tuned" if at < 50 else "base" for at in range(100)}, True, "kappa 1.00 (95 % 0.9"),
+        ({f"p{at}": "tuned" if at < 50 and at % 4 else "base" for at in range(100)}, True, "kappa 0.74"),
+        ({f"p{at}": "tuned" if at % 3 else "base" for at in range(100)}, False, "on 100 prompts"),
+        ({f"p{at}": "tuned" for at in range(50)}, False, "kappa is not defined with 王医生 on 50 prompts"),
+    ],
+)
+def test_a_judge_is_validated_by_the_lower_end_of_kappa_on_30_prompts(
+    people: dict[str, str], validated: bool | None, said: str
+) -> None:
+    made = report(**many(judge=judge(50, 50), human=human(reviewer(people)) if people else human()))
+    section = made.instruction_following.judge
+    assert section.status == "judged" and section.validated is validated
+    assert said in section.validation.en
+    assert section.validation.en.endswith("(wanted: a lower end of at least 0.4 on at least 30 prompts)")
     text = Page(render_report(made)).text
     assert ("AI judge, not validated" in text) is (validated is False)
     assert ("AI judge, provisional" in text) is (validated is None)
+    assert any(section.validation.en in warning for warning in made.warnings) is (validated is False)
 
 
 def test_a_judge_without_a_valid_verdict_is_not_called_no_judge() -> None:
@@ -533,3 +628,17 @@ def test_an_artifact_that_is_not_kept_any_more_is_shown_with_what_is_known_of_it
 def test_what_the_verdicts_cost_reaches_the_page() -> None:
     stages = {row.stage: row for row in report().cost.stages}
     assert stages["answers, base"].tokens_per_second == pytest.approx(32.0)
+
+
+def test_a_rule_that_the_base_cannot_pass_by_design_compares_nothing() -> None:
+    """The block that tuning teaches: no p-value, no rate, and no prompt is shown as a win of tuned for it."""
+    prompts = [Prompt(f"p{i}", "zh", "consultation", "发热怎么办？") for i in range(12)]
+    answers = [Answer(p.id, "base", "", "多喝水。", False, True, 3) for p in prompts]
+    answers += [Answer(p.id, "tuned", "想。", "多喝水。", True, True, 3) for p in prompts]
+    made = report(prompts=prompts, answers=answers)
+    closed = next(row for row in made.rules if row.rule == "think_closed")
+    assert (closed.tuned_pass, closed.base_pass, closed.compared, closed.mcnemar_p) == (12, 0, False, None)
+    assert all(row.compared for row in made.rules if row.rule != "think_closed")
+    assert {shown.rules_difference for shown in made.transcripts.best} == {0}
+    assert set(dict(made.instruction_following.rates)) == {"strict", "loose", "answered"}
+    assert "format learnt, not compared" in Page(render_report(made)).text
