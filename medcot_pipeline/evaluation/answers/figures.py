@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, strata
-from medcot_pipeline.evaluation.answers.safety import safety_queue
+from medcot_pipeline.evaluation.answers.safety.flags import safety_queue
 from medcot_pipeline.records.answer_figures import AnswerFigures
 from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS

@@ -1,6 +1,6 @@
 import pytest
 
-from medcot_pipeline.evaluation.answers.safety import FLAGS, safety_queue
+from medcot_pipeline.evaluation.answers.safety.flags import FLAGS, safety_queue
 from medcot_pipeline.records.answer_figures import Flag
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
