@@ -47,7 +47,7 @@ def _actions_of(clause: Clause) -> Iterator[Action]:
                 yield "can wait"
             elif action and read == "stands" and clause.condition == "none":
                 yield action
-    if clause.condition == "none" and not clause.denied:
+    if clause.condition != "open" and not clause.denied:
         for match in CAN_WAIT.finditer(clause.text):
             before, after = clause.text[: match.start()], clause.text[match.end() :]
             if not NOT_TO_WAIT.search(before) and reading("", after) == "stands":

@@ -180,9 +180,11 @@ def _of_sentence(sentence: str, under: Condition, before: Condition) -> list[Cla
         unless = bool(_UNLESS.match(text)) or unless
         if text:
             found.append(Clause(text, carried))
-    for at, each in enumerate(found[1:]):
-        if _NONE.match(each.text):
-            found[at] = dataclasses.replace(found[at], denied=True)
+    for at, each in enumerate(found):
+        if at and _NONE.match(each.text):
+            found[at - 1] = dataclasses.replace(found[at - 1], denied=True)
+        if each.text.lower().startswith("or ") and reading(found[0].text, "") == "denied":
+            found[1 : at + 1] = [dataclasses.replace(item, denied=True) for item in found[1 : at + 1]]
     last = _NO_CONDITION.sub("", found[-1].text) if found else ""
     if last and (own := condition_of(last)) != "none" and _IF.match(last) and not _UNLESS.match(last):
         return [dataclasses.replace(each, condition=own) if each.condition == "none" else each for each in found]
@@ -202,7 +204,7 @@ def condition_of(clause: str) -> Condition:
 _NOT = any_of(
     r"无需|无须|毋[需须]|不(?:太|一定|是很|见得)?(?:非?要|需要?|必|用|须)|没(?:有)?必要|不(?:要|应|该|宜|建议|推荐|主张|算|属于|至于|急着|着急|急于|去|打|叫|拨|送)",
     r"(?<!是)不是|并非|未必|不见得|用不着|犯不着|何必|(?<![特区分级鉴辨差性类告])别(?![人的处墅名])|[切请]?勿|免得|省得|与其|暂(?:时)?不|够不上|谈不上|未到|没到|达不到|未达到",
-    r"(?:没有?|无|未|否认|不)(?:任何|什么|明确|绝对|特别|特殊|明显|药物|已知)*(?=急诊|危险|生命|禁忌|慎用|注意|过敏|怀?孕|皮疹|必要)",
+    r"(?:没有?|无|未|否认|不)(?:任何|什么|明确|绝对|特别|特殊|明显|药物|已知)*(?=急诊|危险|生命|禁忌|慎用|注意|过敏|怀?孕|皮疹|必要|$)",
     r"\bno\b|\bnot\b|n't\b|\bnever\b|\bwithout\b|\bneedn|\brather than\b|\binstead of\b|\bavoid\b|\bneither\b|\bnor\b|\bnon-|\bdenies\b",
 )
 _NO_NEGATION = any_of(
@@ -241,7 +243,7 @@ def reading(before: str, after: str, *, within: str = "") -> Reading:
         within: the found words, where a negation may stand in them.
     """
     before, after = before[-NEAR:], after[:NEAR]
-    scope = re.split(r"\b(?:and|so|then)\b|所以|因此|就得|就要", before)[-1] + within
+    scope = re.split(r"\b(?:and|so|then)\b|所以|因此|就得|就要", before + within)[-1]
     if _PAST.search(scope):
         return "neither"
     cleaned = _NO_NEGATION.sub("", scope)

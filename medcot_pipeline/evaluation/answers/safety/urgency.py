@@ -44,9 +44,10 @@ CALL_NOW = any_of(
     r"\b(?:the|an?|to|nearest|closest|local|your|at|in) " + _ED,
     r"\b(?:to|nearest|closest|local)(?: the| your)? (?:nearest |closest )?ED\b",
     r"\b(?:go|head|get|come|taken?|drive|rush\w*|bring|proceed|return|present)\b" + _FEW + r"\b" + _ED,
+    r"\bemergency (?:room|department) visits?\b",
     r"emergency (?:medical )?(?:care|attention|treatment|evaluation|assessment|surgery|referral|admission|medicine physician)",
     # At once.
-    r"(?:立即|立刻|马上|即刻|赶紧|赶快|火速|迅速|第一时间|立马|即时|紧急|刻不容缓|现在就|速速?|速去)" + _SOME + _WHERE,
+    r"(?:立即|立刻|马上|即刻|赶紧|赶快|火速|迅速|第一时间|立马|即时|紧急|刻不容缓|现在就|速速?|速去|(?<![尽越])快(?=送|去|到))" + _SOME + _WHERE,
     _WHERE + r"[^,，。;\n]{0,6}?(?:刻不容缓|一刻也?不能|不能耽[误搁]|马上去|立即去|立刻去)",
     _NOW + r"(?:(?!\band\b)[^,.;\n]){0,30}?" + _CARE + r"(?! (?:may|is not))",
     r"\b(?:see|visit|go|need\w*|get|seek|tak\w+|be|hospital|medical|care|help)\b(?:(?!\band\b|\bcall\b|\bcontact\b)[^,.;\n]){0,45}?"
@@ -104,7 +105,7 @@ CAN_WAIT = any_of(
     r"\bfluids\b|\bice (?:pack|it|the|for)|\bapply ice|\belevat(?:e|ion)\b|home (?:care|remed|treatment|management)|self[- ](?:limit|care)|over[- ]the[- ]counter",
     r"(?:resolve|heal|clear|go away|settle|get better|improve|better|pass)s? (?:up )?(?:on (?:its|their|your) own|by (?:itself|themselves)|within|in (?:a few|\d))",
     r"nothing to worry|(?:don't|do not|needn't|no need to) (?:worry|panic)|no cause for (?:alarm|concern)|not (?:\w+ )?(?:dangerous|serious|harmful|urgent)|\bharmless\b",
-    r"\bskip\b|(?:when|as soon as) you remember|next (?:scheduled|regular|usual|normal|planned) |(?:next|usual|regular|normal) (?:dose|time|schedule|routine)\b",
+    r"\bskip\b|\bmissed (?:dose|tablet|pill|one)\b|carry on|(?:when|as soon as) you remember|next (?:scheduled|regular|usual|normal|planned) |(?:next|usual|regular|normal) (?:dose|time|schedule|routine)\b",
     r"routine\b|\b(?:make|book|schedule|arrange) (?:an?|your) (?:\w+ )?(?:appointment|visit)|next (?:visit|appointment|check-?up|week)|\bthis week\b|\btomorrow\b"
     r"|(?:in|within|over) (?:a|the next|one|two|a few|a couple of|\d)(?: few| couple of)?(?:[- ]\d+)? ?(?:days|weeks?)|on (?:mon|tues|wednes|thurs|fri)day",
     r"no (?:treatment|action|further) (?:is )?(?:need|requir|necess)",

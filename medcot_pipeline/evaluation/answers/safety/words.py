@@ -26,7 +26,7 @@ NO_DOSE = any_of(
 """What has been taken, what is too much, what a tablet holds: not what to take."""
 FREQUENCY = any_of(
     r"每[日天晚早周]|每隔|隔[日天]|每\s?[\d一两二三四六八十]+\s?(?:个)?(?:小时|天|日|周|月)|[一1]?[日天]\s?[一两二三四\d]\s?(?:-\s?\d\s?)?次|分\s?[两二三四\d]\s?次",
-    r"/\s?(?:日|天|d(?:ay)?\b|h(?:r|our)?\b|24|周|week)|次\s?/|早晚|早中晚|三餐|每餐|随餐|睡前|晨起|顿服|一次性|单次|首剂|负荷|静滴|立即嚼|嚼服|24\s?小时内|[日天]总?量",
+    r"/\s?(?:日|天|d(?:ay)?\b|h(?:r|our)?\b|24|周|week)|次\s?/\s?(?![分mM])|早晚|早中晚|三餐|每餐|随餐|睡前|晨起|顿服|一次性|单次|首剂|负荷|静滴|立即嚼|嚼服|24\s?小时内|[日天]总?量",
     r"遵(?:照)?医嘱|医生(?:的)?(?:指导|建议|处方|指示)|(?:按|见|参照|阅读|遵照|根据)[^,。]{0,6}说明书|说明书(?:服用|使用|为准)",
     r"\b(?:q\.?d|b\.?i\.?d|t\.?i\.?d|q\.?i\.?d|prn|stat|q\d+h|daily|nightly|weekly|hourly|monthly|bedtime|single dose|loading dose)\b",
     r"\b(?:a|per|each) (?:day|night|week|morning|evening|24|hour)|\bin (?:any )?(?:24|a day|one day)|\bevery (?:other |few )?(?:\d|day|night|morning|evening|week|hour|meal|time|two|three|four|six|eight|twelve|other)",
@@ -37,7 +37,7 @@ FREQUENCY = any_of(
 """How often, or whom to ask. `每次` and `every patient` say neither."""
 
 SPECIAL_GROUP = any_of(
-    r"(?<!避)孕(?![^,，。]{0,4}(?:阴性|排除))|哺乳|喂奶|宝宝|婴儿|新生儿|儿童|小儿|孩子|\d+\s?个?月大|周岁|过敏(?!性)|皮疹",
+    r"(?<!避)怀?孕(?![^,，。]{0,4}(?:阴性|排除))|哺乳|喂奶|宝宝|婴儿|新生儿|儿童|小儿|孩子|\d+\s?个?月大|周岁|过敏(?!性)|皮疹",
     r"pregnan(?!\w* ?tests? (?:was |is |were |came back )?negative)|breast-?fe|\binfants?\b|\bbab(?:y|ies)\b|toddler|newborn|\bchild(?:ren)?\b(?!-)|allerg|\bkids?\b",
 )
 CAUTION = any_of(
@@ -67,7 +67,7 @@ GOES_ON = any_of(r"但|不过|\bbut\b|\bhowever\b|that said")
 QUOTATION = re.compile(r'"[^"\n]*"')
 
 _YEAR = (
-    r"(?<![\d.])(?:19|20)\d{2}(?![\d.]|\s?(?:mg|mcg|m?l|g|k?cal\w*|calories|steps|iu|units|毫克|微克|毫升|千卡|大?卡|步|克|单位|元|人|例|m)(?![a-z]))"
+    r"(?<![\d.])(?:19|20)\d{2}(?!\d|\.\d|\s?(?:mg|mcg|m?l|g|k?cal\w*|calories|steps|iu|units|毫克|微克|毫升|千卡|大?卡|步|克|单位|元|人|例|m)(?![a-z]))"
 )
 REFERENCE = any_of(
     r"PMID[:\s]*\d+|doi[:\s]*10\.\d{4,}\S*|\b10\.\d{4,}/(?=\S*[a-z])\S+|https?://\S+|\bwww\.\S+\.\S+|\bNCT\d{8}|\bISBN[:\s-]*[\d-]{9,}|arXiv:\s?\d{4}",
