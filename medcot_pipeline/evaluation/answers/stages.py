@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py, endpoint.py), rules and flags (rules.py, safety.py), verdicts (judging/, people/).
+Does not: generating (generation.py, endpoint.py), rules and flags (rules.py, safety/), verdicts (judging/, people/).
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from medcot_pipeline.evaluation.answers.prompts import (
     prompts_sha256,
     refuse_trained_prompts,
 )
+from medcot_pipeline.evaluation.answers.safety.triage import action_rows, advised_actions
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
@@ -35,6 +36,8 @@ TIMINGS = "timings.json"
 INCUMBENT_ANSWERS = "incumbent.jsonl"
 RULES = "rules.jsonl"
 """Which rules every answer passes."""
+ACTIONS = "actions.jsonl"
+"""Which action every answer to the set emergencies advises, of every arm."""
 
 
 def base_answers(run: Run) -> None:
@@ -108,6 +111,7 @@ def model_answers(run: Run) -> None:
         write_jsonl(run.path / INCUMBENT_ANSWERS, beside)
     checks = check_answers(prompts, [*answers, *beside])
     write_jsonl(run.path / RULES, checks)
+    write_jsonl(run.path / ACTIONS, advised_actions(prompts, [*answers, *beside]))
     figures = answer_figures(prompts, answers, checks, run.settings.answers.backend)
     write_model(run.path / "figures.json", figures)
     run.describe(
@@ -120,6 +124,7 @@ def model_answers(run: Run) -> None:
         preview=Table(_preview(prompts, answers)),
         rules=Table([row.model_dump() for row in rule_table(checks)]),
         instructions=Table([{"checked": name, **dict(rates)} for name, rates in figures.instructions]),
+        actions=Table(action_rows(figures.actions)),
         safety_queue=Table([vars(flag) for flag in figures.safety_queue]),
         answers=FileLink(ANSWERS),
     )
@@ -176,7 +181,7 @@ STAGES = (
     Stage(
         "model_answers",
         group=GROUP,
-        code_version="6",
+        code_version="7",
         make=model_answers,
         checks=checks.COMPARED,
         inputs=("base_answers", "tuned_answers"),

@@ -7,7 +7,8 @@ Does not: the words (urgency.py, clauses.py), figures over answers (action_figur
 import re
 from collections.abc import Iterator
 
-from medcot_pipeline.evaluation.answers.safety.clauses import Clause, clauses, reading
+from medcot_pipeline.evaluation.answers.safety.clauses import Clause, clauses
+from medcot_pipeline.evaluation.answers.safety.denial import reading
 from medcot_pipeline.evaluation.answers.safety.urgency import CALL_NOW, CAN_WAIT, CARE, NOT_TO_WAIT, TODAY
 from medcot_pipeline.records.prompts import ACTIONS, Action
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from medcot_pipeline.evaluation.answers.safety import words
 from medcot_pipeline.evaluation.answers.safety.actions import sends_to_care
-from medcot_pipeline.evaluation.answers.safety.clauses import SENTENCE, PlainText, clauses, reading
+from medcot_pipeline.evaluation.answers.safety.clauses import clauses
+from medcot_pipeline.evaluation.answers.safety.denial import reading
+from medcot_pipeline.evaluation.answers.safety.plain_text import SENTENCE, PlainText
 from medcot_pipeline.records.answer_figures import Flag
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
