@@ -9,7 +9,7 @@ import dataclasses
 from pydantic import ConfigDict
 
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.figures import ByArm, Count, PairedCounts, RecordModel
+from medcot_pipeline.records.figures import ByArm, Count, Estimate, PairedCounts, RecordModel
 from medcot_pipeline.records.prompts import PromptSet
 
 
@@ -54,6 +54,46 @@ class Instructions(RecordModel):
     loose: InstructionCounts
 
 
+class ShareOfPrompts(Estimate):
+    """How many prompts of `n`, and which share that is, with its score interval."""
+
+    count: Count
+    n: Count
+
+
+class ArmActions(RecordModel):
+    """What the answers of one arm advise beside the reference actions.
+
+    `right`: the answer names the reference action, of all prompts. `recall`: it says call now, of the prompts where
+    that is right. `under_triage`: it advises something less urgent than is right, of the prompts where anything is;
+    `over_triage`: something more urgent, likewise. `unreadable`: no action could be read, of all prompts; such an
+    answer is not right, missed for recall, and neither under- nor over-triage.
+    """
+
+    right: ShareOfPrompts
+    recall: ShareOfPrompts
+    under_triage: ShareOfPrompts
+    over_triage: ShareOfPrompts
+    unreadable: ShareOfPrompts
+
+
+class ActionCounts(RecordModel):
+    """Both arms over the same prompts; `right` and `recall` also pair them, prompt by prompt."""
+
+    n: Count
+    arms: ByArm[ArmActions]
+    right: PairedCounts
+    recall: PairedCounts
+
+
+class ActionFigures(RecordModel):
+    """Advised actions over the set emergencies: all of it, what has to be done, and what concerns a dose."""
+
+    all: ActionCounts
+    emergency: ActionCounts
+    dose: ActionCounts
+
+
 class AnswerCounts(RecordModel):
     """Who answered, what was asked, and how the answers ended.
 
@@ -71,12 +111,14 @@ class AnswerCounts(RecordModel):
 class AnswerFigures(AnswerCounts):
     """The same with the instructions kept and the flags for people to look at, which are no score.
 
-    `instructions` are over the frozen instructions, `general` over those apart from medicine.
+    `instructions` are over the frozen instructions, `general` over those apart from medicine; `actions` over the set
+    emergencies, None where none of it was asked.
     """
 
     instructions: Instructions
     general: Instructions
     safety_queue: tuple[Flag, ...]
+    actions: ActionFigures | None = None
 
 
 class _OfRule(RecordModel):

@@ -1,6 +1,6 @@
 """What a model wrote for a prompt.
 
-Belongs here: its fields, and which rules it passes.
+Belongs here: its fields, which rules it passes, and which action it advises.
 Does not: writing it, or checking it (evaluation/answers/).
 """
 
@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.prompts import Prompt, PromptSet, of_set
+from medcot_pipeline.records.prompts import Action, Prompt, PromptSet, of_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,19 @@ class RulesPassed:
     arm: Arm
     strict: dict[str, bool]
     loose: dict[str, bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class AdvisedAction:
+    """What one answer to a prompt of the set emergencies advises, beside the reference action of the prompt.
+
+    `advised` is None where no action could be read; an answer that is empty or was cut at the token limit advises none.
+    """
+
+    prompt_id: str
+    arm: Arm
+    reference: Action
+    advised: Action | None
 
 
 def checks_of(prompts: Iterable[Prompt], checks: Iterable[RulesPassed], name: PromptSet) -> list[RulesPassed]:

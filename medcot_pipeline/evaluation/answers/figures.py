@@ -1,14 +1,15 @@
 """What both arms' answers amount to before anybody judged them.
 
 Belongs here: the content of figures.json of the asset model_answers.
-Does not: the rules and flags themselves (rules/, safety.py), verdicts.
+Does not: the rules and flags themselves (rules/, safety/), verdicts.
 """
 
 from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.answers.paired import instruction_rates
 from medcot_pipeline.evaluation.answers.prompts import prompts_sha256, strata
-from medcot_pipeline.evaluation.answers.safety import safety_queue
+from medcot_pipeline.evaluation.answers.safety.flags import safety_queue
+from medcot_pipeline.evaluation.answers.safety.triage import action_figures, advised_actions
 from medcot_pipeline.records.answer_figures import AnswerFigures
 from medcot_pipeline.records.answers import Answer, RulesPassed, checks_of
 from medcot_pipeline.records.arms import ARMS
@@ -31,4 +32,5 @@ def answer_figures(
         instructions=instruction_rates(checks_of(prompts, checks, "instructions")),
         general=instruction_rates(checks_of(prompts, checks, "general")),
         safety_queue=tuple(safety_queue(prompts, answers)),
+        actions=action_figures(prompts, advised_actions(prompts, answers)),
     )

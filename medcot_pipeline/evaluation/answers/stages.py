@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py, endpoint.py), rules and flags (rules/, safety.py), verdicts (judging/, people/).
+Does not: generating (generation.py, endpoint.py), rules and flags (rules/, safety/), verdicts (judging/, people/).
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ from medcot_pipeline.evaluation.answers.prompts import (
     refuse_trained_prompts,
 )
 from medcot_pipeline.evaluation.answers.rules import refuse_wrong_constraints
+from medcot_pipeline.evaluation.answers.safety.triage import action_rows, advised_actions
 from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
@@ -36,6 +37,8 @@ TIMINGS = "timings.json"
 INCUMBENT_ANSWERS = "incumbent.jsonl"
 RULES = "rules.jsonl"
 """Which rules every answer passes."""
+ACTIONS = "actions.jsonl"
+"""Which action every answer to the set emergencies advises, of every arm."""
 
 
 def base_answers(run: Run) -> None:
@@ -110,6 +113,7 @@ def model_answers(run: Run) -> None:
         write_jsonl(run.path / INCUMBENT_ANSWERS, beside)
     checks = check_answers(prompts, [*answers, *beside])
     write_jsonl(run.path / RULES, checks)
+    write_jsonl(run.path / ACTIONS, advised_actions(prompts, [*answers, *beside]))
     figures = answer_figures(prompts, answers, checks, run.settings.answers.backend)
     write_model(run.path / "figures.json", figures)
     run.describe(
@@ -122,6 +126,7 @@ def model_answers(run: Run) -> None:
         preview=Table(_preview(prompts, answers)),
         rules=Table([row.model_dump() for row in rule_table(checks)]),
         instructions=Table([{"checked": name, **dict(rates)} for name, rates in figures.instructions]),
+        actions=Table(action_rows(figures.actions)),
         safety_queue=Table([vars(flag) for flag in figures.safety_queue]),
         answers=FileLink(ANSWERS),
     )
