@@ -25,7 +25,7 @@ WHOSE = {
 def summary(perplexity: PerplexitySection, following: InstructionFollowing, actions: ActionFigures | None) -> Bilingual:
     """What was found, sentence by sentence: preference, instructions kept, emergencies, and last perplexity."""
     said = [_preferred(following), _kept(following.rates.strict)]
-    if actions and actions.emergency.call_now:
+    if actions and actions.all.recall.n:
         said.append(_called(actions))
     said.append(_surprised(perplexity))
     return Bilingual(en=" ".join(each.en for each in said), zh="".join(each.zh for each in said))
@@ -61,7 +61,7 @@ def _kept(strict: PassRates) -> Bilingual:
 
 
 def _called(actions: ActionFigures) -> Bilingual:
-    emergencies = actions.emergency.call_now
+    emergencies = actions.all.recall
     return Bilingual(
         en=f"In {emergencies.n:,} emergencies, the tuned model said to call for help at once in "
         f"{emergencies.tuned_pass:,}, the base model in {emergencies.base_pass:,}.",
