@@ -24,7 +24,7 @@ from medcot_pipeline.records.report.estimates import Preference
 from medcot_pipeline.records.report.following import Rates
 from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.records.verdicts import Verdict
-from medcot_pipeline.release.decision import decide
+from medcot_pipeline.release.decision import Evidence, decide
 from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings, ReportSettings
@@ -94,6 +94,12 @@ def with_rules(rates: Rates, change: float, answered: float = 0.0) -> Rates:
     )
 
 
+def decided(report: Report, incumbent: bool, settings: PromotionSettings) -> Decision:
+    """What the report's figures decide."""
+    figures = report.perplexity, report.instruction_following, report.incumbent
+    return decide(Evidence(*figures, incumbent=incumbent, least_n=report.least_n), settings)
+
+
 def said(decision: Decision) -> tuple[str, ...]:
     return tuple(reason.en for reason in decision.reasons)
 
@@ -103,7 +109,7 @@ MEASURES = ("tuned_perplexity", "tuned_answers", "tuned_exams")
 
 
 def test_an_adapter_that_beats_the_base_is_promoted() -> None:
-    decision = decide(report(), incumbent=False, settings=SETTINGS)
+    decision = decided(report(), incumbent=False, settings=SETTINGS)
     assert (decision.promote, decision.reasons) == (True, ())
     assert [each.against for each in decision.requirements] == ["base"] * 4
 
@@ -127,12 +133,12 @@ def test_an_adapter_that_beats_the_base_is_promoted() -> None:
 def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_named(
     worse: dict[str, Any], reason: str
 ) -> None:
-    decision = decide(report(**worse), incumbent=False, settings=SETTINGS)
+    decision = decided(report(**worse), incumbent=False, settings=SETTINGS)
     assert (decision.promote, said(decision)) == (False, (reason,))
 
 
 def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() -> None:
-    decision = decide(report(beside=against(ratio=0.99)), incumbent=True, settings=SETTINGS)
+    decision = decided(report(beside=against(ratio=0.99)), incumbent=True, settings=SETTINGS)
     assert said(decision) == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
     assert not decision.promote
 
@@ -141,24 +147,24 @@ def test_a_ratio_without_an_interval_promotes_nothing() -> None:
     one_row = report()
     point = Interval(value=0.5, low=None, high=None)
     figures = one_row.perplexity.model_copy(update={"ratio": point})
-    decision = decide(one_row.model_copy(update={"perplexity": figures}), incumbent=False, settings=SETTINGS)
+    decision = decided(one_row.model_copy(update={"perplexity": figures}), incumbent=False, settings=SETTINGS)
     said = "perplexity ratio against the base: 0.500 without an interval, as too few rows were measured"
     assert (decision.promote, decision.reasons) == (False, (said,))
 
 
 def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> None:
     unmeasured = report(net=None)
-    allowed = decide(unmeasured, incumbent=False, settings=SETTINGS)
+    allowed = decided(unmeasured, incumbent=False, settings=SETTINGS)
     assert allowed.promote
     assert said(allowed) == (
         "net preference against the base: not measured, which promotion.unmeasured=allow lets pass",
     )
-    held = decide(unmeasured, incumbent=False, settings=PromotionSettings(unmeasured="hold"))
+    held = decided(unmeasured, incumbent=False, settings=PromotionSettings(unmeasured="hold"))
     assert (held.promote, said(held)) == (False, ("net preference against the base: not measured",))
 
 
 def test_an_incumbent_that_cannot_be_compared_is_not_replaced() -> None:
-    decision = decide(report(), incumbent=True, settings=SETTINGS)
+    decision = decided(report(), incumbent=True, settings=SETTINGS)
     assert not decision.promote
     assert said(decision)[0] == ("perplexity ratio against the incumbent, which has another base model: not measured")
 
@@ -184,7 +190,7 @@ def hundred(**changed: Any) -> Report:
 
 def missed(found: Report, *, settings: PromotionSettings = SETTINGS) -> dict[str, str]:
     """What is missed against the base, and why."""
-    decision = decide(found, incumbent=False, settings=settings)
+    decision = decided(found, incumbent=False, settings=settings)
     assert decision.promote == (not any(each.passed is False for each in decision.requirements))
     return {
         each.figure: each.problem.en if each.problem else "" for each in decision.requirements if each.passed is False
@@ -212,7 +218,7 @@ def test_verdicts_on_fewer_prompts_than_the_least_are_too_few() -> None:
 def test_verdicts_of_a_judge_that_fails_a_gate_are_no_evidence_against_base_or_incumbent() -> None:
     gates = [{**test_report.JUDGED["gates"][0].model_dump(), "passed": False}, *test_report.JUDGED["gates"][1:]]
     found = hundred(judge=judge(90, 10, gates=gates), incumbent=against(ratio=0.8))
-    decision = decide(found, incumbent=True, settings=SETTINGS)
+    decision = decided(found, incumbent=True, settings=SETTINGS)
     problems = {
         each.against: each.problem.en
         for each in decision.requirements
@@ -227,7 +233,7 @@ def test_verdicts_of_a_judge_that_fails_a_gate_are_no_evidence_against_base_or_i
 
 def test_few_groups_of_rows_are_too_few_against_base_and_incumbent() -> None:
     found = test_report.report(prompts=HUNDRED, answers=BOTH_ANSWERED, settings=DEFAULTS, incumbent=against(ratio=0.8))
-    decision = decide(found, incumbent=True, settings=SETTINGS)
+    decision = decided(found, incumbent=True, settings=SETTINGS)
     few = [each for each in decision.requirements if each.figure == "perplexity ratio"]
     assert [(each.against, each.n, each.passed) for each in few] == [("base", 8, False), ("incumbent", 8, False)]
     assert said(decision)[0] == "perplexity ratio against the base: too few: 8 of at least 30"
@@ -249,7 +255,7 @@ def test_an_adapter_that_keeps_fewer_instructions_and_leaves_answers_empty_is_no
     rates = found.instruction_following.rates
     assert (rates.strict.base_pass, rates.strict.tuned_pass, rates.strict.n) == (3, 1, 6)
     assert (rates.answered.base_pass, rates.answered.tuned_pass, rates.answered.n) == (12, 9, 12)
-    decision = decide(found, incumbent=False, settings=SETTINGS)
+    decision = decided(found, incumbent=False, settings=SETTINGS)
     assert not decision.promote
     held_back = {each.figure for each in decision.requirements if each.passed is False}
     assert held_back >= {"constraints kept, strictly", "answers that are not empty"}

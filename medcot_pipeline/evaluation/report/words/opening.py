@@ -32,10 +32,11 @@ def summary(perplexity: PerplexitySection, following: InstructionFollowing, acti
 
 
 def _preferred(following: InstructionFollowing) -> Bilingual:
-    if following.headline is None:
+    why = following.why_no_headline
+    if following.headline is None or why:
+        said = why or Bilingual(en="nothing was compared.", zh="没有比较。")
         return Bilingual(
-            en=f"Which model's answers are better is not known: {following.why_no_headline.en}",
-            zh=f"哪个模型的回答更好尚无结论：{following.why_no_headline.zh}",
+            en=f"Which model's answers are better is not known: {said.en}", zh=f"哪个模型的回答更好尚无结论：{said.zh}"
         )
     given, whose = following.preference.of(following.headline), WHOSE[following.headline]
     several = following.headline == "human" and len(following.reviewers) > 1

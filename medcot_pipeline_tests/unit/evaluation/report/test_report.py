@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from medcot_pipeline.evaluation.answers.figures import answer_figures
 from medcot_pipeline.evaluation.answers.paired import check_answers
+from medcot_pipeline.evaluation.answers.safety.triage import advised_actions
 from medcot_pipeline.evaluation.judging.gates import GATES, gates
-from medcot_pipeline.evaluation.report.build import Answered, Measured, build_report
+from medcot_pipeline.evaluation.report.build import build_report
 from medcot_pipeline.evaluation.report.incumbent import incumbent_section
+from medcot_pipeline.evaluation.report.measured import Answered, Measured
 from medcot_pipeline.evaluation.report.page import code, number, points, render_report
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS
@@ -24,6 +26,7 @@ from medcot_pipeline.records.report.following import SecondLookDone
 from medcot_pipeline.records.report.provenance import Provenance, TrainingSummary
 from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.records.review import HumanReviews
+from medcot_pipeline.records.rubrics.graded import NotGraded
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.settings import ReportSettings
 
@@ -164,6 +167,7 @@ def report(**changes: Any) -> Report:
         prompts=prompts,
         answers=given,
         checks=checks,
+        actions=advised_actions(prompts, given),
         figures=answer_figures(prompts, given, checks, "model"),
         seconds={"base": 12.0, "tuned": 6.0},
     )
@@ -171,9 +175,12 @@ def report(**changes: Any) -> Report:
         perplexity=PerplexityFigures.model_validate(changes.get("perplexity", perplexity())),
         answered=answered,
         judge=judged(changes["judge"]) if "judge" in changes else NotJudged(),
+        second=judged(changes["second"]) if "second" in changes else None,
         paid=PaidCalls(asked=8, cached=4, seconds=3.5) if "judge" in changes else None,
         human=HumanReviews.model_validate(changes.get("human", human())),
         exams=Exams.model_validate(changes.get("exams", {})),
+        rubrics=changes.get("rubrics", NotGraded()),
+        has_incumbent="incumbent" in changes,
         incumbent=changes.get("incumbent"),
         training=TrainingSummary.model_validate(changes.get("training", training())),
         provenance=Provenance.model_validate(changes.get("provenance", provenance)),
