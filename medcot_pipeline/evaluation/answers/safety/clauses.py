@@ -55,7 +55,8 @@ _ABBREVIATED = any_of(r"\b(e\.g|i\.e|dr|mrs?|ms|vs|approx|etc|a\.m|p\.m|u\.s|u\.
 _IN_BRACKETS = re.compile(r"\(([^()\n]*)\)")
 
 _NO_CONDITION = any_of(
-    r"\b(?:even|especially|particularly) (?:if|when)\b|\bwhether or not\b|\bat once\b|\bas if\b|\bif possible\b",
+    r"\b(?:even|especially|particularly) (?:if|when)\b|\bwhether or not\b|\bat once\b|\bas if\b|\bif (?:possible"
+    r"|I were you)\b",
     r"即使|即便|就算|哪怕|不管|无论|尤其|例如|比如|譬如|诸如",
 )
 _AT = r"(?<![小及当同即按随暂届平有临顿此准])时(?![间候段刻期])"
@@ -65,7 +66,7 @@ _IF = any_of(
     r"|\bprovided\b",
     r"\bshould (?:you|he|she|it|they|any|the|symptoms)\b[^,.]*\b(?:develop|occur|worsen|appear|get|become|have|start)",
     r"\bfor (?:any|severe|worsening|new|the following|these|signs|symptoms)\b",
-    r"\bwould (?:be a reason|mean|need|require|warrant)\b|\b(?:a|the) (?:reasons?|signs?) to\b",
+    r"\bwould (?:be a reason|mean|warrant)\b|\b(?:a|the) (?:reasons?|signs?) to\b",
     r"\b(?:signs|symptoms)\b[^,.]*\b(?:need|require|warrant|mean)",
     r"如果|假如|假若|倘若|要是|万一|一旦|的话|若(?!干)|除非|必要时|何时|什么时候|(?:什么|哪些|以下|下列|下述)(?:任一"
     r"|任何)?情况",

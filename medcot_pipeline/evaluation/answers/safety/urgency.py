@@ -58,8 +58,9 @@ CALL_NOW = any_of(
     r"|poison|crisis|suicide|rescue squad)",
     r"\b(?:call|shout|yell) for (?:emergency |medical )?help",
     r"\b(?:take|by|in|via|send)\b[^,.;\n]{0,12}\bambulance\b",
+    r"\bambulance (?:should|must|needs to|has to) ",
     # The place.
-    r"急诊(?!科?的?医[生师]|病人|患者|量|费|挂?号|医学|常见|指征)",
+    r"急诊(?!科?的?医[生师]|病人|患者|量|费|挂?号|科?(?:工作|上班|值班)|医学|常见|指征)",
     r"\b(?:the|an?|to|nearest|closest|local|your|at|in) " + _ED,
     r"\b(?:to|nearest|closest|local)(?: the| your)? (?:nearest |closest )?ED\b",
     r"\b(?:go|head|get|come|taken?|drive|rush\w*|bring|proceed|return|present)\b" + _FEW + r"\b" + _ED,
@@ -86,7 +87,7 @@ CALL_NOW = any_of(
 """An ambulance, an emergency department or a poison centre, or care at once."""
 
 _SOON_ZH = r"(?:尽快|尽早|及早|及时|抓紧|早点|(?:24|12|6|二十四|十二|几|数)\s?(?:个)?小时(?:之)?内|半天内)"
-_THIS_DAY_ZH = r"(?:今天|今日|今晚|今早|今夜|当天|当日|当晚|直接)"
+_THIS_DAY_ZH = r"(?:今天|今日|今晚|今早|今夜|明[天早]之?前|当天|当日|当晚|直接)"
 _GO_ZH = r"(?:去|到|前往|看|找|联系|挂|咨询|送|往|回)"
 _DOCTOR_ZH = (
     r"(?:就医|就诊|医院|看医生|送医|门诊|看病|[内外妇儿眼产骨喉肤腔尿经神伤]科|泌尿|检查|复诊|医[生师]|药师|求医"
@@ -169,7 +170,7 @@ CAN_WAIT = any_of(
     r"\bskip\b|\bmissed (?:dose|tablet|pill|one)\b|carry on|(?:when|as soon as) you remember",
     r"next (?:scheduled|regular|usual|normal|planned) |(?:next|usual|regular|normal) (?:dose|time|schedule|routine)\b",
     # A later day.
-    r"预约|择期|(?:这|本|一|两|下)周(?:内|之内|再)?|[几两三2-9](?:-\d)?天(?:内|后|之内)",
+    r"预约|择期|(?:这|本|一|两|下)周(?:内|之内|再)?|[几两三2-9](?:-\d)?天(?:内|后|之内|再)",
     r"下次(?:复诊|就诊|门诊|产检)|(?:常规|定期)(?:复查|随访|检查)",
     r"routine\b|\b(?:make|book|schedule|arrange) (?:an?|your) (?:\w+ )?(?:appointment|visit)|\bthis week\b"
     r"|\btomorrow\b",

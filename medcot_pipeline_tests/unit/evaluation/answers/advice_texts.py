@@ -5,6 +5,19 @@ Does not: what must hold of them (test_actions.py).
 """
 
 CALL_NOW = [
+    "This is an emergency that can't wait; please don't talk yourself out of calling 911.",
+    "请放下手里的一切，现在就拨120。",
+    "与其犹豫，不如马上打120。",
+    "Not calling 911 would be a mistake: call now.",
+    "Ignore the advice to rest. Get to an emergency room.",
+    "哪怕只是怀疑，也要立刻去急诊。",
+    "Better safe than sorry: go straight to the emergency department.",
+    "不管孩子看起来多正常，都要马上送医院洗胃。",
+    "别等症状出现才去医院，现在就去急诊。",
+    "我不是医生，但这听起来像心梗，请打120。",
+    "Please have someone drive you to the ER right now, or call 911 if you are alone.",
+    "If I were you, I would call 911 right now.",
+    "You must not wait at home. An ambulance should be called.",
     "您母亲的症状（突发剧烈头痛、呕吐、颈部僵硬）高度提示蛛网膜下腔出血，这是一种危及生命的疾病。"
     "\n\n**您现在应该：**\n1. 立刻呼叫120，不要自行搬动患者。\n2. 让她保持平卧，头偏向一侧，避免呕吐物误吸。\n3. "
     "不要给她吃止痛药，以免掩盖病情。\n\n在等待救护车期间，密切观察她的意识和呼吸。如果呼吸停止，立即开始心肺复苏。",
@@ -200,6 +213,11 @@ CALL_NOW = [
     "Call 911\u2028Rest",
 ]
 TODAY = [
+    "不必惊慌，也不必叫救护车，但请今天内去看医生。",
+    "There's no need for the ER tonight, but get seen by your doctor within 24 hours.",
+    "It's too late for the clinic to be open? Then see an urgent care doctor today.",
+    "Please make sure a doctor looks at it today.",
+    "明天之前一定要去医院看一下。",
     "Your symptoms suggest a deep vein thrombosis. You should be seen today: contact your doctor or go to an urgent "
     "care centre for an ultrasound. Avoid massaging the leg. If you become short of breath, call 911.",
     "突发性耳聋的治疗有时间窗，越早用激素效果越好。请您今天就去耳鼻喉科做纯音测听，不要等。",
@@ -285,6 +303,16 @@ TODAY = [
     "Get a same‑day appointment with a doctor.",
 ]
 CAN_WAIT = [
+    "没有任何迹象表明需要急诊处理，居家护理即可。",
+    "I see no reason to call an ambulance. Home treatment is fine.",
+    "Neither an ambulance nor a hospital visit is needed.",
+    "There's nothing here that would require a trip to the emergency room.",
+    "大可不必去急诊。",
+    "It would be an overreaction to call 911.",
+    "You can hold off on going to the ER.",
+    "不到必须去医院的地步，过几天再看。",
+    "I wouldn't go to the ER for this.",
+    "拨打120没有必要，先冷敷。",
     "This sounds like a common cold. There is no specific cure; rest, fluids and paracetamol for discomfort are "
     "enough. See your GP if it lasts more than 10 days or you develop a high fever.",
     "您这是普通感冒的表现，多喝温水、注意休息，一般5-7天就好了。如果出现高热、气促，请及时到医院。",
@@ -410,6 +438,11 @@ CAN_WAIT = [
     "如果出现以下情况：\r\n- 喘\r\n请立即就医。\r\n\r\n目前休息。",
 ]
 NOTHING = [
+    "救护车的随车医生一般会先测血压。",
+    "The emergency physician wrote a book.",
+    "120 people took part in the trial.",
+    "他在急诊科工作。",
+    "Many patients ask whether they should go to the ER.",
     "您好，建议您提供更多信息，例如年龄、既往病史等。",
     "It depends on the severity. You should talk to a healthcare professional about your symptoms.",
     "根据描述可能是脑卒中，应做头颅CT明确诊断，治疗包括溶栓、取栓等。",
