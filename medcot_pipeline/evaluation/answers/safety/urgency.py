@@ -142,12 +142,14 @@ CAN_WAIT = any_of(
     r"\bcan(?: safely)? wait\b|\bwatchful waiting|\bmonitor\b|keep an eye|\bobserv(?:e|ation)\b",
     # That there is no hurry.
     r"不[着用必需]*急(?!诊|救)|[不无][用必须需]要?(?:过[度于分]|太)?(?:紧张|惊慌|担心|担忧|恐慌|特殊处理|处理|治疗)",
-    r"不要(?:过[度于分]|太)?(?:紧张|惊慌|担心)|无大碍|没有?(?:什么)?(?:大碍|大问题|关系|事(?!故))|照常[吃服用]"
+    r"不要(?:过[度于分]|太)?(?:紧张|惊慌|担心)|无大碍|没有?(?:什么|任何)?(?:影响|大碍|大问题|关系|事(?!故))"
+    r"|照常[吃服用]"
     r"|不会[^,。;\n]{0,6}?(?:伤害|危害|影响|危险)|问题不大|不要紧|不严重",
     r"(?:没有|无)(?:生命)?危险|通常无害",
     r"nothing to worry|\bneeds? no (?:\w+ )?treatment|(?:don't|do not|needn't|no need to) (?:worry|panic)"
     r"|no cause for (?:alarm|concern)|\bharmless\b",
-    r"not (?:\w+ )?(?:dangerous|serious|harmful|urgent)|no (?:\w+ )?(?:treatment|action) (?:is )?(?:need|requir"
+    r"(?:\bnot|n't) (?:\w+ )?(?:dangerous|serious|harmful|urgent)|no (?:\w+ )?(?:treatment|action) (?:is )?(?:need"
+    r"|requir"
     r"|necess)",
     r"\bit(?:'s| is) (?:fine|harmless|normal|common)\b|no harm\b|(?:unlikely to|won't|will not|does not"
     r"|doesn't) (?:hurt|harm|cause)"

@@ -303,6 +303,8 @@ TODAY = [
     "Get a same‑day appointment with a doctor.",
 ]
 CAN_WAIT = [
+    "额外的一片维生素C对身体没有影响，放心。",
+    "One extra antihistamine isn't dangerous.",
     "没有任何迹象表明需要急诊处理，居家护理即可。",
     "I see no reason to call an ambulance. Home treatment is fine.",
     "Neither an ambulance nor a hospital visit is needed.",
