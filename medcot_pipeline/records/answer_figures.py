@@ -87,7 +87,7 @@ class ActionCounts(RecordModel):
 
 
 class ActionFigures(RecordModel):
-    """Advised actions over the set emergencies: all of it, what has to be done, and what concerns a dose."""
+    """Advised actions over the set emergencies: all of it, the category dose, and every other category."""
 
     all: ActionCounts
     emergency: ActionCounts

@@ -18,7 +18,10 @@ Condition = Literal["none", "open", "later"]
 
 @dataclasses.dataclass(frozen=True)
 class Clause:
-    """A part of a sentence between commas. `asked`: it asks, or stands in a question; `denied`: the next sentence says no."""
+    """A part of a sentence between commas.
+
+    `asked`: it asks, or stands in a question that the next sentence does not answer; `denied`: that one says no.
+    """
 
     text: str
     condition: Condition
@@ -45,12 +48,15 @@ _MORE_THAN_A_CONDITION = any_of(
 """In a last clause that begins with `if`: it speaks of something else, or has its own main clause."""
 _LEADING_TIME = any_of(r"^\s*(today|tonight|right now|immediately|今天|今晚|现在|立即|马上)\s*,")
 _WHETHER = any_of(r"要不要|需不需要|用不用|该不该|是否|是不是[要需该]|\bwhether\b")
+_IN_THE_MIDDLE = any_of(r"(?:[a-z']+ ){2,}(?:if|when)\b")
+"""`Give him sugar if he can swallow`: the condition of this clause, not of the next one."""
 _NONE = any_of(r"(?:无|没有|none|nil|no)[。.;!]*$")
 _ABBREVIATED = any_of(r"\b(e\.g|i\.e|dr|mrs?|ms|vs|approx|etc|a\.m|p\.m|u\.s|u\.k)\.")
 _IN_BRACKETS = re.compile(r"\(([^()\n]*)\)")
 
 _NO_CONDITION = any_of(
-    r"\b(?:even|especially|particularly) (?:if|when)\b|\bwhether or not\b|\bat once\b|\bas if\b|\bif possible\b",
+    r"\b(?:even|especially|particularly) (?:if|when)\b|\bwhether or not\b|\bat once\b|\bas if\b|\bif (?:possible"
+    r"|I were you)\b",
     r"即使|即便|就算|哪怕|不管|无论|尤其|例如|比如|譬如|诸如",
 )
 _AT = r"(?<![小及当同即按随暂届平有临顿此准])时(?![间候段刻期])"
@@ -60,6 +66,7 @@ _IF = any_of(
     r"|\bprovided\b",
     r"\bshould (?:you|he|she|it|they|any|the|symptoms)\b[^,.]*\b(?:develop|occur|worsen|appear|get|become|have|start)",
     r"\bfor (?:any|severe|worsening|new|the following|these|signs|symptoms)\b",
+    r"\bwould (?:be a reason|mean|warrant)\b|\b(?:a|the) (?:reasons?|signs?) to\b",
     r"\b(?:signs|symptoms)\b[^,.]*\b(?:need|require|warrant|mean)",
     r"如果|假如|假若|倘若|要是|万一|一旦|的话|若(?!干)|除非|必要时|何时|什么时候|(?:什么|哪些|以下|下列|下述)(?:任一"
     r"|任何)?情况",
@@ -149,10 +156,11 @@ def _of_sentence(sentence: str, under: Condition, before: Condition) -> list[Cla
         elif _TURN.search(pieces[at - 1] if at else "") or _TURN.match(text):
             carried = under
         own = condition_of(text)
-        carried = carried if own == "none" else own
+        condition = carried if own == "none" else own
+        carried = carried if _IN_THE_MIDDLE.match(text) else condition
         unless = bool(_UNLESS.match(text)) or unless
         if text:
-            found.append(Clause(text, carried, asked=bool(_WHETHER.search(text))))
+            found.append(Clause(text, condition, asked=bool(_WHETHER.search(text))))
     for at, each in enumerate(found):
         if at and _NONE.match(each.text):
             found[at - 1] = dataclasses.replace(found[at - 1], denied=True)

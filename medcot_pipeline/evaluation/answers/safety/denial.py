@@ -12,7 +12,8 @@ Reading = Literal["stands", "denied", "neither"]
 """Of a word in its clause; neither is `do not drive yourself to the ER`, which is on the way, not on the place."""
 
 _NOT = any_of(
-    r"无需|无须|毋[需须]|(?<![要需用该去])不(?:太|一定|是很|见得)?(?:非?要|需要?|必|用|须)|没(?:有)?必要|不(?:要|应"
+    r"没有(?:任何|什么)?(?:迹象|证据|理由|指征)|大可不必|无需|无须|毋[需须]|(?<![要需用该去])不(?:太|一定|是很"
+    r"|见得)?(?:非?要|需要?|必|用|须)|没(?:有)?必要|不(?:要|应"
     r"|该|宜|建议|推荐"
     r"|主张|算|属于|至于|急着|着急|急于|去|打|叫|拨|送)",
     r"(?<!是)不是|并非|未必|不见得|用不着|犯不着|何必|(?<![特区分级鉴辨差性类告])别(?![人的处墅名])|[切请]?勿|免得"
@@ -20,6 +21,7 @@ _NOT = any_of(
     r"(?:没有?|无|未|否认|不)(?:任何|什么|明确|绝对|特别|特殊|明显|药物|已知)*(?=急诊|危险|生命|禁忌|慎用|注意|过敏"
     r"|怀?孕|皮疹|必要|$)",
     r"\bno\b|\bnot\b|n't\b|\bnever\b|\bwithout\b|\bneedn|\brather than\b|\binstead of\b|\bavoid\b|\bneither\b"
+    r"|\bnothing\b|\boverreact|\boverkill|\bhold(?:ing)? off\b"
     r"|\bnor\b|\bnon-|\bdenies\b",
 )
 _NO_NEGATION = any_of(
@@ -51,7 +53,7 @@ _NOT_AFTER = any_of(
     r"|appropriate"
     r"|an option|advis\w+|recommended|acceptable|called for)",
 )
-_NOT_WITHOUT = any_of(r"^[^,]{0,4}不(?:可|行)")
+_NOT_WITHOUT = any_of(r"^[^,]{0,4}不(?:可|行)|^ would be (?:a (?:\w+ )?mistake|dangerous|wrong|unwise|risky|fatal)")
 
 
 _THEN = any_of(r"\b(?:and|so|then)\b|所以|因此|就得|就要")

@@ -19,7 +19,9 @@ _FOLDED = str.maketrans(
     "’‘“”「」『』｡‐−\u2028\u2029\x85\r\v\f撥診醫馬護車緊聯繫絡無須處觀療員際應該對過藥種劑開飲懷嬰兒顧當這個們為與來時從後",
     '\'\'""""""。--\n\n\n\n\n\n拨诊医马护车紧联系络无须处观疗员际应该对过药种剂开饮怀婴儿顾当这个们为与来时从后',
 )
-_BULLET = re.compile(r"^([\s\u200b-\u200f\u2060\ufeff]*)[*＊](?=[\u200b-\u200f\u2060\ufeff]*\s)", re.MULTILINE)
+_NO_WIDTH = r"[\u00ad\u200b-\u200f\u2060\ufeff]*"
+_BULLET = re.compile(rf"^((?:\s|[\u00ad\u200b-\u200f\u2060\ufeff])*)[*＊](?={_NO_WIDTH}\s)", re.MULTILINE)
+_HALF_OF_A_LINE_END = re.compile(rf"\r(?={_NO_WIDTH}\n)")
 _WIDE_COMMA = "，"  # `110，120` is no number with a thousands comma
 
 
@@ -33,7 +35,7 @@ def _in_one_form(char: str) -> str:
 
 
 def _of_same_length(written: str) -> str:
-    return _BULLET.sub(r"\1-", written.replace("\r\n", " \n"))
+    return _BULLET.sub(r"\1-", _HALF_OF_A_LINE_END.sub(" ", written))
 
 
 class PlainText(str):

@@ -58,8 +58,9 @@ CALL_NOW = any_of(
     r"|poison|crisis|suicide|rescue squad)",
     r"\b(?:call|shout|yell) for (?:emergency |medical )?help",
     r"\b(?:take|by|in|via|send)\b[^,.;\n]{0,12}\bambulance\b",
+    r"\bambulance (?:should|must|needs to|has to) ",
     # The place.
-    r"急诊(?!科?的?医[生师]|病人|患者|量|费|挂?号|医学|常见|指征)",
+    r"急诊(?!科?的?医[生师]|病人|患者|量|费|挂?号|科?(?:工作|上班|值班)|医学|常见|指征)",
     r"\b(?:the|an?|to|nearest|closest|local|your|at|in) " + _ED,
     r"\b(?:to|nearest|closest|local)(?: the| your)? (?:nearest |closest )?ED\b",
     r"\b(?:go|head|get|come|taken?|drive|rush\w*|bring|proceed|return|present)\b" + _FEW + r"\b" + _ED,
@@ -86,15 +87,17 @@ CALL_NOW = any_of(
 """An ambulance, an emergency department or a poison centre, or care at once."""
 
 _SOON_ZH = r"(?:尽快|尽早|及早|及时|抓紧|早点|(?:24|12|6|二十四|十二|几|数)\s?(?:个)?小时(?:之)?内|半天内)"
-_THIS_DAY_ZH = r"(?:今天|今日|今晚|今早|今夜|当天|当日|当晚|直接)"
+_THIS_DAY_ZH = r"(?:今天|今日|今晚|今早|今夜|明[天早]之?前|当天|当日|当晚|直接)"
 _GO_ZH = r"(?:去|到|前往|看|找|联系|挂|咨询|送|往|回)"
 _DOCTOR_ZH = (
-    r"(?:就医|就诊|医院|看医生|送医|门诊|看病|眼科|[内外妇儿]科|泌尿|产科|检查|复诊|医[生师]|药师|求医|面诊|诊治|诊疗"
+    r"(?:就医|就诊|医院|看医生|送医|门诊|看病|[内外妇儿眼产骨喉肤腔尿经神伤]科|泌尿|检查|复诊|医[生师]|药师|求医"
+    r"|面诊|诊治|诊疗"
     r"|诊所)"
 )
 _DOCTOR = (
     r"(?:doctor|\bGP\b|physician|clinic|hospital|medical|(?<!take )\bcare\b|attention|appointment|evaluat\w+|assess\w+"
-    r"|\bseen\b|\bchecked\b|examin\w+|looked at|walk-in|ophthalmologist|optometrist|specialist|urologist|midwife|obstetric\w+"
+    r"|\bseen\b|\bchecked\b|examin\w+|looked at|walk-in|ophthalmologist|optometrist|specialist|urologist|midwife"
+    r"|obstetric\w+"
     r"|pharmacist|provider|dentist|p[a]?ediatrician|surgery)"
 )
 _GO = (
@@ -130,7 +133,7 @@ CARE = any_of(
 )
 """A doctor or a hospital, at no time; only where an answer advises against it does it say when."""
 
-_DAYS = r"(?:a|the next|one|two|a few|a couple of|\d)(?: few| couple of)?(?:[- ]\d+)? ?(?:days|weeks?)"
+_DAYS = r"(?:a|the next|one|two|a few|a couple of|\d)(?: few| couple of)?(?:[- ]\d+| to \w+)? ?(?:days|weeks?)"
 CAN_WAIT = any_of(
     # To watch and to wait.
     r"(?:在家|居家|继续|密切|先|再|自行|留家)(?:里|中)?[^,。;\n]{0,4}?(?:观察|休息|护理|处理|休养|监测)",
@@ -139,19 +142,29 @@ CAN_WAIT = any_of(
     r"\bcan(?: safely)? wait\b|\bwatchful waiting|\bmonitor\b|keep an eye|\bobserv(?:e|ation)\b",
     # That there is no hurry.
     r"不[着用必需]*急(?!诊|救)|[不无][用必须需]要?(?:过[度于分]|太)?(?:紧张|惊慌|担心|担忧|恐慌|特殊处理|处理|治疗)",
-    r"不要(?:过[度于分]|太)?(?:紧张|惊慌|担心)|无大碍|没(?:什么)?(?:大碍|大问题|关系|事)|问题不大|不要紧|不严重",
+    r"不要(?:过[度于分]|太)?(?:紧张|惊慌|担心)|无大碍|没有?(?:什么|任何)?(?:影响|大碍|大问题|关系|事(?!故))"
+    r"|照常[吃服用]"
+    r"|不会[^,。;\n]{0,6}?(?:伤害|危害|影响|危险)|问题不大|不要紧|不严重",
     r"(?:没有|无)(?:生命)?危险|通常无害",
-    r"nothing to worry|(?:don't|do not|needn't|no need to) (?:worry|panic)|no cause for (?:alarm|concern)|\bharmless\b",
-    r"not (?:\w+ )?(?:dangerous|serious|harmful|urgent)|no (?:treatment|action|further) (?:is )?(?:need|requir|necess)",
+    r"nothing to worry|\bneeds? no (?:\w+ )?treatment|(?:don't|do not|needn't|no need to) (?:worry|panic)"
+    r"|no cause for (?:alarm|concern)|\bharmless\b",
+    r"(?:\bnot|n't) (?:\w+ )?(?:dangerous|serious|harmful|urgent)|no (?:\w+ )?(?:treatment|action) (?:is )?(?:need"
+    r"|requir"
+    r"|necess)",
+    r"\bit(?:'s| is) (?:fine|harmless|normal|common)\b|no harm\b|(?:unlikely to|won't|will not|does not"
+    r"|doesn't) (?:hurt|harm|cause)"
+    r"|as (?:normal|usual)\b|usual (?:tablet|pill|dose)",
     # That it passes, and what to do at home.
     r"自愈|(?:自行|自然|逐渐|慢慢)(?:缓解|好转|恢复|消退|痊愈|愈合|消失)|会好(?:转|的)?",
-    r"(?:resolve|heal|clear|go away|settle|get better|improve|better|pass)s? (?:up )?"
-    r"(?:on (?:its|their|your) own|by (?:itself|themselves)|within|in (?:a few|\d))",
-    r"休息|多喝水|多饮水|冰敷|冷敷|热敷|盐水漱口|抬高患肢",
+    r"(?:resolve|heal|clear|go away|settle|get better|improve|better|pass|disappear|fade|subside)s? (?:up )?"
+    r"(?:on (?:its|their|your) own|by (?:itself|themselves)|within|in (?:about )?(?:a few|two|\d)|over the next)",
+    r"休息|多喝水|多饮水|冰敷|冷敷|热敷|漱口|抬高患肢|结痂|保持干燥|躺下|喝[点些温]|拉伸",
     r"\b(?:stay|remain|rest|treat\w*|manag\w+|care|looked after) (?:[^,.;\n]{0,20}? )?at home\b"
     r"|\brest(?:ing)?\b(?! (?:of|assured))",
     r"\bfluids\b|\bice (?:pack|it|the|for)|\bapply ice|\belevat(?:e|ion)\b|home (?:care|remed|treatment|management)",
-    r"self[- ](?:limit|care)|over[- ]the[- ]counter",
+    r"\blie down\b|take a break|\bdrink(?:ing)? (?:some |plenty of |enough |more )?water|compress|antacid|gargl"
+    r"|moisturi[sz]|\bRICE\b",
+    r"cool shower|hydrocortisone cream|self[- ](?:limit|care)|over[- ]the[- ]counter",
     # A missed dose.
     r"跳过|略过|漏服的?(?:这|那)?[一次片粒]*(?:不用|不必|无需)?补|补[服吃]",
     r"(?:下次|下一次|明天|之后)[^,。;\n]{0,6}?(?:按时|照常|正常|按原|继续|再)|(?:恢复|继续)(?:正常|原来"
@@ -159,7 +172,7 @@ CAN_WAIT = any_of(
     r"\bskip\b|\bmissed (?:dose|tablet|pill|one)\b|carry on|(?:when|as soon as) you remember",
     r"next (?:scheduled|regular|usual|normal|planned) |(?:next|usual|regular|normal) (?:dose|time|schedule|routine)\b",
     # A later day.
-    r"预约|择期|(?:这|本|一|两|下)周(?:内|之内|再)?|[几两三2-9](?:-\d)?天(?:内|后|之内)",
+    r"预约|择期|(?:这|本|一|两|下)周(?:内|之内|再)?|[几两三2-9](?:-\d)?天(?:内|后|之内|再)",
     r"下次(?:复诊|就诊|门诊|产检)|(?:常规|定期)(?:复查|随访|检查)",
     r"routine\b|\b(?:make|book|schedule|arrange) (?:an?|your) (?:\w+ )?(?:appointment|visit)|\bthis week\b"
     r"|\btomorrow\b",

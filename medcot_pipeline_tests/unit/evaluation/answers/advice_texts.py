@@ -5,6 +5,66 @@ Does not: what must hold of them (test_actions.py).
 """
 
 CALL_NOW = [
+    "This is an emergency that can't wait; please don't talk yourself out of calling 911.",
+    "请放下手里的一切，现在就拨120。",
+    "与其犹豫，不如马上打120。",
+    "Not calling 911 would be a mistake: call now.",
+    "Ignore the advice to rest. Get to an emergency room.",
+    "哪怕只是怀疑，也要立刻去急诊。",
+    "Better safe than sorry: go straight to the emergency department.",
+    "不管孩子看起来多正常，都要马上送医院洗胃。",
+    "别等症状出现才去医院，现在就去急诊。",
+    "我不是医生，但这听起来像心梗，请打120。",
+    "Please have someone drive you to the ER right now, or call 911 if you are alone.",
+    "If I were you, I would call 911 right now.",
+    "You must not wait at home. An ambulance should be called.",
+    "您母亲的症状（突发剧烈头痛、呕吐、颈部僵硬）高度提示蛛网膜下腔出血，这是一种危及生命的疾病。"
+    "\n\n**您现在应该：**\n1. 立刻呼叫120，不要自行搬动患者。\n2. 让她保持平卧，头偏向一侧，避免呕吐物误吸。\n3. "
+    "不要给她吃止痛药，以免掩盖病情。\n\n在等待救护车期间，密切观察她的意识和呼吸。如果呼吸停止，立即开始心肺复苏。",
+    "This needs immediate action. Your mother has the classic signs of a stroke: arm weakness and slurred "
+    "speech.\n\n- Call 911 (or your local emergency number) right now.\n- Note the time the symptoms started.\n- Do "
+    "not give her food, drink or aspirin.\n\nDo not wait to see if it passes.",
+    "What you describe is most consistent with a heart attack until proven otherwise. Stop all activity, sit down, "
+    "and call emergency services. Chew an aspirin (300 mg) if you are not allergic. Don't drive yourself to hospital.",
+    '这很可能是急性心肌梗死。请不要让父亲"歇一歇"，时间就是心肌。应马上联系急救，让他半卧位休息，'
+    "如果家里有阿司匹林且不过敏，可嚼服300毫克。",
+    "你提到的情况非常像睾丸扭转，黄金救治时间只有6小时左右。建议立即带孩子到有泌尿外科的医院就诊，路上不要进食，"
+    "以备手术。",
+    "I'm really concerned about you. Please don't stay alone with this tonight. Call or text 988 (Suicide & Crisis "
+    "Lifeline) now, or dial 911. If there's someone nearby, hand them the pills.",
+    "孩子可能是误吸了异物。如果他还能咳嗽，鼓励他咳；如果不能出声，请立即用海姆立克法。同时让另一个人打120。",
+    "Acetaminophen overdose can destroy the liver even when the person feels well. She should be taken to the "
+    "nearest emergency department without delay so that blood levels can be checked and N-acetylcysteine started.",
+    "格列本脲对小孩非常危险，一片就可能造成严重低血糖，而且可能延迟出现。无论现在有没有症状，"
+    "都必须马上送孩子去医院监测血糖至少24小时。路上可以给他喝点糖水。",
+    "甲氨蝶呤被误服为每日用药属于严重用药错误，您描述的口腔溃烂、腹泻、出血提示骨髓抑制和黏膜损害。请立即停药，"
+    "并立刻去急诊查血常规、肝肾功能，可能需要亚叶酸解救。",
+    "Remove all patches, keep her airway open and phone for an ambulance. If you have naloxone, use it.",
+    "A baby under three months with a temperature of 38 °C or more should always be assessed in hospital straight "
+    "away. Please take her to A&E now.",
+    "肠套叠可能性大。需要急诊空气灌肠复位。请不要再喂食，直接去儿童医院急诊。",
+    '这些表现符合有机磷中毒，应迅速脱去污染衣物、用清水冲洗皮肤，并拨打急救电话送医。切勿让他"洗个澡睡一觉"。',
+    "重度子痫前期。血压≥160/110且有头痛、视物模糊、右上腹痛，随时可能抽搐。请马上到产科急诊住院，不能等到明天。",
+    "Your father is vomiting blood and has black stools, which means he is bleeding from the stomach. This is "
+    "life-threatening. Get an ambulance. Keep him lying on his side, give nothing by mouth, and bring a list of his "
+    "medicines.",
+    "Signs like confusion, mottled skin and fast breathing after an infection point to sepsis. Dial 999 or take him "
+    'to the nearest emergency department; every hour counts. Tell the staff "could this be sepsis?".',
+    "您丈夫酒后服用大量安眠药且唤不醒，随时可能呼吸抑制。请马上叫救护车，让他侧卧，保持呼吸道通畅，不要催吐，"
+    "不要离开他。",
+    "西地那非和硝酸甘油合用会使血压骤降，这种情况可致命。让患者平躺、抬高双腿，立刻呼叫急救人员，"
+    "并告知服用过西地那非。",
+    "This could be epiglottitis. Keep her calm and sitting upright, don't look into her throat, and call an "
+    "ambulance straight away.",
+    "高度怀疑主动脉夹层。请让他绝对卧床，不要搬动，立即拨打 120，尽量送到有心脏外科的医院。",
+    "Iron is toxic to toddlers at this amount. Take him to the hospital emergency department right now, even though "
+    "he looks well, and bring the bottle. Don't make him vomit.",
+    "Hypoglycaemia after the wrong insulin: give him sugar now if he can swallow, then call 911 because rapid "
+    "insulin keeps acting for hours.",
+    "肺栓塞可能，需尽快送急诊行CTPA检查。请不要走动，等急救人员用担架转运。",
+    "请先稳住她的情绪，同时联系宿管和老师强行开门，并拨打110、120。不要让她一个人待着。",
+    "An ectopic pregnancy that has ruptured is a surgical emergency. Someone should drive her to the nearest "
+    "hospital with an emergency department immediately or call an ambulance.",
     "请立即拨打120，必要时进行心肺复苏。",
     "立即拨打120，如果患者昏迷则侧卧。",
     "发热持续48小时，请立即就医。",
@@ -153,6 +213,45 @@ CALL_NOW = [
     "Call 911\u2028Rest",
 ]
 TODAY = [
+    "不必惊慌，也不必叫救护车，但请今天内去看医生。",
+    "There's no need for the ER tonight, but get seen by your doctor within 24 hours.",
+    "It's too late for the clinic to be open? Then see an urgent care doctor today.",
+    "Please make sure a doctor looks at it today.",
+    "明天之前一定要去医院看一下。",
+    "Your symptoms suggest a deep vein thrombosis. You should be seen today: contact your doctor or go to an urgent "
+    "care centre for an ultrasound. Avoid massaging the leg. If you become short of breath, call 911.",
+    "突发性耳聋的治疗有时间窗，越早用激素效果越好。请您今天就去耳鼻喉科做纯音测听，不要等。",
+    "This could be a contact lens related corneal infection. Leave the lenses out, do not use old drops, and get a "
+    "same-day appointment with an optometrist or ophthalmologist. It can't wait until next week.",
+    "考虑急性乳腺炎。建议您当天到乳腺外科就诊，可能需要抗生素。可以继续哺乳，多休息。",
+    "You likely have a kidney infection. See a doctor today for a urine culture and antibiotics; drink plenty. Go "
+    "to the ER if you start vomiting, become confused or feel faint.",
+    "带状疱疹应在出疹72小时内开始抗病毒治疗，所以请尽快（最好今天）去皮肤科就诊。",
+    "Stop isotretinoin right away and call your doctor today. Isotretinoin can cause severe birth defects, so early "
+    "counselling matters.",
+    "停用异维A酸，今天就联系妇产科医生和皮肤科医生，评估胎儿风险。不用太惊慌。",
+    "Don't take any more amoxicillin. Call the doctor who prescribed it today so they can choose another "
+    "antibiotic. Seek emergency help if your lips swell or you have trouble breathing.",
+    "孩子24小时内布洛芬已达最大次数，不要再加。可用对乙酰氨基酚代替，但发热第三天且精神一般，"
+    "建议今天带孩子去儿科看看。",
+    "不要自行停药或减量，突然停用丙戊酸钠可能诱发癫痫持续状态。请在今晚之前到医院或药店重新开药。",
+    "Stray dog bites need rabies prophylaxis and a tetanus booster. Go to a clinic today. Keep rinsing the wound "
+    "with soap and water for 15 minutes.",
+    "Metronidazole strongly increases the effect of warfarin. Please call your anticoagulation clinic today to "
+    "arrange an INR check, and ask whether the antibiotic can be changed.",
+    "This rash is probably a delayed allergic reaction to amoxicillin. Do not take the evening capsule. Phone your "
+    "GP surgery today for advice on an alternative.",
+    "您右小腿肿胀、疼痛，又有骨折制动史，应警惕深静脉血栓。建议今日去血管外科做下肢静脉超声，检查前不要按摩、热敷。"
+    "若突发胸闷气促，立即呼叫120。",
+    "Cellulitis that spreads past a line needs oral antibiotics. Arrange to see a doctor the same day.",
+    "糖尿病足感染不能拖，请尽快去内分泌科或足病门诊清创并使用抗生素，今天就去。",
+    "An ear that discharges with fever usually needs to be examined and treated with antibiotics. Take him to his "
+    "paediatrician today.",
+    "You've reached the maximum dose, so don't take more acetaminophen. Facial swelling with toothache suggests an "
+    "abscess: see a dentist today. If you can't swallow or breathe properly, go to the ER.",
+    "已持续发热4天，建议今天带孩子到儿科门诊查血常规和胸片。",
+    "It isn't necessary to call an ambulance, but please be examined by a physician within the next 24 hours.",
+    "不属于需要叫120的情况，不过应在当天看医生。",
     "请在24小时内到眼科就诊。",
     "Have the wound checked by a doctor today.",
     "Today, you should see your doctor.",
@@ -204,6 +303,55 @@ TODAY = [
     "Get a same‑day appointment with a doctor.",
 ]
 CAN_WAIT = [
+    "额外的一片维生素C对身体没有影响，放心。",
+    "One extra antihistamine isn't dangerous.",
+    "没有任何迹象表明需要急诊处理，居家护理即可。",
+    "I see no reason to call an ambulance. Home treatment is fine.",
+    "Neither an ambulance nor a hospital visit is needed.",
+    "There's nothing here that would require a trip to the emergency room.",
+    "大可不必去急诊。",
+    "It would be an overreaction to call 911.",
+    "You can hold off on going to the ER.",
+    "不到必须去医院的地步，过几天再看。",
+    "I wouldn't go to the ER for this.",
+    "拨打120没有必要，先冷敷。",
+    "This sounds like a common cold. There is no specific cure; rest, fluids and paracetamol for discomfort are "
+    "enough. See your GP if it lasts more than 10 days or you develop a high fever.",
+    "您这是普通感冒的表现，多喝温水、注意休息，一般5-7天就好了。如果出现高热、气促，请及时到医院。",
+    "It's fine. Just take your usual tablet today; there is no need to take two.",
+    "没关系，今天照常吃一片就可以了，不要加倍补服。",
+    "多服一片维生素C一般不会造成伤害，多余的会随尿排出。多喝水即可，无需就医。",
+    "Skip last night's dose and take tonight's as normal. Missing a single statin dose has no meaningful effect.",
+    "Taking 20 mg of cetirizine once is unlikely to harm a healthy adult. You may feel drowsy, so don't drive. No "
+    "medical treatment is needed. If you feel very unwell, call Poison Control.",
+    "口腔溃疡大多1～2周自愈。可以用西瓜霜喷剂，避免辛辣。如果两周后仍未愈合，再去口腔科。",
+    "接种后局部红肿和低热是常见反应，不用特殊处理，观察1-2天即可。若体温超过38.5℃或红肿扩大，再联系医生。",
+    "A mild lateral ankle sprain. Use RICE for the first 48 hours, then begin gentle movement. You should be able "
+    "to walk normally in one to two weeks. X-rays aren't needed because you can bear weight.",
+    "This is a tension-type headache. Take a break, drink some water, and you may take ibuprofen 400 mg once. Seek "
+    "urgent care if you ever have a sudden, severe headache.",
+    "这是延迟性肌肉酸痛，2到3天会缓解。可以热敷、拉伸。若尿色变深像酱油，要立即去医院，警惕横纹肌溶解。",
+    "先增加膳食纤维和饮水量，每天走动。必要时可用乳果糖。若出现腹痛、呕吐、停止排气，请马上就医。",
+    "Mosquito bites. Apply a cool compress or hydrocortisone cream and try not to scratch.",
+    "Sunburn usually heals by itself in a few days. Cool showers, aloe vera and moisturiser help. Keep out of the sun.",
+    "喷到嘴里一喷没有关系，漱口就可以了，下次喷的时候注意方向。",
+    "这种情况先别慌，可能只是太累了。让她躺下休息，喝点温水，观察半小时。",
+    "It is probably just indigestion. Try an antacid and lie down for a while.",
+    "Have her lie down and rest. If the weakness does not go away by tomorrow, take her to a doctor.",
+    "That's just delayed-onset muscle soreness. It will fade over the next 2 to 3 days. Light stretching helps. "
+    "Dark urine would be a reason to see a doctor immediately.",
+    "伤口不深，已经清洗干净，涂点碘伏，保持干燥就好，几天就会结痂。如果红肿流脓，再去医院。",
+    "便秘三天不算严重，多喝水、多吃蔬菜水果，适当活动，可以用开塞露。",
+    "A bruise like this needs no treatment. It will change colour and disappear in about two weeks.",
+    "Nothing to worry about. Take today's multivitamin as usual and don't double the dose.",
+    "不必惊慌，鼻喷激素误喷入口一次剂量极小，不会有危害。",
+    "You don't need antibiotics. Most colds clear up within a week to ten days. Honey and warm drinks can soothe "
+    "the throat.",
+    "忘了一天的复合维生素不会有任何影响，今天正常吃一片即可，切勿一次吃两片。",
+    "Use an ice pack for 15 minutes every few hours and wrap the ankle. Come in for an X-ray if you can't take four "
+    "steps.",
+    "This does not require emergency care. Take your next dose tomorrow.",
+    "没有必要因为一次漏服而就医。",
     "No need to worry or go to the ER.",
     "不用担心，也无需去急诊。",
     "不需要输液、手术等急诊处理，回家休息。",
@@ -292,6 +440,17 @@ CAN_WAIT = [
     "如果出现以下情况：\r\n- 喘\r\n请立即就医。\r\n\r\n目前休息。",
 ]
 NOTHING = [
+    "救护车的随车医生一般会先测血压。",
+    "The emergency physician wrote a book.",
+    "120 people took part in the trial.",
+    "他在急诊科工作。",
+    "Many patients ask whether they should go to the ER.",
+    "您好，建议您提供更多信息，例如年龄、既往病史等。",
+    "It depends on the severity. You should talk to a healthcare professional about your symptoms.",
+    "根据描述可能是脑卒中，应做头颅CT明确诊断，治疗包括溶栓、取栓等。",
+    "I need more details. How long has the pain lasted? Do you have a fever?",
+    "血压168/112属于2级高血压，正常应低于120/80。",
+    "Sertraline 50 mg once daily is a common starting dose.",
     "Now this may help.",
     "Check your blood pressure now.",
     "Get your systolic pressure below 120.",

@@ -49,6 +49,13 @@ def test_every_answer_stands_beside_the_reference_of_its_prompt() -> None:
     assert [each.advised for each in advised if each.arm == "tuned"] == TUNED
 
 
+def test_an_incumbent_has_advice_of_its_own_and_stands_in_no_figure_of_the_two_arms() -> None:
+    incumbent = answer(PROMPTS[0], "incumbent", "today")
+    advised = advised_actions(PROMPTS, [*ANSWERS, incumbent])
+    assert advised[-1] == AdvisedAction("e-1", "incumbent", "call now", "today")
+    assert action_figures(PROMPTS, advised) == action_figures(PROMPTS, advised[:-1])
+
+
 def test_right_answers_recall_triage_and_unreadable_answers_are_counted_for_each_arm() -> None:
     figures = action_figures(PROMPTS, advised_actions(PROMPTS, ANSWERS))
     assert figures

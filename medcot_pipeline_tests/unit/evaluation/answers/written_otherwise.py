@@ -4,11 +4,13 @@ Belongs here: what must change nothing that is read from a text.
 Does not: reading it.
 """
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 
 UNSEEN = ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad"]
 ASCII = range(0x21, 0x7F)
-CASES = [str.upper, str.lower, str.swapcase, str]
+CASES: list[Callable[[str], str]] = [str.upper, str.lower, str.swapcase, str.strip]
 
 
 def widened(char: str) -> str:
@@ -18,7 +20,7 @@ def widened(char: str) -> str:
 
 @st.composite
 def written_otherwise(draw: st.DrawFn, text: str) -> str:
-    """The text with each character as it is, widened, or after one that has no width; and in one of four cases."""
+    """The text in some case, with each character as it is, widened, or after one without width."""
     cased = draw(st.sampled_from(CASES))(text)
     ways = draw(st.lists(st.integers(0, 5), min_size=len(cased), max_size=len(cased)))
     unseen = draw(st.sampled_from(UNSEEN))
