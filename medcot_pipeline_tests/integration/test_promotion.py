@@ -86,15 +86,26 @@ def test_a_worse_adapter_stays_candidate_and_says_why(trained: Home) -> None:
     assert is_fresh(trained, **WORSE)
 
 
-def test_a_better_adapter_takes_over_and_leaves_everything_fresh(trained: Home) -> None:
+def test_verdicts_of_a_judge_that_fails_its_gates_promote_nothing(trained: Home) -> None:
     before = promoted(trained)
     with endpoint(even) as (url, _):
         succeed(trained.run("medcot", "sync", **BETTER, **judged(url)))
-        again = trained.run("medcot", "sync", **BETTER, **judged(url))
-        assert "Everything is fresh." in succeed(again)
+    decision = decided(trained)
+    assert (decision["event"], decision["incumbent"]) == ("stays candidate", before)
+    preferences = [each for each in decision["requirements"] if each["figure"] == "net preference"]
+    assert [(each["value"], each["passed"]) for each in preferences] == [(0.0, False), (0.0, False)]
+    assert all("does not pass its gates" in each["problem"]["en"] for each in preferences)
+    assert promoted(trained) == before
+
+
+def test_a_better_adapter_takes_over_and_leaves_everything_fresh(trained: Home) -> None:
+    before = promoted(trained)
+    succeed(trained.run("medcot", "sync", **BETTER))
+    again = trained.run("medcot", "sync", **BETTER)
+    assert "Everything is fresh." in succeed(again)
     decision = decided(trained)
     assert (decision["event"], decision["incumbent"]) == ("promoted", before)
-    assert [each["value"] for each in decision["requirements"] if each["figure"] == "net preference"] == [0.0, 0.0]
+    assert [each["n"] for each in decision["requirements"] if each["figure"] == "net preference"] == [0, 0]
     assert promoted(trained) == trained.current("qlora_adapter").name != before
     assert "Against the incumbent" in (trained.current("eval_report") / "report.html").read_text(encoding="utf-8")
 
@@ -104,8 +115,7 @@ def test_a_rollback_promotes_the_adapter_before_and_holds(trained: Home, chain: 
     said = succeed(trained.run("medcot", "rollback"))
     assert said.startswith(f"Promoted is {before[:12]} again, and {after[:12]} no more: ")
     assert Path(trained.data / "promoted" / "qlora_adapter" / "adapter_model.safetensors").is_file()
-    settings = read_json(trained.current("judgements") / "manifest.json")["settings"]
-    assert is_fresh(trained, **BETTER, **judged(settings["judge.base_url"]))
+    assert is_fresh(trained, **BETTER)
     again = trained.run("medcot", "rollback")
     assert again.returncode == 1
     assert again.stderr == (

@@ -195,6 +195,7 @@ def test_the_table_pairs_arms_by_prompt() -> None:
     rows = {row.rule: row for row in rule_table(check_answers(prompts, answers))}
     assert rows["finished"].model_dump() == {
         "rule": "finished",
+        "compared": True,
         "n": 6,
         "base_pass": 0,
         "tuned_pass": 6,

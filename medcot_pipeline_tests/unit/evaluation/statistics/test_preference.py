@@ -170,7 +170,7 @@ def test_intervals_of_one_verdict_a_prompt_hold_the_truth(n: int) -> None:
     assert all(0.93 <= holds <= 0.97 for holds in indifferent), indifferent
 
 
-@pytest.mark.parametrize("reviewers", [1, 2, 3])
+@pytest.mark.parametrize("reviewers", [1, 2])
 def test_without_a_preference_the_intervals_of_people_hold_0(reviewers: int) -> None:
     found = simulated(reviewed(11, RUNS, 100, reviewers, 0.0 if reviewers == 1 else 0.7), 0.0)
     assert 0.93 <= found.holds <= 0.97, found
@@ -183,20 +183,23 @@ def test_without_a_preference_the_intervals_of_a_judge_hold_0() -> None:
     assert 0.93 <= found.holds <= 0.97, found
 
 
-@pytest.mark.parametrize(("judge", "repeats"), [(BIASED, 0.0), (ALWAYS_TUNED, 0.0), (BIASED, 0.7)])
+@pytest.mark.parametrize("judge", [BIASED, ALWAYS_TUNED])
 def test_without_a_preference_the_adjudicated_intervals_hold_0_whatever_the_judge_prefers(
-    judge: tuple[float, float, float], repeats: float
+    judge: tuple[float, float, float],
 ) -> None:
     """The second look at disputes alone made +15 points of the first judge, and +33 of the second."""
-    runs = list(looked_again(13, RUNS, 100, judge, repeats=repeats))
+    runs = list(looked_again(13, RUNS, 100, judge))
     people, adjudicated = (simulated(iter(each), 0.0) for each in ((p for p, _ in runs), (a.net for _, a in runs)))
     assert people.value == pytest.approx(0.0, abs=0.01)
     assert adjudicated.value == pytest.approx(0.0, abs=0.02)
     assert 0.93 <= adjudicated.holds <= 0.97, adjudicated
 
 
-def test_where_judge_and_reviewer_nearly_always_agree_the_adjudicated_interval_is_wide_not_wrong() -> None:
-    found = simulated((each.net for _, each in looked_again(14, 300, 100, INDIFFERENT, agrees=0.95)), 0.0)
+@pytest.mark.parametrize(("judge", "agrees", "repeats"), [(BIASED, 0.0, 0.7), (INDIFFERENT, 0.95, 0.0)])
+def test_reviewers_who_repeat_themselves_or_agree_with_the_judge_make_the_adjudicated_interval_wide_not_wrong(
+    judge: tuple[float, float, float], agrees: float, repeats: float
+) -> None:
+    found = simulated((each.net for _, each in looked_again(14, 300, 100, judge, agrees, repeats)), 0.0)
     assert found.holds >= 0.93, found
 
 
