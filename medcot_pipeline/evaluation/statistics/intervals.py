@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+CELLS_IN_MEMORY = 2_000_000
+"""Drawn counts held at once."""
 
 
 def sign_test_p(wins: int, losses: int) -> float | None:
@@ -87,3 +89,16 @@ def interval(value: float, resampled: "NDArray[np.float64]") -> Interval:
 
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value=float(value), low=float(low), high=float(high))
+
+
+def drawn_sums(rows: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
+    """Column sums of rows drawn with replacement: (rows, k) gives (resamples, k), with bounded memory."""
+    import numpy as np
+
+    count, generator = len(rows), np.random.default_rng(seed)
+    even, chunk = np.full(count, 1 / count), max(1, CELLS_IN_MEMORY // count)
+    sums = [
+        generator.multinomial(count, even, size=min(chunk, resamples - start)) @ rows
+        for start in range(0, resamples, chunk)
+    ]
+    return np.concatenate(sums)

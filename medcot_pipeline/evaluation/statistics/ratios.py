@@ -7,15 +7,13 @@ Does not: pass rates, preferences, perplexity (intervals.py).
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medcot_pipeline.evaluation.statistics.intervals import estimate
+from medcot_pipeline.evaluation.statistics.intervals import drawn_sums, estimate
 from medcot_pipeline.records.figures import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CELLS_IN_MEMORY = 2_000_000
-"""Drawn counts held at once."""
 Parts = tuple[float, float]
 """Numerator and denominator of one prompt."""
 
@@ -44,7 +42,7 @@ def paired_ratios(
     if not other or not all(sum(parts[1] for parts in arm) for arm in (other, tuned)):
         return Estimate(), Estimate(), Estimate()
     columns = np.array([[*first, *second] for first, second in zip(other, tuned, strict=True)], dtype=np.float64)
-    drawn = _drawn_sums(columns, resamples, seed)
+    drawn = drawn_sums(columns, resamples, seed)
     values, resampled = _figures(columns.sum(axis=0)), _figures(drawn)
     first, second, difference = (_estimate(*each) for each in zip(values, resampled, strict=True))
     return first, second, difference
@@ -65,14 +63,3 @@ def _estimate(value: "NDArray[np.float64]", resampled: "NDArray[np.float64]") ->
     if np.isnan(resampled).all() or np.nanmax(resampled) - np.nanmin(resampled) < 1e-12:
         return Estimate(value=float(value))
     return estimate(float(value), resampled)
-
-
-def _drawn_sums(columns: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
-    """Column sums (resamples, k) of rows drawn with replacement from (rows, k), with bounded memory."""
-    import numpy as np
-
-    rows, generator = len(columns), np.random.default_rng(seed)
-    chunk, shares, sums = max(1, CELLS_IN_MEMORY // rows), np.full(rows, 1 / rows), []
-    for start in range(0, resamples, chunk):
-        sums.append(generator.multinomial(rows, shares, size=min(chunk, resamples - start)) @ columns)
-    return np.concatenate(sums)

@@ -8,12 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medcot_pipeline.evaluation.statistics.intervals import CELLS_IN_MEMORY, estimate, share_interval
+from medcot_pipeline.evaluation.statistics.intervals import drawn_sums, estimate, share_interval
 from medcot_pipeline.records.figures import Estimate, PairedCounts
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 def clustered_share(counts: Sequence[tuple[int, int]], resamples: int, seed: int) -> Estimate:
@@ -33,7 +32,7 @@ def clustered_share(counts: Sequence[tuple[int, int]], resamples: int, seed: int
     if passed in (0, total):
         clusters = sum(bool(each[1]) for each in counts)
         return share_interval(clusters if passed else 0, clusters)
-    drawn = _drawn_sums(np.array(counts, dtype=np.float64), resamples, seed)
+    drawn = drawn_sums(np.array(counts, dtype=np.float64), resamples, seed)
     with np.errstate(divide="ignore", invalid="ignore"):
         return estimate(passed / total, drawn[:, 0] / drawn[:, 1])
 
@@ -60,7 +59,7 @@ def clustered_difference(pairs: Sequence[tuple[float, float]], resamples: int, s
                 mcnemar_p=None,
             )
         )  # fmt: skip
-    return estimate(float(differences.mean()), _drawn_sums(differences, resamples, seed)[:, 0] / len(pairs))
+    return estimate(float(differences.mean()), drawn_sums(differences, resamples, seed)[:, 0] / len(pairs))
 
 
 def paired_difference(counts: PairedCounts) -> Estimate:
@@ -97,16 +96,3 @@ def _joined(one: float, other: float, phi: float) -> float:
 def _value(value: float | None) -> float:
     assert value is not None, "a share of at least one case is defined"
     return value
-
-
-def _drawn_sums(rows: "NDArray[np.float64]", resamples: int, seed: int) -> "NDArray[np.float64]":
-    """Column sums of rows drawn with replacement: (rows, k) gives (resamples, k), with bounded memory."""
-    import numpy as np
-
-    generator, chunk = np.random.default_rng(seed), max(1, CELLS_IN_MEMORY // len(rows))
-    even = np.full(len(rows), 1 / len(rows))
-    sums = [
-        generator.multinomial(len(rows), even, size=min(chunk, resamples - start)) @ rows
-        for start in range(0, resamples, chunk)
-    ]
-    return np.concatenate(sums)

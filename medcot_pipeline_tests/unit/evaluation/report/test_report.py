@@ -28,7 +28,7 @@ from medcot_pipeline.records.report.report import IncumbentSection, Report
 from medcot_pipeline.records.review import HumanReviews
 from medcot_pipeline.records.rubrics.graded import NotGraded
 from medcot_pipeline.records.verdicts import Verdict
-from medcot_pipeline.settings import ReportSettings
+from medcot_pipeline.settings import PromotionSettings, ReportSettings
 
 ATTACK = "<script>alert('模型')</script><think>再想想</think><img src=https://example.org/x.png onerror=alert(1)>"
 VERDICTS: list[Verdict] = [Verdict(f"p{i}", "tuned" if i < 4 else "base", ATTACK) for i in range(6)]
@@ -185,7 +185,9 @@ def report(**changes: Any) -> Report:
         training=TrainingSummary.model_validate(changes.get("training", training())),
         provenance=Provenance.model_validate(changes.get("provenance", provenance)),
     )
-    return build_report("demo", measured, changes.get("settings", SETTINGS))
+    return build_report(
+        changes.get("profile", "demo"), measured, changes.get("settings", SETTINGS), PromotionSettings()
+    )
 
 
 def judged(record: dict[str, Any]) -> Judged:
