@@ -237,8 +237,10 @@ def _about_options(
     about = refusal(response.body, [name for name in sent if name])
     if about is None:
         left_out = refusal(response.body, [*options, *OTHER_NAMES.values()])
+        if left_out is None:
+            return None
         # It may speak of the prompt, in which a temperature stands: other calls are asked all the same.
-        return left_out and CallFailed(f"it names {left_out.option}, which it was not sent, {said}", refused=True)
+        return CallFailed(f"it names {left_out.option}, which it was not sent, {said}", refused=True)
     if about.what == "context":
         return CallFailed(f"prompt and longest reply do not fit into the model's context, {said}", refused=True)
     what = "does not take this value of" if about.what == "value" else "does not take"

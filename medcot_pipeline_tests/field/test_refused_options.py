@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from medcot_pipeline.inference.endpoint import CallFailed, OptionRefused
 from medcot_pipeline.inference.refusals import Refusal, refusal
@@ -212,6 +214,20 @@ def test_a_request_that_does_not_fit_is_no_matter_of_options(server: str) -> Non
 @pytest.mark.parametrize("server", ELSEWHERE)
 def test_an_error_about_something_else_is_none_about_options(server: str) -> None:
     assert refusal(ELSEWHERE[server].encode(), list(ASKED)) is None
+
+
+WORDS = st.sampled_from([*ASKED, "max_completion_tokens", "top_k", "unsupported", "range", "param", "context length"])
+ANY_JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=20) | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=5), inner, max_size=4),
+)
+
+
+@settings(deadline=None)
+@given(ANY_JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
+def test_whatever_an_error_holds_only_what_was_sent_is_named(body: bytes) -> None:
+    found = refusal(body, list(ASKED))
+    assert found is None or (found.option in ASKED) == (found.what != "context")
 
 
 @pytest.mark.parametrize("status", [400, 422])

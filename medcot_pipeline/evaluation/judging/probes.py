@@ -93,14 +93,15 @@ def _over_references() -> Iterable[Probe]:
     texts = reference_texts()
     dose, negation = ([text for text in texts if text.kind == kind] for kind in ("dose", "negation"))
     yield from (_identical(text.as_prompt(), text.answer) for text in _some("canary_identical", texts, CANARIES // 2))
-    for gate, chosen, right in (
-        ("canary_truncated", _some("canary_truncated", texts), ("A",)),
-        ("canary_instruction", _some("canary_instruction", texts), ("A",)),
-        ("canary_padded", _some("canary_padded", texts), ("A", "tie")),
-        ("canary_dose", _some("canary_dose", dose), ("A",)),
-        ("canary_negation", _some("canary_negation", negation), ("A",)),
-    ):
-        yield from (_against_worse(gate, text, number, right) for number, text in enumerate(chosen))
+    chosen = {
+        "canary_truncated": _some("canary_truncated", texts),
+        "canary_instruction": _some("canary_instruction", texts),
+        "canary_padded": _some("canary_padded", texts),
+        "canary_dose": _some("canary_dose", dose),
+        "canary_negation": _some("canary_negation", negation),
+    }
+    for gate, of_gate in chosen.items():
+        yield from (_against_worse(gate, text, number) for number, text in enumerate(of_gate))
 
 
 def _some(gate: str, texts: Sequence[ReferenceText], count: int = CANARIES) -> list[ReferenceText]:
@@ -114,13 +115,13 @@ def _identical(prompt: Prompt, text: str) -> Probe:
     return Probe("canary_identical", Call(prompt, text, text), ("tie",))
 
 
-def _against_worse(gate: str, text: ReferenceText, number: int, right: tuple[Winner, ...]) -> Probe:
-    """The right answer against a worse one, on alternating sides; `right` is for the right answer shown as A."""
+def _against_worse(gate: str, text: ReferenceText, number: int) -> Probe:
+    """The right answer against a worse one, on alternating sides. A padded copy says the same: it may tie."""
     swapped = number % 2 == 1
     worse = _worse(gate, text, number, side="A" if swapped else "B")
     pair = (worse, text.answer) if swapped else (text.answer, worse)
-    mirrored: dict[Winner, Winner] = {"A": "B", "tie": "tie"}
-    return Probe(gate, Call(text.as_prompt(), *pair), tuple(mirrored[each] for each in right) if swapped else right)
+    better: Winner = "B" if swapped else "A"
+    return Probe(gate, Call(text.as_prompt(), *pair), (better, "tie") if gate == "canary_padded" else (better,))
 
 
 def _worse(gate: str, text: ReferenceText, number: int, side: str) -> str:

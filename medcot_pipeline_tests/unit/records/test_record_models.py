@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from medcot_pipeline.records.exams import ArmScore, Exams, ExamScore
 from medcot_pipeline.records.figures import ByArm, Estimate, Interval
-from medcot_pipeline.records.judgement import Judged, JudgeRecord, NotJudged, read_judge
+from medcot_pipeline.records.judgement import Judged, JudgeRecord, NotJudged, failed_gates, read_judge
 from medcot_pipeline.records.review import Guesses
 from medcot_pipeline.records.verdicts import Verdict
 from medcot_pipeline.support.errors import MedcotError
@@ -68,6 +68,18 @@ def test_a_judges_record_is_read_whether_an_older_version_wrote_every_field_or_n
     assert isinstance(found, Judged)
     assert found.verdicts == (Verdict("a", "tie", "一样"),)
     assert (list(found.served), found.errors) == (kept.get("served", []), kept.get("errors", {}))
+
+
+def test_gates_of_older_versions_are_read_and_held_against_their_limits(tmp_path: Path) -> None:
+    """They have no interval, no least n and no reason."""
+    gate = {"gate": "retest", "meaning": "…", "value": 0.5, "n": 20, "low": 0.9, "high": 1.0, "passed": False}
+    others = [{**gate, "gate": "flip_rate", "passed": True}, {**gate, "gate": "canary", "value": None, "n": 0}]
+    others[1]["passed"] = None
+    found = read_judge(written(tmp_path, {**JUDGED, "gates": [gate, *others]}))
+    assert isinstance(found, Judged)
+    assert [each.gate for each in failed_gates(found)] == ["retest", "canary"]
+    assert failed_gates(found)[0].said() == "retest 50% of 20, at least 90% wanted"
+    assert found.gates[0].row()["interval_low"] is None
 
 
 def test_no_judge_is_a_record_without_verdicts(tmp_path: Path) -> None:

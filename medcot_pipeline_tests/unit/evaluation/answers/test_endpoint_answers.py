@@ -197,6 +197,15 @@ def test_what_was_asked_otherwise_is_known_after_a_resumed_run_too(tmp_path: Pat
         assert len(requests) == made
 
 
+def test_an_endpoint_whose_limit_is_below_ours_is_named_with_the_setting(tmp_path: Path) -> None:
+    refused = b'{"error": {"message": "max_tokens is too large: 2048. This model supports at most 1024.", "code": 400}}'
+    said = complaint(lambda messages: (400, refused), tmp_path)
+    assert (
+        f"{len(PROMPTS)} of {len(PROMPTS)} answers did not come (1 it does not take this value of max_tokens, " in said
+    )
+    assert said.endswith("Set MEDCOT_ANSWERS__MAX_NEW_TOKENS below 2,048, for both arms.")
+
+
 def test_an_endpoint_that_fails_every_time_is_not_asked_for_ever(tmp_path: Path) -> None:
     more = [dataclasses.replace(prompt, id=f"{prompt.id}-2") for prompt in PROMPTS]
     with endpoint(lambda messages: 429, BOTH) as (url, requests), pytest.raises(MedcotError) as raised:

@@ -208,3 +208,29 @@ def test_an_endpoint_without_the_model_or_access_stops_the_run_and_its_words_sta
         assert len(requests) == requests_made
     assert f"HTTP {status}" in said
     assert SECRET not in caplog.text
+
+
+def test_a_judge_whose_limit_is_below_ours_is_named_with_the_setting_and_asked_once(tmp_path: Path) -> None:
+    said = b'{"error": {"message": "Range of max_tokens should be [1, 1024]", "code": "invalid_parameter_error"}}'
+    with endpoint(lambda messages: (400, said)) as (url, requests):
+        line = complaint(url, tmp_path / "cache.jsonl")
+        assert len(requests) == 1, "every other call would meet the same"
+    assert line == (
+        f"MEDCOT_JUDGE__BASE_URL=URL: the judge 'judge-1' answers no call (1 it does not take this value of "
+        f"max_tokens, HTTP 400; {CALLS - 1} not asked). Set MEDCOT_JUDGE__MAX_TOKENS below 2,048. Without "
+        "MEDCOT_JUDGE__BASE_URL the report is made without a judge."
+    )
+
+
+def test_a_judge_that_takes_neither_limit_nor_temperature_judges_all_the_same(tmp_path: Path) -> None:
+    """As gpt-5 and the o-series."""
+    not_taken = {
+        "max_tokens": '{"error": {"message": "Unsupported parameter: \'max_tokens\' is not supported with this model. '
+        'Use \'max_completion_tokens\' instead.", "param": "max_tokens", "code": "unsupported_parameter"}}',
+        "temperature": '{"error": {"message": "Unsupported value: \'temperature\' does not support 0 with this model. '
+        'Only the default (1) value is supported.", "param": "temperature", "code": "unsupported_value"}}',
+    }
+    with endpoint(longer_wins, not_taken=not_taken) as (url, requests):
+        outcome = judge(url, tmp_path / "cache.jsonl")
+    assert (outcome.calls.answered, outcome.calls.failed, len(requests)) == (CALLS, 0, CALLS + 2)
+    assert outcome.changed == ("max_tokens as max_completion_tokens", "without temperature")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcot_pipeline.evaluation.judging.reading import parse_reply
@@ -108,6 +108,7 @@ def test_a_judge_without_ids_is_believed_where_the_answer_claims_the_other_side(
     assert winner(f'回答一自称 {CLAIM}，其实不然：{{"winner": "B"}}', CLAIM) == "B"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.sampled_from(["A", "B", "tie"]), st.text(max_size=60), st.integers(0, 4))
 def test_whatever_stands_around_a_claim_in_an_answer_quoting_it_is_never_a_verdict(
     before: str, claimed: str, after: str, indent: int

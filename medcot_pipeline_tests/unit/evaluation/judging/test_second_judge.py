@@ -10,7 +10,6 @@ from medcot_pipeline.evaluation.judging.judge import judge_answers
 from medcot_pipeline.evaluation.judging.second import judges_agreement
 from medcot_pipeline.evaluation.judging.stages import STAGES
 from medcot_pipeline.records.judgement import Judged, read_second_judge
-from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import JudgeSettings, Settings, recorded
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_model
@@ -22,20 +21,24 @@ from medcot_pipeline_tests.support.judging import ANSWERS, PROMPTS, SECRET, judg
 URL = "http://127.0.0.1:9/v1"
 
 
-def record(model: str, family: str, outcomes: list[Outcome]) -> Judged:
-    return Judged(
-        model=model,
-        family=family,
-        verdicts=tuple(Verdict(f"p{number}", outcome) for number, outcome in enumerate(outcomes)),
-        gates=(),
-        calls={"answered": 2, "invalid": 0, "repaired": 0, "failed": 0},
-        tokens={"prompt": 1, "completion": 1},
+def record(model: str, family: str, outcomes: str) -> Judged:
+    return Judged.model_validate(
+        {
+            "model": model,
+            "family": family,
+            "verdicts": [
+                {"prompt_id": f"p{number}", "outcome": outcome} for number, outcome in enumerate(outcomes.split())
+            ],
+            "gates": [],
+            "calls": {"answered": 2, "invalid": 0, "repaired": 0, "failed": 0},
+            "tokens": {"prompt": 1, "completion": 1},
+        }
     )
 
 
 def test_two_judges_are_held_against_each_other_where_both_gave_a_verdict() -> None:
-    first = record("one", "qwen", ["tuned"] * 6 + ["base"] * 4 + ["inconsistent", "invalid", "tuned"])
-    second = record("two", "openai", ["tuned"] * 5 + ["base"] * 5 + ["tie", "tuned", "invalid"])
+    first = record("one", "qwen", "tuned " * 6 + "base " * 4 + "inconsistent invalid tuned")
+    second = record("two", "openai", "tuned " * 5 + "base " * 5 + "tie tuned invalid")
     found = judges_agreement(first, second, 200, 0)
     assert (found.n, found.left_out) == (11, 2)
     assert found.table == ((4, 0, 0), (0, 1, 0), (1, 0, 5)), "the first judge in rows: base, tie, tuned"
@@ -51,12 +54,12 @@ def test_two_judges_are_held_against_each_other_where_both_gave_a_verdict() -> N
 def test_judges_of_one_family_are_told_from_those_whose_family_nobody_knows(
     families: tuple[str, str], one: bool | None
 ) -> None:
-    found = judges_agreement(record("a", families[0], ["tie"]), record("b", families[1], ["tie"]), 50, 0)
+    found = judges_agreement(record("a", families[0], "tie"), record("b", families[1], "tie"), 50, 0)
     assert found.one_family is one
 
 
 def test_without_a_common_verdict_nothing_is_said_of_agreement() -> None:
-    found = judges_agreement(record("a", "qwen", ["invalid"]), record("b", "glm", ["tuned"]), 50, 0)
+    found = judges_agreement(record("a", "qwen", "invalid"), record("b", "glm", "tuned"), 50, 0)
     assert (found.n, found.left_out, found.raw.value) == (0, 1, None)
 
 

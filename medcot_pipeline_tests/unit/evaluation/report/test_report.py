@@ -39,8 +39,8 @@ JUDGED: dict[str, Any] = {
     "family": "qwen",
     "verdicts": [vars(verdict) for verdict in VERDICTS],
     "gates": gates(
-        {**dict.fromkeys(GATES, (10, 10)), "flip_rate": (1, 10), "first_position_share": (5, 10)}
-        | {"invalid_rate": (0, 10)}
+        dict.fromkeys(GATES, (10, 10))
+        | {"flip_rate": (1, 10), "first_position_share": (5, 10), "invalid_rate": (0, 10)}
     ),
     "calls": {"answered": 12, "failed": 0, "invalid": 0, "repaired": 0},
     "errors": {},
