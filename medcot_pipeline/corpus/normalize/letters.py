@@ -6,7 +6,7 @@ Does not: which of the options a text chooses (chosen.py), taking a question apa
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 LETTERS = "ABCDEFGH"
@@ -67,15 +67,17 @@ _CONTINUES = re.compile(
     r"|\.? ?(?:" + _EPITHETS + r")\b"
     r"|[ -]?(?:cells?|lymphocyt\w+|peptides?|sections?|dimers?|vitamins?|reactive|proteins?|symptoms?|fib(?:er|re)?s?"
     r"|spine|(?:[ptuv]-?)?waves?|toxins?|antigens?|virus(?:es)?|strep\w*|scans?|hepatitis)\b"
-    r"|[型超群族期级类组段波谷环菌](?!过|考虑|间)|反应蛋白|肽|细胞|淋巴|链球|链|因子|受体|抗[原体]|蛋白|病毒|照射|药(?!物)|片"
-    r"|族?维生素|[≤≥<>=%°′μ]|\+(?! ?\(?[A-H]\b)",
+    r"|[型超群族期级类组段波谷环菌](?!过|考虑|间)|反应蛋白|肽|细胞|淋巴|链球|链|因子|受体|抗[原体]|蛋白|病毒|照射|药(?!物)"
+    r"|片|族?维生素|[≤≥<>=%°′μ]|\+(?! ?\(?[A-H]\b)",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
-    r" (?!(?:because|since|as|is|was|for|due|and|but|which|with|given|based|would|or|not|rather|by|to|through)\b)[a-z0-9]"
+    r" (?!(?:because|since|as|is|was|for|due|and|but|which|with|given|based|would|or|not|rather|by|to|through)\b)"
+    r"[a-z0-9]"
 )
-_ABBREVIATIONS = frozenset(
-    "ABG ADH AED AFB AGE BAD BCG BED CABG CAD CEA CHD CHF DAD DC DEC DHEA ECG ED EGD FACE FDA GAD GCA HAE HB HCG HD HEAD HF".split()
+_ABBREVIATIONS = re.compile(
+    "ABG|ADH|AED|AFB|AGE|BAD|BCG|BED|CABG|CAD|CEA|CHD|CHF|DAD|DC|DEC|DHEA|ECG"
+    "|ED|EGD|FACE|FDA|GAD|GCA|HAE|HB|HCG|HD|HEAD|HF"
 )
 _WORDS = frozenset(("ad", "ah", "be", "eh"))
 CLAUSE_END = re.compile(r" ?(?:[.,;:!?)\n。、—]|\Z)")
@@ -210,7 +212,7 @@ def _run(text: str, group: re.Match[str], end: int) -> bool:
     if letters.islower() and (list(letters) != sorted(letters) or letters in _WORDS):
         return False
     follows = CLAUSE_END.match(text, end) or _GOES_ON.match(text, end) or _AND.match(text, end)
-    return letters.upper() not in _ABBREVIATIONS and bool(follows)
+    return bool(follows) and not _ABBREVIATIONS.fullmatch(letters.upper())
 
 
 def _spread(first: LetterRun, last: LetterRun) -> LetterRun:
