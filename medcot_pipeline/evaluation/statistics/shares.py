@@ -50,17 +50,22 @@ def clustered_difference(pairs: Sequence[tuple[float, float]], resamples: int, s
 
     if not pairs:
         return Estimate()
+    if len(set(pairs)) == 1 and set(pairs[0]) <= {0, 1}:  # no resample differs
+        return paired_difference(_alike(len(pairs), *map(bool, pairs[0])))
     differences = np.array([[tuned - base] for base, tuned in pairs], dtype=np.float64)
-    if len(set(pairs)) == 1 and set(pairs[0]) <= {0, 1}:
-        base, tuned = (int(value) * len(pairs) for value in pairs[0])
-        both = min(base, tuned)
-        return paired_difference(
-            PairedCounts(
-                n=len(pairs), base_pass=base, tuned_pass=tuned, base_only=base - both, tuned_only=tuned - both,
-                mcnemar_p=None,
-            )
-        )  # fmt: skip
     return estimate(float(differences.mean()), _drawn_sums(differences, resamples, seed)[:, 0] / len(pairs))
+
+
+def _alike(n: int, base: bool, tuned: bool) -> PairedCounts:
+    """Counts of questions that are all alike."""
+    return PairedCounts(
+        n=n,
+        base_pass=n * base,
+        tuned_pass=n * tuned,
+        base_only=n * (base and not tuned),
+        tuned_only=n * (tuned and not base),
+        mcnemar_p=None,
+    )
 
 
 def paired_difference(counts: PairedCounts) -> Estimate:
@@ -75,9 +80,9 @@ def paired_difference(counts: PairedCounts) -> Estimate:
     both = counts.base_pass - counts.base_only
     neither = n - both - counts.base_only - counts.tuned_only
     margins = counts.base_pass * (n - counts.base_pass) * counts.tuned_pass * (n - counts.tuned_pass)
-    cross = both * neither - counts.base_only * counts.tuned_only
+    cross = float(both * neither - counts.base_only * counts.tuned_only)
     if cross > 0:  # the continuity correction of the method
-        cross = max(cross - n / 2, 0)
+        cross = max(cross - n / 2, 0.0)
     phi = cross / math.sqrt(margins) if margins else 0.0
     difference = _value(tuned.value) - _value(base.value)
     below = (_value(tuned.value) - _value(tuned.low), _value(base.high) - _value(base.value))
