@@ -39,14 +39,16 @@ _EN_LINK = (
     r"|seems? to be|appears? to be|then|thus|therefore|clearly|most likely|likely|probably|definitely|indeed|both|only"
     r"|here|in this case|that of|letters?|options?|choices?)\b)*"
 )
-_ADJECTIVE = r"(?:(?:single|only|most|best|correct|right|final|likely|appropriate|suitable|accurate|preferred|my) )*"
+_ADJECTIVE = (
+    r"(?:(?:single|only|most|best|better|correct|right|final|likely|appropriate|suitable|accurate|preferred|my) )*"
+)
 _CALLED = re.compile(
     rf"(?:答案|正解|(?<![\u4e00-\u9fff])回?答(?=:)){_LINK}\Z"
     rf"|(?<!误)(?<!错)(?<!扰)(?<!确)(?<![A-Ha-h])(?:选项|选择)(?:应该|应当|应|就)?(?:是|为|:){_LINK}\Z"
     rf"|(?<!不)正确选项(?:应该|应|就)?(?:是|为|:)?{_LINK}\Z"
     rf"|\b(?:answers?|ans\.?|correct|key|(?:correct|right|best|final|my) (?:option|choice|statement|selection|pick)s?"
     rf"|(?<!in)(?:most (?:likely|appropriate)) (?:option|choice|answer)s?|(?:option|choice)(?= ?:))"
-    rf"(?: (?:to|for) [^.,;:?\n]{{1,40}}?(?= (?:is|are|would)\b|:))?{_EN_LINK}\Z",
+    rf"(?: (?:to|for|among|of|from|out of|between) [^.;:?\n]{{1,40}}?(?= (?:is|are|would)\b|:))?{_EN_LINK}\Z",
     re.IGNORECASE,
 )
 _IS_CALLED = re.compile(
@@ -65,7 +67,7 @@ _CHOSEN = re.compile(
 )
 _CONCLUDED = re.compile(
     r"(?:所以|因此|因而|故|综上所?述?|那么?|而是|只?剩下?|认为|判断|确定|诊断|考虑|就|只能|应该?|应当|的)(?:答案"
-    r"|选项)?[是为]?[,:]? ?\Z|是 ?\Z|(?:=>|[→⇒∴]) ?\Z"
+    r"|选项)?[是为有]?[,:]? ?\Z|是 ?\Z|(?:=>|[→⇒∴]) ?\Z"
     r"|\b(?:so|thus|hence|therefore|but|but rather|it is|it's|it must be|must be|would be|should be|i(?:'d| would)? say"
     r"|i think|i believe|leaves|points? to|by elimination)\b[,:]? ?\Z",
     re.IGNORECASE,
@@ -78,13 +80,14 @@ _ODD_ONE = re.compile(
     re.IGNORECASE,
 )
 _TRUE = re.compile(
-    r" ?(?:[.、:) ]|[-–—])? ?(?:均|都|皆|全|也|才|更|最|就|完全|显然|似乎|好像|看来|看起来|确实|无疑|应该|应|会|较|是"
-    r"|为|属于|属|当然)*"
+    r" ?(?:[.、:) ]|[-–—])? ?(?:这?[两三四五]项|[二两三]者|均|都|皆|全|也|才|更|最|就|完全|显然|似乎|好像|看来|看起来"
+    r"|确实|无疑|应该|应|会|较|是|为|属于|属|当然)*"
     r"(?:正确(?!地|处|使|认|的?(?:处|方|做|顺))|对(?!于|照|症|比|称|侧|乙|方|本|其)|符合(?!.{0,6}(?:吗|\?))|合适|恰当"
     r"|可能性?最大|入选|当选|成立"
     r"|[√✓✔])"
     r"| (?:is|are|seems?|looks?|appears?|would be|must be|remains?)(?: (?:all|both|clearly|therefore|also|definitely))*"
     r"(?: (?:the )?(?:correct|right|true|best|most (?:likely|appropriate|accurate|suitable)))\b"
+    r"| ?[.、)] ?[^\n。:]{1,40}: ?(?:correct|right|正确)(?=\s*(?:[.,;!)\n。]|\Z))"
     r"| ?[.:)-] ?(?:correct|right|true|yes)(?=\s*(?:[.,;!)\n]|\Z))",
     re.IGNORECASE,
 )
@@ -99,6 +102,7 @@ _FALSE = re.compile(
     r"|therefore|thus|likely|simply))*(?:n't| (?:not|wrong|incorrect|false|untrue|unlikely|less|excluded|eliminated"
     r"|ruled"
     r"|rejected|inappropriate|out|contraindicated|never|a distractor))\b|can't\b|cannot\b|isn't\b|aren't\b|doesn't\b)"
+    r"| ?[.、)] ?[^\n。:]{1,40}: ?(?:incorrect|wrong|错误|不正确)(?=\s*(?:[.,;!)\n。]|\Z))"
     r"| ?[.:)-] ?(?:incorrect|wrong|false|no)(?=\s*(?:[.,;!)\n]|\Z))",
     re.IGNORECASE,
 )
@@ -225,7 +229,7 @@ def _standing(text: str, options: Mapping[str, str]) -> str:
         if letters and opens and (each.quoted or _STARTS.match(text, each.end)):
             opening.append(letters)
         if letters and (each.quoted or (each.named and each.end > len(text) - CONCLUSION)):
-            named.append(letters)
+            named += [letters] if each.quoted else list(letters)
     if alone:
         return alone[-1]
     listed = len(opening) > 1 and opening[:2] == list(LETTERS[:2])

@@ -41,7 +41,8 @@ _AGAIN = re.compile(r"(?:(?:选项|\b(?:options?|choices?|statements?)\b) ?)?\(*
 _AFTER = re.compile(r"(?: ?\)+)?(?: ?选?项(?!目))?")
 _MARK = re.compile(r" ?[.、:,(]? ?")
 _AND = re.compile(
-    r"(?: ?[、,/&+;])? ?(?:(?:和|与|及|以及|加上?)选?|\b(?:and|as well as|plus)\b(?!/)) ?| ?[、,/&+;] ?| (?=\(?[A-H]\b)"
+    r"(?: ?[、,/&+;])? ?(?:(?:和|与|及|以及|加上?)(?:选(?!项))?|\b(?:and|as well as|plus)\b(?!/)) ?"
+    r"| ?[、,/&+;] ?| (?=\(?[A-H]\b)"
     r"|\n(?=\(*[A-H]\)*[.,;]?(?:\n|\Z))",
     re.IGNORECASE,
 )
@@ -163,7 +164,7 @@ def _list_at(text: str, group: re.Match[str], options: Mapping[str, str]) -> Let
     first = _letters(text, group, "", options, named)
     if first is None:
         return None
-    parts = [first]
+    parts, seen = [first], set(first.letters)
     while joined := _AND.match(text, parts[-1].end) or _TO.match(text, parts[-1].end):
         if _OTHER.match(text, joined.end()):
             return None
@@ -171,7 +172,12 @@ def _list_at(text: str, group: re.Match[str], options: Mapping[str, str]) -> Let
         found = following and _letters(text, following, joined[0], options, named)
         if not found:
             break
+        if seen & set(found.letters):
+            if len(found.letters) > 1:  # blood groups A, B, AB
+                return None
+            break
         parts.append(_spread(parts[-1], found) if _TO.fullmatch(joined[0]) else found)
+        seen |= set(parts[-1].letters)
     either = _OR.match(text, parts[-1].end)
     other = _FURTHER.match(text, _matched(_AGAIN, text, either.end())) if either else None
     undecided = bool(other and _letters(text, other, "", options, named))
