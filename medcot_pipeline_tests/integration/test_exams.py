@@ -27,6 +27,7 @@ QUESTIONS = [
 FAST = {
     "MEDCOT_EXAMS__MAX_NEW_TOKENS": "12",
     "MEDCOT_EXAMS__TEMPERATURE": "0",
+    "MEDCOT_EXAMS__SHUFFLE_OPTIONS": "true",
 }
 
 
@@ -51,10 +52,14 @@ def test_both_arms_are_asked_and_scored_by_what_they_write(examined: Home) -> No
     assert all(given[f"#{n}", "base"]["text"] != given[f"#{n}", "tuned"]["text"] for n in (1, 2, 3)), (
         "two arms, not one"
     )
+    asked = [(examined.current(f"{arm}_exams") / "questions.jsonl").read_bytes() for arm in ARMS]
+    assert asked[0] == asked[1], "the same questions, with their options in the same order"
+    assert all(len(json.loads(line)["order"]) in (3, 4) for line in asked[0].splitlines())
     every, clean = read_json(examined.current("eval_report") / "report.json")["exams"]["scores"]
     assert (every["exam"], every["items"], clean["items"]) == ("cmexam.jsonl", "all", "without overlap")
     assert (every["n"], clean["n"]) == (3, 3)
     for arm in ARMS:
         assert every[f"{arm}_pass"] == sum(given[f"#{number}", arm]["right"] for number in (1, 2, 3))
         unread = [given[f"#{number}", arm]["chosen"] is None for number in (1, 2, 3)]
-        assert every[f"{arm}_unparsed"] == sum(unread)
+        cut_off = [not given[f"#{number}", arm]["finished"] for number in (1, 2, 3)]
+        assert (every[arm]["unparsed"], every[arm]["truncated"]) == (sum(unread), sum(cut_off))

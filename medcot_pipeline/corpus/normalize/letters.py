@@ -41,7 +41,8 @@ _AGAIN = re.compile(r"(?:(?:选项|\b(?:options?|choices?|statements?)\b) ?)?\(*
 _AFTER = re.compile(r"(?: ?\)+)?(?: ?选?项(?!目))?")
 _MARK = re.compile(r" ?[.、:,(]? ?")
 _AND = re.compile(
-    r"(?: ?[、,/&+;])? ?(?:(?:和|与|及|以及|加上?)选?|\b(?:and|as well as|plus)\b(?!/)) ?| ?[、,/&+;] ?| (?=\(?[A-H]\b)"
+    r"(?: ?[、,/&+;])? ?(?:(?:和|与|及|以及|加上?)(?:选(?!项))?|\b(?:and|as well as|plus)\b(?!/)) ?"
+    r"| ?[、,/&+;] ?| (?=\(?[A-H]\b)"
     r"|\n(?=\(*[A-H]\)*[.,;]?(?:\n|\Z))",
     re.IGNORECASE,
 )
@@ -67,46 +68,17 @@ _CONTINUES = re.compile(
     r"|\.? ?(?:" + _EPITHETS + r")\b"
     r"|[ -]?(?:cells?|lymphocyt\w+|peptides?|sections?|dimers?|vitamins?|reactive|proteins?|symptoms?|fib(?:er|re)?s?"
     r"|spine|(?:[ptuv]-?)?waves?|toxins?|antigens?|virus(?:es)?|strep\w*|scans?|hepatitis)\b"
-    r"|[型超群族期级类组段波谷环菌](?!过|考虑|间)|反应蛋白|肽|细胞|淋巴|链球|链|因子|受体|抗[原体]|蛋白|病毒|照射|药(?!物)|片"
-    r"|族?维生素|[≤≥<>=%°′μ]|\+(?! ?\(?[A-H]\b)",
+    r"|[型超群族期级类组段波谷环菌](?!过|考虑|间)|反应蛋白|肽|细胞|淋巴|链球|链|因子|受体|抗[原体]|蛋白|病毒|照射|药(?!物)"
+    r"|片|族?维生素|[≤≥<>=%°′μ]|\+(?! ?\(?[A-H]\b)",
     re.IGNORECASE,
 )
 _ARTICLE = re.compile(
-    r" (?!(?:because|since|as|is|was|for|due|and|but|which|with|given|based|would|or|not|rather|by|to|through)\b)[a-z0-9]"
+    r" (?!(?:because|since|as|is|was|for|due|and|but|which|with|given|based|would|or|not|rather|by|to|through)\b)"
+    r"[a-z0-9]"
 )
-_ABBREVIATIONS = frozenset(
-    [
-        "ABG",
-        "ADH",
-        "AED",
-        "AFB",
-        "AGE",
-        "BAD",
-        "BCG",
-        "BED",
-        "CABG",
-        "CAD",
-        "CEA",
-        "CHD",
-        "CHF",
-        "DAD",
-        "DC",
-        "DEC",
-        "DHEA",
-        "ECG",
-        "ED",
-        "EGD",
-        "FACE",
-        "FDA",
-        "GAD",
-        "GCA",
-        "HAE",
-        "HB",
-        "HCG",
-        "HD",
-        "HEAD",
-        "HF",
-    ]
+_ABBREVIATIONS = re.compile(
+    "ABG|ADH|AED|AFB|AGE|BAD|BCG|BED|CABG|CAD|CEA|CHD|CHF|DAD|DC|DEC|DHEA|ECG"
+    "|ED|EGD|FACE|FDA|GAD|GCA|HAE|HB|HCG|HD|HEAD|HF"
 )
 _WORDS = frozenset(("ad", "ah", "be", "eh"))
 CLAUSE_END = re.compile(r" ?(?:[.,;:!?)\n。、—]|\Z)")
@@ -192,7 +164,7 @@ def _list_at(text: str, group: re.Match[str], options: Mapping[str, str]) -> Let
     first = _letters(text, group, "", options, named)
     if first is None:
         return None
-    parts = [first]
+    parts, seen = [first], set(first.letters)
     while joined := _AND.match(text, parts[-1].end) or _TO.match(text, parts[-1].end):
         if _OTHER.match(text, joined.end()):
             return None
@@ -200,7 +172,12 @@ def _list_at(text: str, group: re.Match[str], options: Mapping[str, str]) -> Let
         found = following and _letters(text, following, joined[0], options, named)
         if not found:
             break
+        if seen & set(found.letters):
+            if len(found.letters) > 1:  # blood groups A, B, AB
+                return None
+            break
         parts.append(_spread(parts[-1], found) if _TO.fullmatch(joined[0]) else found)
+        seen |= set(parts[-1].letters)
     either = _OR.match(text, parts[-1].end)
     other = _FURTHER.match(text, _matched(_AGAIN, text, either.end())) if either else None
     undecided = bool(other and _letters(text, other, "", options, named))
@@ -241,7 +218,7 @@ def _run(text: str, group: re.Match[str], end: int) -> bool:
     if letters.islower() and (list(letters) != sorted(letters) or letters in _WORDS):
         return False
     follows = CLAUSE_END.match(text, end) or _GOES_ON.match(text, end) or _AND.match(text, end)
-    return letters.upper() not in _ABBREVIATIONS and bool(follows)
+    return bool(follows) and not _ABBREVIATIONS.fullmatch(letters.upper())
 
 
 def _spread(first: LetterRun, last: LetterRun) -> LetterRun:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts, rendered
 
 _SPEAKS_OF_OTHERS = re.compile(
-    r"以上(?=[都均全皆各所三两四几选答说情])|上述|前述|\b(?:the (?:above|foregoing)|(?:all|none|both|neither) of (?:the|these))"
-    r"\b|[A-H][、,，和与及+]\s?[A-H]"
+    r"以上(?=[都均全皆各所三两四几选答说情])|上述|前述|[A-H][、,，和与及+]\s?[A-H]"
+    r"|\b(?:the (?:above|foregoing)|(?:all|none|both|neither) of (?:the|these))\b"
     r"|[A-H]项|选项 ?[A-H]|\b[A-H] ?(?:and|or|&) ?[A-H]\b|\boptions? [A-H]\b",
     re.IGNORECASE,
 )

@@ -60,10 +60,7 @@ def pass_rate_intervals(counts: PairedCounts) -> PassRates:
     """
     n, base_only, tuned_only = counts.n, counts.base_only, counts.tuned_only
     uplift = pass_rate_uplift(counts.base_pass, counts.tuned_pass, n)
-    absolute = relative = Estimate()
-    if uplift.absolute is not None:
-        low, high = difference_ends(tuned_only, base_only, n)
-        absolute = Estimate(value=uplift.absolute, low=low, high=high)
+    relative = Estimate()
     if uplift.relative is not None:
         low, high = ratio_ends(counts.base_pass - base_only, tuned_only, base_only, n)
         relative = Estimate(value=uplift.relative, low=low - 1, high=high - 1)
@@ -71,9 +68,17 @@ def pass_rate_intervals(counts: PairedCounts) -> PassRates:
         **{name: getattr(counts, name) for name in PairedCounts.model_fields},
         base=share_interval(counts.base_pass, n),
         tuned=share_interval(counts.tuned_pass, n),
-        absolute=absolute,
+        absolute=paired_difference(counts),
         relative=relative,
     )
+
+
+def paired_difference(counts: PairedCounts) -> Estimate:
+    """Share of tuned less share of base over the same items, with its 95 % score interval; nothing without items."""
+    if not counts.n:
+        return Estimate()
+    low, high = difference_ends(counts.tuned_only, counts.base_only, counts.n)
+    return Estimate(value=(counts.tuned_pass - counts.base_pass) / counts.n, low=low, high=high)
 
 
 def estimate(value: float, resampled: "NDArray[np.float64]") -> Estimate:

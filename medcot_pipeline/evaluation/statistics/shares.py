@@ -4,15 +4,10 @@ Belongs here: pure functions from counts to estimates with 95 % intervals.
 Does not: shares of independent cases (`share_interval` of intervals.py), measuring anything.
 """
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from medcot_pipeline.evaluation.statistics.intervals import drawn_sums, estimate, share_interval
+from medcot_pipeline.evaluation.statistics.intervals import drawn_sums, estimate, paired_difference, share_interval
 from medcot_pipeline.records.figures import Estimate, PairedCounts
-
-if TYPE_CHECKING:
-    pass
 
 
 def clustered_share(counts: Sequence[tuple[int, int]], resamples: int, seed: int) -> Estimate:
@@ -49,50 +44,19 @@ def clustered_difference(pairs: Sequence[tuple[float, float]], resamples: int, s
 
     if not pairs:
         return Estimate()
+    if len(set(pairs)) == 1 and set(pairs[0]) <= {0, 1}:  # no resample differs
+        return paired_difference(_alike(len(pairs), *map(bool, pairs[0])))
     differences = np.array([[tuned - base] for base, tuned in pairs], dtype=np.float64)
-    if len(set(pairs)) == 1 and set(pairs[0]) <= {0, 1}:
-        base, tuned = (int(value) * len(pairs) for value in pairs[0])
-        both = min(base, tuned)
-        return paired_difference(
-            PairedCounts(
-                n=len(pairs), base_pass=base, tuned_pass=tuned, base_only=base - both, tuned_only=tuned - both,
-                mcnemar_p=None,
-            )
-        )  # fmt: skip
     return estimate(float(differences.mean()), drawn_sums(differences, resamples, seed)[:, 0] / len(pairs))
 
 
-def paired_difference(counts: PairedCounts) -> Estimate:
-    """Share of tuned less share of base over the same questions, with a score interval (Newcombe 1998, method 10).
-
-    It has a width also where the arms never differ.
-    """
-    n = counts.n
-    if not n:
-        return Estimate()
-    base, tuned = share_interval(counts.base_pass, n), share_interval(counts.tuned_pass, n)
-    both = counts.base_pass - counts.base_only
-    neither = n - both - counts.base_only - counts.tuned_only
-    margins = counts.base_pass * (n - counts.base_pass) * counts.tuned_pass * (n - counts.tuned_pass)
-    cross = both * neither - counts.base_only * counts.tuned_only
-    if cross > 0:  # the continuity correction of the method
-        cross = max(cross - n / 2, 0)
-    phi = cross / math.sqrt(margins) if margins else 0.0
-    difference = _value(tuned.value) - _value(base.value)
-    below = (_value(tuned.value) - _value(tuned.low), _value(base.high) - _value(base.value))
-    above = (_value(tuned.high) - _value(tuned.value), _value(base.value) - _value(base.low))
-    return Estimate(
-        value=difference,
-        low=max(-1.0, difference - _joined(*below, phi)),
-        high=min(1.0, difference + _joined(*above, phi)),
+def _alike(n: int, base: bool, tuned: bool) -> PairedCounts:
+    """Counts of questions that are all alike."""
+    return PairedCounts(
+        n=n,
+        base_pass=n * base,
+        tuned_pass=n * tuned,
+        base_only=n * (base and not tuned),
+        tuned_only=n * (tuned and not base),
+        mcnemar_p=None,
     )
-
-
-def _joined(one: float, other: float, phi: float) -> float:
-    """Length of the third side: two errors that vary together by `phi`."""
-    return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
-
-
-def _value(value: float | None) -> float:
-    assert value is not None, "a share of at least one case is defined"
-    return value
