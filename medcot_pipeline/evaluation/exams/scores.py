@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from medcot_pipeline.evaluation.answers.paired import compare
 from medcot_pipeline.evaluation.exams.asking import AskedQuestion, ExamAnswer
-from medcot_pipeline.evaluation.statistics.intervals import share_interval
-from medcot_pipeline.evaluation.statistics.intervals import paired_difference
+from medcot_pipeline.evaluation.statistics.intervals import paired_difference, share_interval
 from medcot_pipeline.evaluation.statistics.shares import clustered_difference, clustered_share
 from medcot_pipeline.records.exams import ArmScore, ExamScore, Items
 from medcot_pipeline.records.figures import Estimate
