@@ -1,5 +1,6 @@
 import json
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def bpe_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", chat_template=template)
 
 
-TOKENIZERS = {"R1": r1_distill_tokenizer, "bytes": byte_tokenizer, "BPE": bpe_tokenizer}
+TOKENIZERS: dict[str, Callable[[], Any]] = {"R1": r1_distill_tokenizer, "bytes": byte_tokenizer, "BPE": bpe_tokenizer}
 MADE: dict[str, Any] = {}
 
 
