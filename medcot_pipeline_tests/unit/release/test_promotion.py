@@ -148,8 +148,10 @@ def test_a_ratio_without_an_interval_promotes_nothing() -> None:
     point = Interval(value=0.5, low=None, high=None)
     figures = one_row.perplexity.model_copy(update={"ratio": point})
     decision = decided(one_row.model_copy(update={"perplexity": figures}), incumbent=False, settings=SETTINGS)
-    said = "perplexity ratio against the base: 0.500 without an interval, as too few rows were measured"
-    assert (decision.promote, decision.reasons) == (False, (said,))
+    assert (decision.promote, said(decision)) == (
+        False,
+        ("perplexity ratio against the base: too few rows for an interval",),
+    )
 
 
 def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> None:
