@@ -30,7 +30,7 @@ def prompt_files(settings: AnswerSettings, root: Path) -> dict[PromptSet, Path]:
         root: folder that relative paths start from.
     """
     named: dict[PromptSet, Path] = {"instructions": settings.prompts}
-    if settings.max_further:
+    if settings.max_further != 0:
         named |= {"vignettes": settings.vignettes, "emergencies": settings.emergencies, "general": settings.general}
     return {name: project_file(path, root) for name, path in named.items()}
 

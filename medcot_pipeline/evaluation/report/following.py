@@ -17,7 +17,7 @@ from medcot_pipeline.evaluation.statistics.length import length_figures
 from medcot_pipeline.evaluation.statistics.preference import net_preference
 from medcot_pipeline.records.answers import Answer, RulesPassed
 from medcot_pipeline.records.arms import Other
-from medcot_pipeline.records.judgement import JudgeRecord
+from medcot_pipeline.records.judgement import JudgeRecord, failed_gates
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.report.estimates import Agreement, Preference
 from medcot_pipeline.records.report.following import (
@@ -120,6 +120,8 @@ def _against_judge(judge: NotJudgedSection | JudgedSection, preference: Preferen
     """Why the judge's verdicts are not the headline where people's are not."""
     if judge.status == "not configured":
         return [Bilingual(en="no AI judge is configured", zh="没有配置 AI 评审")]
+    if not preference.prompts:
+        return [Bilingual(en="the AI judge gave no valid verdict", zh="AI 评审没有给出有效结论")]
     few = _too_few(Bilingual(en="the AI judge", zh="AI 评审"), preference.prompts, least_n)
     return [*few, *judge.distrusted]
 
@@ -140,7 +142,7 @@ def _judge(judge: JudgeRecord, reviewers: Sequence[ReviewerSection]) -> NotJudge
         return NotJudgedSection()
     validated, validation = _validated(reviewers)
     distrusted = []
-    if failed := ", ".join(gate.gate.replace("_", " ") for gate in judge.gates if gate.passed is False):
+    if failed := ", ".join(gate.name for gate in failed_gates(judge)):
         en = f"the AI judge does not pass its gates ({failed})"
         distrusted.append(Bilingual(en=en, zh=f"AI 评审未通过检验（{failed}）"))
     if validated is False:

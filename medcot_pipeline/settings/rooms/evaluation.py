@@ -51,8 +51,10 @@ class AnswerSettings(Section):
     general: Annotated[UserPath, NOT_IDENTITY] = Field(
         Path("data/prompts/general_instructions.jsonl"), description="the same: instructions apart from medicine"
     )
-    max_further: int = Field(
-        0, ge=0, description="prompts answered of each of these three sets, from the top of its file; 0: none"
+    max_further: int | None = Field(
+        None,
+        ge=0,
+        description="prompts answered of each of these three sets, from the top of its file (all by default)",
     )
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")

@@ -123,6 +123,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "passages.jsonl": PERPLEXITY,
     "exams/exam.jsonl": EXAMS,
     "prompts.jsonl": ANSWERS,
+    "vignettes.jsonl": ANSWERS,
+    "emergencies.jsonl": ANSWERS,
+    "general.jsonl": ANSWERS,
     "rubrics.jsonl": ("rubric_grades",),
     "data/incoming/rows/more.jsonl": ("raw_medical_o1",),
     "data/reviews/wang.json": ("human_review",),
@@ -194,7 +197,12 @@ def project(tmp_path: Path) -> Workspace:
         base_model={"kind": "path", "path": "model"},
         perplexity={"general_texts": "passages.jsonl"},
         exams={"folder": "exams"},
-        answers={"prompts": "prompts.jsonl"},
+        answers={
+            "prompts": "prompts.jsonl",
+            "vignettes": "vignettes.jsonl",
+            "emergencies": "emergencies.jsonl",
+            "general": "general.jsonl",
+        },
         judge={"base_url": URL, "model": "judge", "second": {"base_url": URL, "model": "another"}},
         rubrics={"file": "rubrics.jsonl"},
     )

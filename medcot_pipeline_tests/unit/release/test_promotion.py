@@ -62,9 +62,9 @@ def report(
     preference, rates = following.preference, with_rules(following.rates, rules, answered)
     if net is not None:
         preference = preference.model_copy(update={"judge": with_net(preference.judge, net)})
-    return whole.model_copy(
-        update={"instruction_following": following.model_copy(update={"preference": preference, "rates": rates})}
-    )
+    following = following.model_copy(update={"preference": preference, "rates": rates})
+    whole = whole.model_copy(update={"instruction_following": following})
+    return whole.model_copy(update={"decision": decided(whole, beside is not None, PromotionSettings())})
 
 
 def against(ratio: float) -> IncumbentSection:
@@ -553,7 +553,7 @@ def test_a_damaged_adapter_that_is_made_again_does_not_replace_the_promoted_one(
 def test_a_decision_that_cannot_be_published_promotes_nothing(adapters: Adapters) -> None:
     trained = adapters.train(0.1)
     without_a_number = report().model_dump(mode="json")
-    without_a_number["perplexity"]["ratio"]["value"] = math.nan
+    without_a_number["decision"]["requirements"][0]["value"] = math.nan
     publish(trained.store, identity_of(trained, "eval_report"), {"report.json": without_a_number}, force=True)
     job = build_defs(workspace=trained).resolve_implicit_global_asset_job_def()
     done = job.execute_in_process(asset_selection=[dg.AssetKey("promotion")], raise_on_error=False)

@@ -6,6 +6,7 @@ Does not: what was not measured (gaps.py), what figures cannot carry (limits.py)
 
 from medcot_pipeline.evaluation.report.page import p_value, percent
 from medcot_pipeline.records.answer_figures import AnswerCounts
+from medcot_pipeline.records.judgement import failed_gates
 from medcot_pipeline.records.report.following import InstructionFollowing
 from medcot_pipeline.records.report.provenance import TrainingSummary
 from medcot_pipeline.records.report.report import PerplexitySection
@@ -35,10 +36,10 @@ def warnings(
             "Only the chain itself and the direction of perplexity can be read from this run."
         )
     judge = following.judge
-    failed = [gate for gate in judge.gates if gate.passed is False] if judge.status == "judged" else []
+    failed = failed_gates(judge) if judge.status == "judged" else ()
     if failed:
-        said = ", ".join(f"{gate.gate.replace('_', ' ')} {percent(gate.value)}" for gate in failed)
-        found.append(f"The AI judge failed its gates ({said}): its verdicts are weak evidence.")
+        said = "; ".join(gate.said() for gate in failed)
+        found.append(f"The AI judge does not pass its gates, so its verdicts are weak evidence: {said}.")
     if judge.validated is False:
         found.append(f"The AI judge is not validated: {judge.validation.en}.")
     return found + _taste_for_length(following)

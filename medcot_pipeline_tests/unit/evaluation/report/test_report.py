@@ -426,14 +426,16 @@ def test_a_judge_is_validated_by_the_lower_end_of_kappa_on_30_prompts(
 
 def test_a_judge_without_a_valid_verdict_is_not_called_no_judge() -> None:
     text = Page(render_report(report(**VARIANTS["judged, all invalid"]))).text
-    assert "The AI judge gave no valid verdict on any prompt." in text
+    assert "the AI judge gave no valid verdict" in text
     assert "Verdicts by source" not in text and "Is it length?" not in text
 
 
 def test_a_failed_gate_and_its_value_are_said_first() -> None:
     said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(("flip_rate", "canary_padded"), (6, 10)))}).warnings
     assert said == (
-        "The AI judge failed its gates (flip rate 60.0 %, canary padded 60.0 %): its verdicts are weak evidence.",
+        "The AI judge does not pass its gates, so its verdicts are weak evidence: flip rate 60% of 10, 95 % 31% to 83%, "
+        "at most 15% wanted: its verdicts depend on the order of the answers; canary padded 60% of 10, 95 % 31% to 83%, "
+        "at least 90% wanted: it prefers the longer text, though it says nothing more.",
     )
 
 
@@ -482,7 +484,7 @@ def test_what_was_not_measured_against_the_incumbent_is_named() -> None:
 def test_the_figures_of_both_arms_do_not_depend_on_an_incumbent() -> None:
     alone, beside = report(judge=JUDGED), report(judge=JUDGED, incumbent=incumbent(judge=JUDGED))
     differing = {name for name, part in alone if part != getattr(beside, name)}
-    assert differing == {"incumbent"}
+    assert differing == {"incumbent", "decision"}
 
 
 def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
@@ -522,7 +524,8 @@ def test_the_gap_is_named_where_nobody_compared() -> None:
     gaps = " ".join(report().not_measured)
     assert "Human preference" in gaps
     assert "MEDCOT_JUDGE__BASE_URL" in gaps
-    assert "指令遵循：未测量" in report().summary_zh
+    assert "哪个模型的回答更好尚无结论：没有人盲评" in report().summary_zh
+    assert "better is not known: nobody reviewed" in report().summary_en
     assert "Human preference" not in " ".join(report(human=AGREED).not_measured)
 
 
@@ -600,7 +603,7 @@ def test_the_perplexity_figure_is_not_the_instruction_following_figure() -> None
     assert better.instruction_following == worse.instruction_following
     assert better.instruction_following.preference.judge.net.value == pytest.approx(2 / 6)
     nobody = Page(render_report(report())).text
-    assert nobody.count("39.2") == 4, "perplexity's headline, claim and Chinese line, and the reference's drop"
+    assert nobody.count("39.2") == 5, "perplexity's headline, claim and both summaries, and the reference's drop"
 
 
 def test_transcripts_show_wins_and_losses_and_no_prompt_twice() -> None:
