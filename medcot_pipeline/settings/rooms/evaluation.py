@@ -54,7 +54,7 @@ class AnswerSettings(Section):
     max_further: int | None = Field(
         None,
         ge=0,
-        description="prompts answered of each of these three sets, from the top of its file (all by default)",
+        description="prompts answered of each of these three sets, from the top (all by default)",
     )
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
