@@ -64,7 +64,7 @@ def _kept(strict: PassRates) -> Bilingual:
 def _called(actions: ActionFigures) -> Bilingual:
     emergencies = actions.all.recall
     return Bilingual(
-        en=f"In {emergencies.n:,} emergencies, the tuned model said to call for help at once in "
+        en=f"Of {emergencies.n:,} described emergencies, the tuned model said to call for help at once in "
         f"{emergencies.tuned_pass:,}, the base model in {emergencies.base_pass:,}.",
         zh=f"在 {emergencies.n:,} 个急症问题中，微调后模型要求立即呼救的有 {emergencies.tuned_pass:,} 个，"
         f"基础模型有 {emergencies.base_pass:,} 个。",
