@@ -73,6 +73,7 @@ def judged(url: str, key: str = SECRET) -> dict[str, str]:
 def asked(home: Home, url: str, key: str = SECRET) -> dict[str, str]:
     return {
         "MEDCOT_ANSWERS__BACKEND": "endpoint",
+        "MEDCOT_ANSWERS__MAX_FURTHER": "0",
         "MEDCOT_ANSWERS__PROMPTS": str(home.folder / "prompts.jsonl"),
         "MEDCOT_ANSWERS__ENDPOINT__BASE_URL": url,
         "MEDCOT_ANSWERS__ENDPOINT__BASE_MODEL": BOTH[0],
