@@ -19,7 +19,7 @@ DEFINITIONS = (
     Definition(
         "perplexity",
         "exp(Σ NLL / Σ tokens) over reasoning and answer of held-out rows; the prompt is given. How many equally "
-        "likely tokens the model wavers between, so to speak: lower is less surprised.",
+        "likely tokens the model wavers between: lower is less surprised.",
         "95 %, over groups of near-duplicate rows, both arms together; none with a single group.",
     ),
     Definition(
@@ -41,7 +41,7 @@ DEFINITIONS = (
     Definition(
         "other definitions of perplexity",
         "Full text, mean over rows, mean over batches: what others print under the same name.",
-        "None: they are shown for comparison with other reports, and no conclusion rests on them.",
+        "As perplexity; none of the mean over batches, which depends on which rows share a batch.",
     ),
     Definition(
         "net preference",
