@@ -47,6 +47,8 @@ def ancestors(store: ArtifactStore, asset: str, inputs: Mapping[str, Manifest]) 
         yield each
         user = each.manifest
         if user:
+            for name, content in user.inputs.items():  # first: each tells which of the others is meant
+                known.setdefault(name, content)
             todo += [
                 Ancestor(name, content, _find(store, name, content, user.created, known), each.asset)
                 for name, content in user.inputs.items()

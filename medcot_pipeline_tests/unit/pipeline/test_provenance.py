@@ -124,6 +124,19 @@ def test_an_asset_that_comes_out_the_same_for_another_adapter_counts_as_made_of_
     assert (found["qlora_adapter"], found["tuned_exams"]) == (adapter.manifest.fingerprint, exams.manifest.fingerprint)
 
 
+def test_of_reviews_that_say_the_same_the_one_beside_the_reports_verdicts_counts(evaluated: Workspace) -> None:
+    """Without reviews `human_review` is the same whatever the judge said; a judge that was tried out and left again."""
+    judged = change(evaluated, "judge", base_url="http://127.0.0.1:9/v1", model="judge-1")
+    make(judged, "judgements", text="verdicts")
+    make(judged, "human_review")
+    make(judged, "eval_report", text="with a judge")
+    make(evaluated, "judgements", "human_review", "eval_report")
+    judgements = evaluated.store.current("judgements")
+    assert judgements
+    found = {each.asset: each.content_hash for each in lineage(run_of(evaluated, "promotion", evaluated.data))}
+    assert found["judgements"] == judgements.content_hash
+
+
 def test_versions_that_changed_on_the_way_are_given_with_what_was_made_with_them(evaluated: Workspace) -> None:
     manifest = evaluated.store.current("qlora_adapter")
     assert manifest
