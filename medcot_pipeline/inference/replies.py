@@ -8,7 +8,7 @@ Does not: sending (endpoint.py), what an error says about options (refusals.py),
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,20 @@ class Completion:
 def storable(text: str) -> str:
     """The text with U+FFFD in the place of what cannot be stored."""
     return UNSTORABLE.sub("\ufffd", text)
+
+
+def json_objects(text: str, start: int = 0) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Every JSON object amid any prose from a place on, none within another: where it begins and ends, and itself."""
+    decoder = json.JSONDecoder()
+    at = text.find("{", start)
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            yield at, end, value
+        at = text.find("{", end)
 
 
 async def unpack(chunks: AsyncIterator[bytes], packing: str) -> bytes:

@@ -4,14 +4,13 @@ Belongs here: which part of a reply is the judge's own word.
 Does not: asking (calls.py), the form that the judge is asked for (wording.py).
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medcot_pipeline.inference.replies import storable
+from medcot_pipeline.inference.replies import json_objects, storable
 
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}
@@ -59,21 +58,12 @@ def parse_reply(reply: str, boundary: str, shown: Sequence[str]) -> tuple[Winner
 
 
 def _objects(reply: str) -> Iterable[_Said]:
-    decoder = json.JSONDecoder()
-    at = reply.find("{", max(0, len(reply) - LONGEST_REPLY))
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(reply, at)
-        except (ValueError, RecursionError):
-            value, end = None, at + 1
-        named, reason, number = (
-            (value.get("winner"), value.get("reason"), value.get("id")) if isinstance(value, dict) else (None,) * 3
-        )
+    for start, end, value in json_objects(reply, max(0, len(reply) - LONGEST_REPLY)):
+        named, reason, number = value.get("winner"), value.get("reason"), value.get("id")
         winner = WINNERS.get(named.strip().lower()) if isinstance(named, str) else None
         if winner:
             kept = storable(reason)[:LONGEST_REASON] if isinstance(reason, str) else ""
-            yield _Said(at, end, number.strip() if isinstance(number, str) else "", winner, kept)
-        at = reply.find("{", end)
+            yield _Said(start, end, number.strip() if isinstance(number, str) else "", winner, kept)
 
 
 def _outside_of_thinking(reply: str, objects: Sequence[_Said]) -> list[_Said]:

@@ -6,7 +6,9 @@ Does not: sending it, or reading the reply (calls.py).
 
 import hashlib
 import json
-from string import Template
+
+from medcot_pipeline.evaluation.judging.messages import question, repair
+from medcot_pipeline.inference.paid import Messages
 
 ZH = {
     "system": """你是严谨的医学问答评审。给你一条用户指令和两个回答（A 与 B），判断哪一个更好。
@@ -73,7 +75,6 @@ Which answer better follows the instruction and the user's intent? Say tie if th
 
 No wording holds a verdict that could be read: a judge that repeats its instructions has given none.
 """
-LONGEST_QUOTE = 4000
 
 
 def template(language: str) -> dict[str, str]:
@@ -86,16 +87,11 @@ def template_sha(language: str) -> str:
     return hashlib.sha256(json.dumps(template(language), sort_keys=True).encode()).hexdigest()
 
 
-def first_messages(language: str, prompt: str, first: str, second: str, *, boundary: str) -> list[dict[str, str]]:
+def first_messages(language: str, prompt: str, first: str, second: str, *, boundary: str) -> Messages:
     """The question. `boundary` is one that no answer can contain, such as a hash over both."""
-    wording = template(language)
-    user = Template(wording["user"]).substitute(id=boundary, prompt=prompt, first=first, second=second)
-    return [{"role": "system", "content": wording["system"]}, {"role": "user", "content": user}]
+    return question(template(language), id=boundary, prompt=prompt, first=first, second=second)
 
 
-def repair_messages(language: str, reply: str, *, boundary: str) -> list[dict[str, str]]:
-    """What follows a reply that held no verdict; a reply that rambled is quoted by its beginning."""
-    return [
-        {"role": "assistant", "content": reply[:LONGEST_QUOTE]},
-        {"role": "user", "content": Template(template(language)["repair"]).substitute(id=boundary)},
-    ]
+def repair_messages(language: str, reply: str, *, boundary: str) -> Messages:
+    """What follows a reply that held no verdict."""
+    return repair(template(language), reply, id=boundary)

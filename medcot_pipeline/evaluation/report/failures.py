@@ -41,14 +41,9 @@ def failures(
     advised = {each.prompt_id: each.advised for each in actions if each.arm == "tuned"}
     found = [failure for shown in answered if (failure := _failure(shown, advised, sources))]
     counts = Counter(failure.kind for failure in found)
-    shown = [failure for kind in KINDS for failure in found if failure.kind == kind]
-    first = [failure for number, failure in enumerate(shown) if _before(shown, number) < settings.transcripts]
+    by_kind = ([failure for failure in found if failure.kind == kind] for kind in KINDS)
+    first = [failure for of_kind in by_kind for failure in of_kind[: settings.transcripts]]
     return Failures(counts={kind: counts[kind] for kind in KINDS}, shown=tuple(first))
-
-
-def _before(shown: Sequence[Failure], number: int) -> int:
-    """How many of the same kind stand before one."""
-    return sum(each.kind == shown[number].kind for each in shown[:number])
 
 
 def _failure(shown: Transcript, advised: Mapping[str, Action | None], sources: Collection[str]) -> Failure | None:

@@ -4,12 +4,11 @@ Belongs here: reading a reply, holding evidence against the answer.
 Does not: asking (calls.py), what grades add up to (figures.py).
 """
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from medcot_pipeline.inference.replies import storable
+from medcot_pipeline.inference.replies import json_objects, storable
 from medcot_pipeline.records.rubrics.rubric import Ungradable
 
 LONGEST_REPLY = 20_000
@@ -39,18 +38,12 @@ def parse_grading(reply: str, nonce: str, ids: Sequence[str]) -> dict[str, Said]
         None where the reply holds no such object, or two that differ.
     """
     said = reply.rpartition("</think>")[2]
-    text, decoder = "" if "<think>" in said else said[-LONGEST_REPLY:], json.JSONDecoder()
+    text = "" if "<think>" in said else said[-LONGEST_REPLY:]
     found: list[dict[str, Said]] = []
-    at = text.find("{")
-    while at >= 0:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            value, end = None, at + 1
+    for _, _, value in json_objects(text):
         grading = _grading(value, nonce, ids)
         if grading is not None and grading not in found:
             found.append(grading)
-        at = text.find("{", end)
     return found[0] if len(found) == 1 else None
 
 
@@ -88,8 +81,8 @@ def _columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _grading(value: Any, nonce: str, ids: Sequence[str]) -> dict[str, Said] | None:
-    if not isinstance(value, dict) or value.get("grading") != nonce or not isinstance(value.get("grades"), list):
+def _grading(value: dict[str, Any], nonce: str, ids: Sequence[str]) -> dict[str, Said] | None:
+    if value.get("grading") != nonce or not isinstance(value.get("grades"), list):
         return None
     found: dict[str, Said] = {}
     for each in value["grades"]:

@@ -7,8 +7,9 @@ Does not: sending it (calls.py), reading the reply (replies.py).
 import hashlib
 import json
 from collections.abc import Sequence
-from string import Template
 
+from medcot_pipeline.evaluation.judging.messages import question, repair
+from medcot_pipeline.inference.paid import Messages
 from medcot_pipeline.records.rubrics.rubric import Criterion
 
 ZH = {
@@ -87,7 +88,6 @@ criterion", "evidence": "passage", "met": true or false or null}, ...]}""",
 }
 """No wording holds a grading that could be read: a grader that repeats its instructions has graded nothing."""
 ASKED = ("system", "user", "repair")
-LONGEST_QUOTE = 4000
 
 
 def template(language: str) -> dict[str, str]:
@@ -103,7 +103,7 @@ def template_sha(language: str) -> str:
 
 def first_messages(
     language: str, prompt: str, answer: str, criteria: Sequence[Criterion], *, boundary: str, nonce: str
-) -> list[dict[str, str]]:
+) -> Messages:
     """The question. The grader sees neither points nor axes.
 
     Args:
@@ -114,15 +114,10 @@ def first_messages(
         boundary: marks the tags; one that no answer can contain, such as a hash over it.
         nonce: what the reply has to repeat; no answer can contain it either.
     """
-    wording = template(language)
     listed = "\n".join(f"[{each.id}] {' '.join(each.criterion.split())}" for each in criteria)
-    user = Template(wording["user"]).substitute(id=boundary, nonce=nonce, prompt=prompt, answer=answer, criteria=listed)
-    return [{"role": "system", "content": wording["system"]}, {"role": "user", "content": user}]
+    return question(template(language), id=boundary, nonce=nonce, prompt=prompt, answer=answer, criteria=listed)
 
 
-def repair_messages(language: str, reply: str) -> list[dict[str, str]]:
-    """What follows a reply that held no whole grading; a reply that rambled is quoted by its beginning."""
-    return [
-        {"role": "assistant", "content": reply[:LONGEST_QUOTE]},
-        {"role": "user", "content": template(language)["repair"]},
-    ]
+def repair_messages(language: str, reply: str) -> Messages:
+    """What follows a reply that held no whole grading."""
+    return repair(template(language), reply)

@@ -12,10 +12,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from medcot_pipeline.evaluation.statistics.intervals import CONFIDENCE
 from medcot_pipeline.records.figures import Interval
 from medcot_pipeline.support.errors import MedcotError
 
-CONFIDENCE = 0.95
 LEAST_GROUPS = 2
 """Groups below which nothing is known of how much they differ, and so no interval is defined."""
 WIDEST = 1000.0

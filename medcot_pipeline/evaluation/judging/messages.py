@@ -1,0 +1,26 @@
+"""Messages to a judge out of a wording: what is asked, and what follows a reply that says nothing.
+
+Belongs here: the form of a call, for verdicts and for grades.
+Does not: wordings (wording.py here and in evaluation/rubrics/), sending them.
+"""
+
+from collections.abc import Mapping
+from string import Template
+
+from medcot_pipeline.inference.paid import Messages
+
+LONGEST_QUOTE = 4000
+
+
+def question(wording: Mapping[str, str], **fields: str) -> Messages:
+    """The wording's `system`, and its `user` with the fields filled in."""
+    user = Template(wording["user"]).substitute(fields)
+    return [{"role": "system", "content": wording["system"]}, {"role": "user", "content": user}]
+
+
+def repair(wording: Mapping[str, str], reply: str, **fields: str) -> Messages:
+    """What follows a reply that said nothing; one that rambled is quoted by its beginning."""
+    return [
+        {"role": "assistant", "content": reply[:LONGEST_QUOTE]},
+        {"role": "user", "content": Template(wording["repair"]).substitute(fields)},
+    ]
