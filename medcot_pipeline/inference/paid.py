@@ -12,11 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
+from medcot_pipeline.inference.messages import Messages
 from medcot_pipeline.inference.replies import Completion, storable
 from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.journals import add_line, read_lines
-
-Messages = list[dict[str, str]]
 
 
 class ReplyCut(CallFailed):

@@ -89,11 +89,16 @@ async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: Call) ->
     return Ruling(key=key, winner=winner, reason=endpoint.tidy(reason), whole=True, **took(replies, said))
 
 
+def says_nothing(ruling: Ruling) -> bool:
+    """Whether a call came to no verdict."""
+    return ruling.winner == "none"
+
+
 def _ruling_from(line: dict[str, Any]) -> Ruling | None:
     """One cached line; None where it is asked again: older versions kept replies without a verdict that were cut."""
     ruling = Ruling(**line)
     if not isinstance(ruling.reason, str) or ruling.winner not in get_args(Winner):
         return None
-    if ruling.winner == "none" and ruling.whole is not True:
+    if says_nothing(ruling) and ruling.whole is not True:
         return None
     return dataclasses.replace(ruling, reason=storable(ruling.reason))

@@ -1,29 +1,25 @@
 """The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
 
 Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
-Does not: making calls (calls.py), the wording (wording.py), whether to trust it (probes.py, gates.py), intervals, or
-people's verdicts (evaluation/people/review_file.py).
+Does not: making calls (asked.py, calls.py), the wording (wording.py), whether to trust it (probes.py, gates.py),
+intervals, or people's verdicts (evaluation/people/review_file.py).
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
 from medcot_pipeline.evaluation.judging import probes as judge_probes
-from medcot_pipeline.evaluation.judging.calls import Call, Ruling, ask_judge, ruling_cache
+from medcot_pipeline.evaluation.judging.asked import CallTotals, ask_what_is_new
+from medcot_pipeline.evaluation.judging.calls import Call, Ruling, ask_judge, ruling_cache, says_nothing
 from medcot_pipeline.evaluation.judging.reading import Winner
-from medcot_pipeline.inference.calls import Unanswered
-from medcot_pipeline.inference.endpoint import OptionRefused
-from medcot_pipeline.inference.paid import ReplyCut
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm, Other
-from medcot_pipeline.records.judgement import Gate, JudgeCalls, Judged, JudgeTokens, PaidCalls
+from medcot_pipeline.records.judgement import Gate, Judged
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.verdicts import Outcome, Verdict
-from medcot_pipeline.settings import JudgeServerSettings, JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.errors import MedcotError
 
 Order = tuple[Arm, Arm]
@@ -42,35 +38,20 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class JudgeOutcome:
-    """Verdicts by prompt, and what says whether the judge can be trusted.
-
-    `served`: the models that the endpoint says it used: some serve another than the one that was asked for. `changed`:
-    what was asked otherwise than wanted, since the endpoint does not take it. `calls` includes the probes; the failed
-    were refused by the endpoint, each by itself, and `errors` counts them by their status.
-    """
+class JudgeOutcome(CallTotals):
+    """Verdicts by prompt, what says whether the judge can be trusted, and what the calls took."""
 
     verdicts: tuple[Verdict, ...]
     gates: tuple[Gate, ...]
-    served: tuple[str, ...]
-    changed: tuple[str, ...]
-    calls: JudgeCalls
-    errors: dict[str, int]
-    tokens: JudgeTokens
-    paid: PaidCalls
 
     def record(self, settings: JudgeServerSettings) -> Judged:
         """The content of judge.json: the same whether a run was interrupted or not."""
         return Judged(
             model=settings.model,
-            served=self.served,
-            changed=self.changed,
             family=judge_family(settings),
             verdicts=self.verdicts,
             gates=self.gates,
-            calls=self.calls,
-            errors=self.errors,
-            tokens=self.tokens,
+            **self.recorded(),
         )
 
 
@@ -120,58 +101,17 @@ def judge_answers(
     }
     probes = judge_probes.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
-    distinct = {call.key(settings): call for call in every_call}
-    store = ruling_cache(cache)
-    pending = [call for key, call in distinct.items() if key not in store.kept]
-    cached = len(distinct) - len(pending)
-    left = ask_judge(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
-    require_answers(left, len(distinct), settings)
-    refused = {call.key(settings): str(error) for call, error in left.failed}
-    answered = {key: store.kept[key] for key in distinct if key not in refused}
-    rulings = answered | {key: Ruling(key=key, winner="none", reason=error) for key, error in refused.items()}
+    came = ask_what_is_new(every_call, settings, ruling_cache(cache), ask_judge, says_nothing, progress)
+    refused = {key: Ruling(key=key, winner="none", reason=error) for key, error in came.refused.items()}
+    rulings = came.answered | refused
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
     verdicts = tuple(_verdict(prompt_id, given, orders) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]
-    probed = judge_probes.probe_shares(probes, answered, settings) if probing else {}
+    probed = judge_probes.probe_shares(probes, came.answered, settings) if probing else {}
     return JudgeOutcome(
         verdicts=verdicts,
         gates=judge_gates.gates(_shares(verdicts, winners) | probed),
-        served=tuple(sorted({ruling.served for ruling in answered.values()} - {""})),
-        changed=tuple(sorted({change for ruling in answered.values() for change in ruling.changed})),
-        calls=_counts(list(answered.values()), failed=len(refused)),
-        errors=dict(sorted(Counter(refused.values()).items())),
-        tokens=JudgeTokens(
-            prompt=sum(ruling.prompt_tokens for ruling in answered.values()),
-            completion=sum(ruling.completion_tokens for ruling in answered.values()),
-        ),
-        paid=PaidCalls(asked=len(pending), cached=cached),
-    )
-
-
-def require_answers(left: Unanswered[Any], total: int, settings: JudgeServerSettings) -> None:
-    """Refuse what is not done: calls without an answer, or an endpoint that refuses call after call.
-
-    Raises:
-        MedcotError: with the reasons, what is kept, and which setting helps.
-    """
-    refused_alone = all(error.refused for _, error in left.failed) and not left.not_asked and not left.gave_up
-    if refused_alone and len(left) < total:
-        return
-    own, option = settings.variables, next((e.option for _, e in left.failed if isinstance(e, OptionRefused)), "")
-    way_out = "Run `medcot sync` again: answered calls are kept and not paid again."
-    if any(isinstance(error, ReplyCut) for _, error in left.failed):
-        way_out = f"Set {own}__MAX_TOKENS above {settings.max_tokens:,}: answered calls are not paid again."
-    elif option == "max_tokens":
-        way_out = f"Set {own}__MAX_TOKENS below {settings.max_tokens:,}."
-    elif len(left) == total:
-        way_out = f"Start the endpoint, or correct {own}__BASE_URL, {own}__MODEL or {own}__API_KEY."
-    said = "answers no call" if len(left) == total else f"left {len(left):,} of {total:,} calls unanswered"
-    which, without = (
-        ("judge", "without a judge") if own == JudgeSettings.variables else ("second judge", "with one judge")
-    )
-    raise MedcotError(
-        f"{own}__BASE_URL={settings.base_url}: the {which} {settings.model!r} {said} ({left.counts()}).",
-        f"{way_out} Without {own}__BASE_URL the report is made {without}.",
+        **vars(came.totals),
     )
 
 
@@ -210,15 +150,6 @@ def _shares(verdicts: Sequence[Verdict], winners: Sequence[Winner]) -> dict[str,
         "first_position_share": (first, first + second),
         "invalid_rate": (invalid, len(outcomes)),
     }
-
-
-def _counts(answered: Sequence[Ruling], failed: int) -> JudgeCalls:
-    return JudgeCalls(
-        answered=len(answered),
-        invalid=sum(ruling.winner == "none" for ruling in answered),
-        repaired=sum(ruling.repaired for ruling in answered),
-        failed=failed,
-    )
 
 
 def _verdict(prompt_id: str, rulings: list[Ruling], orders: tuple[Order, Order]) -> Verdict:

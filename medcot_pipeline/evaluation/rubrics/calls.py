@@ -20,7 +20,7 @@ from medcot_pipeline.inference.paid import Paid, PaidCache, ask_all, ask_twice, 
 from medcot_pipeline.inference.replies import storable
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.rubrics.rubric import Criterion
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class GradeCall:
     answer: str
     repeat: int = 0
 
-    def key(self, settings: JudgeSettings) -> str:
+    def key(self, settings: JudgeServerSettings) -> str:
         """Hash of everything the grading depends on: endpoint, model, wording, prompt, criteria and answer.
 
         Points and axes are not among it: the grader does not see them.
@@ -56,7 +56,10 @@ def grading_cache(path: Path) -> PaidCache[Grading]:
 
 
 def ask_grader(
-    pending: Sequence[GradeCall], settings: JudgeSettings, cache: PaidCache[Grading], progress: Callable[[int], None]
+    pending: Sequence[GradeCall],
+    settings: JudgeServerSettings,
+    cache: PaidCache[Grading],
+    progress: Callable[[int], None],
 ) -> Unanswered[GradeCall]:
     """Ask the grader every call, as `ask_all` does; returns those without a grading."""
 
@@ -66,7 +69,7 @@ def ask_grader(
     return ask_all(pending, settings, ask, cache, progress)
 
 
-async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: GradeCall) -> Grading:
+async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: GradeCall) -> Grading:
     """One call, and one more where its reply holds no grading.
 
     Raises:
@@ -84,6 +87,11 @@ async def _ask(endpoint: Endpoint, settings: JudgeSettings, call: GradeCall) -> 
     )
     tidied = said and {name: Said(each.met, endpoint.tidy(each.evidence)) for name, each in said.items()}
     return Grading(key=key, said=tidied, **took(replies, said))
+
+
+def says_nothing(grading: Grading) -> bool:
+    """Whether a call came to no grading."""
+    return grading.said is None
 
 
 def _grading_from(line: dict[str, Any]) -> Grading:

@@ -15,7 +15,7 @@ from medcot_pipeline.evaluation.statistics.intervals import share_interval
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.rubrics.graded import GraderGate
 from medcot_pipeline.records.rubrics.rubric import Criterion, Rubric
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 
 CANARIES = 10
 RETESTS = 20
@@ -61,7 +61,7 @@ def probes(rubrics: Sequence[tuple[Prompt, Rubric]], graded: Sequence[GradeCall]
 
 
 def gates(
-    asked: Sequence[GraderProbe], answered: Mapping[str, Grading], settings: JudgeSettings
+    asked: Sequence[GraderProbe], answered: Mapping[str, Grading], settings: JudgeServerSettings
 ) -> tuple[GraderGate, ...]:
     """Every gate with its share, its interval and its limit.
 

@@ -6,42 +6,34 @@ Does not: making calls (calls.py), what grades add up to (figures.py), whether t
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medcot_pipeline.evaluation.judging.judge import require_answers
+from medcot_pipeline.evaluation.judging.asked import CallTotals, ask_what_is_new
 from medcot_pipeline.evaluation.rubrics import gates as grader_gates
-from medcot_pipeline.evaluation.rubrics.calls import GradeCall, Grading, ask_grader, grading_cache
+from medcot_pipeline.evaluation.rubrics.calls import GradeCall, Grading, ask_grader, grading_cache, says_nothing
 from medcot_pipeline.evaluation.rubrics.replies import grade
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
-from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens, PaidCalls
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.rubrics.graded import GraderGate
 from medcot_pipeline.records.rubrics.rubric import Grade, Rubric, Ungradable
-from medcot_pipeline.settings import JudgeSettings
+from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.errors import MedcotError
 
 Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class GradingOutcome:
-    """Grades of every answer, and what says whether the grader can be trusted.
+class GradingOutcome(CallTotals):
+    """Grades of every answer, what says whether the grader can be trusted, and what the calls took.
 
-    `empty` counts the answers of each arm that are empty: they meet no criterion, and the judge was not asked. The
-    other fields as in `JudgeOutcome`.
+    `empty` counts the answers of each arm that are empty: they meet no criterion, and the judge was not asked.
     """
 
     grades: tuple[Grade, ...]
     empty: dict[Arm, int]
     gates: tuple[GraderGate, ...]
-    served: tuple[str, ...]
-    changed: tuple[str, ...]
-    calls: JudgeCalls
-    errors: dict[str, int]
-    tokens: JudgeTokens
-    paid: PaidCalls
 
 
 def with_rubric(prompts: Sequence[Prompt], rubrics: Sequence[Rubric]) -> list[tuple[Prompt, Rubric]]:
@@ -53,7 +45,7 @@ def with_rubric(prompts: Sequence[Prompt], rubrics: Sequence[Rubric]) -> list[tu
 def grade_answers(
     rubrics: Sequence[tuple[Prompt, Rubric]],
     answers: Sequence[Answer],
-    settings: JudgeSettings,
+    settings: JudgeServerSettings,
     cache: Path,
     progress: Progress,
 ) -> GradingOutcome:
@@ -79,31 +71,17 @@ def grade_answers(
     calls = [GradeCall(prompt, rubric.criteria, answer.answer) for prompt, rubric, answer in given]
     asked = [call for call in calls if call.answer.strip()]
     probes = grader_gates.probes(rubrics, asked)
-    distinct = {call.key(settings): call for call in [*asked, *(probe.call for probe in probes)]}
-    store = grading_cache(cache)
-    pending = [call for key, call in distinct.items() if key not in store.kept]
-    cached = len(distinct) - len(pending)
-    left = ask_grader(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
-    require_answers(left, len(distinct), settings)
-    refused = {call.key(settings): str(error) for call, error in left.failed}
-    answered = {key: store.kept[key] for key in distinct if key not in refused}
+    every_call = [*asked, *(probe.call for probe in probes)]
+    came = ask_what_is_new(every_call, settings, grading_cache(cache), ask_grader, says_nothing, progress)
     return GradingOutcome(
         grades=tuple(
             each
             for (_, rubric, answer), call in zip(given, calls, strict=True)
-            for each in _grades(rubric, answer, answered.get(call.key(settings)))
+            for each in _grades(rubric, answer, came.answered.get(call.key(settings)))
         ),
         empty=dict(Counter(answer.arm for _, _, answer in given if not answer.answer.strip())),
-        gates=grader_gates.gates(probes, answered, settings),
-        served=tuple(sorted({grading.served for grading in answered.values()} - {""})),
-        changed=tuple(sorted({change for grading in answered.values() for change in grading.changed})),
-        calls=_counts(answered, failed=len(refused)),
-        errors=dict(sorted(Counter(refused.values()).items())),
-        tokens=JudgeTokens(
-            prompt=sum(grading.prompt_tokens for grading in answered.values()),
-            completion=sum(grading.completion_tokens for grading in answered.values()),
-        ),
-        paid=PaidCalls(asked=len(pending), cached=cached),
+        gates=grader_gates.gates(probes, came.answered, settings),
+        **vars(came.totals),
     )
 
 
@@ -133,12 +111,3 @@ def _grades(rubric: Rubric, answer: Answer, grading: Grading | None) -> list[Gra
             Grade(answer.prompt_id, answer.arm, criterion.id, criterion.axis, criterion.points, met, evidence, why)
         )
     return found
-
-
-def _counts(answered: Mapping[str, Grading], failed: int) -> JudgeCalls:
-    return JudgeCalls(
-        answered=len(answered),
-        invalid=sum(grading.said is None for grading in answered.values()),
-        repaired=sum(grading.repaired for grading in answered.values()),
-        failed=failed,
-    )

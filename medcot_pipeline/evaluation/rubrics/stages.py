@@ -61,17 +61,13 @@ def _grade(run: Run, prompts: list[Prompt], answers: list[Answer], rubrics: list
         write_model(run.path / INCUMBENT_RECORD, beside)
     record = Graded(
         model=settings.model,
-        served=outcome.served,
-        changed=outcome.changed,
         prompts=len(graded),
         without_rubric=len(prompts) - len(graded),
         passed_over=len(rubrics) - len(graded),
         arms=tuple(graded_arm(arm, outcome.grades, outcome.empty.get(arm, 0)) for arm in arms),
         comparison=comparison,
         gates=outcome.gates,
-        calls=outcome.calls,
-        errors=outcome.errors,
-        tokens=outcome.tokens,
+        **outcome.recorded(),
     )
     _show(run, record, paid)
     return record

@@ -8,8 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from medcot_pipeline.evaluation.judging.messages import question, repair
-from medcot_pipeline.inference.paid import Messages
+from medcot_pipeline.inference.messages import Messages, question, repair
 from medcot_pipeline.records.rubrics.rubric import Criterion
 
 ZH = {

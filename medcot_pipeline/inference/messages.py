@@ -1,14 +1,13 @@
-"""Messages to a judge out of a wording: what is asked, and what follows a reply that says nothing.
+"""Messages to a server out of a wording: what is asked, and what follows a reply that says nothing.
 
-Belongs here: the form of a call, for verdicts and for grades.
-Does not: wordings (wording.py here and in evaluation/rubrics/), sending them.
+Belongs here: the form of a call.
+Does not: wordings (wording.py of a room), sending them (endpoint.py).
 """
 
 from collections.abc import Mapping
 from string import Template
 
-from medcot_pipeline.inference.paid import Messages
-
+Messages = list[dict[str, str]]
 LONGEST_QUOTE = 4000
 
 
