@@ -1,12 +1,8 @@
 """What was paid is kept: across passes, kills, torn files and older versions."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from medcot_pipeline.settings import JudgeSettings
 from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline_tests.support.chat_endpoint import endpoint, longer_wins
 from medcot_pipeline_tests.support.judging import ANSWERS, CALLS, PROMPTS, SECRET, judge
+from medcot_pipeline_tests.support.killed_calls import killed_and_begun_again
 
 
 def test_a_call_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
@@ -70,26 +67,7 @@ def judging(url: str, cache: Path) -> subprocess.Popen[str]:
 
 
 def test_judging_that_was_killed_pays_no_call_twice_and_ends_with_the_same_record(tmp_path: Path) -> None:
-    cache, paid, gone, lock = tmp_path / "cache.jsonl", list[str](), threading.Event(), threading.Lock()
-
-    def five_then_silence(messages: list[dict[str, str]]) -> str | int:
-        with lock:
-            answered = len(paid) < 5 or gone.is_set()
-            if answered:
-                paid.append(json.dumps(messages))
-        return longer_wins(messages) if answered else 500 * gone.wait(60)
-
-    with endpoint(five_then_silence) as (url, _):
-        first = judging(url, cache)
-        deadline = time.monotonic() + 60
-        while not cache.exists() or cache.read_bytes().count(b"\n") < 5:
-            assert first.poll() is None and time.monotonic() < deadline, "five calls were not answered"
-            time.sleep(0.02)
-        os.kill(first.pid, signal.SIGKILL)
-        first.communicate()
-        gone.set()
-        record, counts = json.loads(judging(url, cache).communicate(timeout=60)[0])
-    assert first.returncode == -signal.SIGKILL
+    paid, (record, counts) = killed_and_begun_again(longer_wins, judging, tmp_path / "cache.jsonl")
     assert PaidCalls.model_validate(counts) == PaidCalls(asked=CALLS - 5, cached=5)
     assert len(paid) == len(set(paid)) == CALLS
     with endpoint(longer_wins) as (url, _):

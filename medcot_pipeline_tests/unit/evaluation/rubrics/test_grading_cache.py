@@ -1,12 +1,8 @@
 """What was paid is kept, and what ends grading says so: kills, torn files, junk, refusals."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import pytest
 from medcot_pipeline.records.judgement import PaidCalls
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint
 from medcot_pipeline_tests.support.grading import CALLS, complaint, fair, graded
+from medcot_pipeline_tests.support.killed_calls import killed_and_begun_again
 
 
 def test_a_call_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
@@ -85,26 +82,7 @@ def grading(url: str, cache: Path) -> subprocess.Popen[str]:
 
 
 def test_grading_that_was_killed_pays_no_call_twice_and_ends_with_the_same_grades(tmp_path: Path) -> None:
-    cache, paid, gone, lock = tmp_path / "cache.jsonl", list[str](), threading.Event(), threading.Lock()
-
-    def five_then_silence(messages: list[dict[str, str]]) -> str | int:
-        with lock:
-            answered = len(paid) < 5 or gone.is_set()
-            if answered:
-                paid.append(json.dumps(messages))
-        return fair(messages) if answered else 500 * gone.wait(60)
-
-    with endpoint(five_then_silence) as (url, _):
-        first = grading(url, cache)
-        deadline = time.monotonic() + 60
-        while not cache.exists() or cache.read_bytes().count(b"\n") < 5:
-            assert first.poll() is None and time.monotonic() < deadline, "five calls were not answered"
-            time.sleep(0.02)
-        os.kill(first.pid, signal.SIGKILL)
-        first.communicate()
-        gone.set()
-        grades, counts = json.loads(grading(url, cache).communicate(timeout=60)[0])
-    assert first.returncode == -signal.SIGKILL
+    paid, (grades, counts) = killed_and_begun_again(fair, grading, tmp_path / "cache.jsonl")
     assert PaidCalls.model_validate(counts) == PaidCalls(asked=CALLS - 5, cached=5)
     assert len(paid) == len(set(paid)) == CALLS
     with endpoint(fair) as (url, _):
