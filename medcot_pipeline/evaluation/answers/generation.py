@@ -5,7 +5,7 @@ Does not: the plan and its records (batches.py), answers from an endpoint (endpo
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,12 @@ def end_tokens(tokenizer: Any, generation: Any) -> list[int]:
     return list(dict.fromkeys([tokenizer.eos_token_id, *(token for token in others if token is not None)]))
 
 
+def until_end(tokens: Sequence[int], ends: Collection[int]) -> tuple[list[int], bool]:
+    """The tokens before the first end token, and whether there is one; what follows it fills up the batch."""
+    end = next((place for place, token in enumerate(tokens) if token in ends), None)
+    return list(tokens[:end]), end is not None
+
+
 def _generate(
     model: Any, tokenizer: Any, ends: list[int], batch: Batch, settings: AnswerSettings, tick: Any
 ) -> list[Answer]:
@@ -99,8 +105,7 @@ def _generate(
 
 
 def _answer(tokenizer: Any, ends: list[int], prompt: Prompt, arm: Arm, ids: list[int]) -> Answer:
-    end = next((place for place, token in enumerate(ids) if token in ends), None)
-    finished, written = end is not None, ids[:end]
+    written, finished = until_end(ids, ends)
     opened = render_prompt(tokenizer, prompt.prompt).endswith(THINK_OPEN)
     text = split_written(tokenizer.decode(written, skip_special_tokens=False), opened_by_prompt=opened)
     return Answer(

@@ -11,7 +11,7 @@ likelihood would be that of a letter within the reasoning.
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.normalize.chosen import ANY, chosen_letters
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
-from medcot_pipeline.evaluation.answers.generation import end_tokens
+from medcot_pipeline.evaluation.answers.generation import end_tokens, until_end
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_tokenizer, quiet
@@ -183,12 +183,6 @@ def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, prog
             return written
 
     return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size, trust_remote_code=False)
-
-
-def until_end(tokens: Sequence[int], ends: Collection[int]) -> tuple[list[int], bool]:
-    """The tokens before the first end token, and whether there is one; what follows it fills up the batch."""
-    end = next((place for place, token in enumerate(tokens) if token in ends), None)
-    return list(tokens[:end]), end is not None
 
 
 def put(question: ExamQuestion) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from medcot_pipeline.evaluation.exams.asking import put, until_end
+from medcot_pipeline.evaluation.answers.generation import until_end
+from medcot_pipeline.evaluation.exams.asking import put
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts, read_exam, require_exams
 from medcot_pipeline.evaluation.exams.shuffled import shuffle_options
 from medcot_pipeline.settings import ExamSettings
