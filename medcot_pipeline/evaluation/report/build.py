@@ -92,7 +92,9 @@ def build_report(profile: str, measured: Measured, settings: ReportSettings, mar
         transcripts=transcripts([each for each in shown if each.prompt.set == "instructions"], settings),
         training=measured.training,
         cost=_cost(measured, settings),
-        not_measured=tuple(not_measured(perplexity, measured.exams, following, measured.incumbent)),
+        not_measured=tuple(
+            not_measured(perplexity, measured.exams, following, measured.incumbent, measured.rubrics, figures.actions)
+        ),
         limits=tuple(limits(perplexity, following, figures, measured.training)),
         provenance=measured.provenance,
     )

@@ -4,9 +4,11 @@ Belongs here: wording, and when it applies.
 Does not: what measured figures cannot carry (limits.py).
 """
 
+from medcot_pipeline.records.answer_figures import ActionFigures
 from medcot_pipeline.records.exams import Exams
 from medcot_pipeline.records.report.following import InstructionFollowing
 from medcot_pipeline.records.report.report import IncumbentSection, PerplexitySection
+from medcot_pipeline.records.rubrics.graded import RubricRecord
 
 
 def not_measured(
@@ -14,20 +16,30 @@ def not_measured(
     exams: Exams,
     following: InstructionFollowing,
     incumbent: IncumbentSection | None,
+    rubrics: RubricRecord,
+    actions: ActionFigures | None,
 ) -> list[str]:
     """Gaps, each with what would fill it."""
-    gaps = [*_unheard_people(following), *_unheard_judge(following)]
+    gaps = [*_unheard_people(following), *_unheard_judge(following), *_ungraded(rubrics)]
     if incumbent:
         gaps += _unmeasured_incumbent(incumbent)
     if not perplexity.general:
         gaps.append("Forgetting: perplexity on general text was not measured.")
     if not perplexity.overfitting:
         gaps.append("Overfitting: no training row was measured beside the held-out ones.")
-    gaps.append("Medical correctness: no answer was checked by a clinician or against a reference.")
+    against = "; emergencies alone were held against a reference action" if actions else " or against a reference"
+    gaps.append(f"Medical correctness: no answer was checked by a clinician{against}.")
     gaps.append("Safety: the flags are a queue for people to look at, not a count of errors.")
     if exams.status == "not measured":
         gaps.append("Examinations (CMExam, CMB, MedQA): no folder is set. MEDCOT_EXAMS__FOLDER names one.")
     return gaps + [f"Examinations: {sentence}" for sentence in exams.left_out]
+
+
+def _ungraded(rubrics: RubricRecord) -> list[str]:
+    if rubrics.status == "graded":
+        return []
+    why = "no prompt that was asked has one" if rubrics.status == "no rubric" else "no AI judge is configured"
+    return [f"Rubrics: no answer was graded, as {why}."]
 
 
 def _unmeasured_incumbent(incumbent: IncumbentSection) -> list[str]:

@@ -16,10 +16,9 @@ from medcot_pipeline.records.report.report import PerplexitySection
 from medcot_pipeline.records.report.sentences import Bilingual
 
 SMOKE_PROFILES = ("demo", "tiny")
-WHOSE = {
-    "human": Bilingual(en="people, who did not know which model wrote what,", zh="盲评者"),
-    "judge": Bilingual(en="an AI judge, whose verdicts no person has confirmed,", zh="AI 评审（未经人工验证）"),
-}
+PEOPLE = Bilingual(en="people, who did not know which model wrote what,", zh="盲评者")
+CONFIRMED = Bilingual(en="an AI judge, whose verdicts people confirm,", zh="AI 评审（经人工验证）")
+UNCONFIRMED = Bilingual(en="an AI judge, whose verdicts no person has confirmed,", zh="AI 评审（未经人工验证）")
 
 
 def summary(perplexity: PerplexitySection, following: InstructionFollowing, actions: ActionFigures | None) -> Bilingual:
@@ -38,7 +37,8 @@ def _preferred(following: InstructionFollowing) -> Bilingual:
         return Bilingual(
             en=f"Which model's answers are better is not known: {said.en}", zh=f"哪个模型的回答更好尚无结论：{said.zh}"
         )
-    given, whose = following.preference.of(following.headline), WHOSE[following.headline]
+    given = following.preference.of(following.headline)
+    whose = PEOPLE if following.headline == "human" else CONFIRMED if following.judge.validated else UNCONFIRMED
     several = following.headline == "human" and len(following.reviewers) > 1
     of_en, of_zh = ("comparisons", "次比较") if several else ("questions", "个问题")
     neither = given.n - given.wins - given.losses

@@ -134,6 +134,26 @@ def test_few_prompts_and_rows_are_called_a_smoke_test() -> None:
     ]
 
 
+def test_what_was_held_against_a_reference_and_what_was_not_graded_is_said() -> None:
+    said = test_report.report(**CASES["nothing measured"]).not_measured
+    held = "no answer was checked by a clinician; emergencies alone were held against a reference action."
+    assert f"Medical correctness: {held}" in said
+    assert "Rubrics: no answer was graded, as no AI judge is configured." in said
+    others = {"prompts": prompts(40)[:-1], "answers": answers(40)[:-2]}
+    without = test_report.report(**(of(40, perplexity=SURE) | others))
+    assert any(each.endswith("by a clinician or against a reference.") for each in without.not_measured)
+
+
+def test_a_judge_that_people_confirm_is_not_called_unconfirmed() -> None:
+    """Everybody's review lacks an item, so that the judge is the headline, and agrees with what there is."""
+    alike = verdicts(30, 18, 12)
+    people = human(reviewer(alike, missing=1))
+    made = test_report.report(**of(60, perplexity=SURE, judge=judge(alike), human=people))
+    assert (made.instruction_following.headline, made.instruction_following.judge.validated) == ("judge", True)
+    assert "an AI judge, whose verdicts people confirm, preferred" in made.summary_en
+    assert "AI 评审（经人工验证）" in made.summary_zh
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for case in CASES:
