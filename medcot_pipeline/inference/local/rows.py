@@ -1,0 +1,94 @@
+"""Requests that run, wait or are finished, what the device knows of each, and how much is still to be written.
+
+Belongs here: the order, a request's tokens so far, the columns of its line, the estimate of what is left.
+Does not: moving lines to the device (engine.py).
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from medcot_pipeline.inference.requests import Request, Written
+
+TOKEN, POSITION, STEP, SEED, TEMPERATURE, TOP_P, TABLE = range(7)
+"""Columns of a row's line of 32-bit integers, which one copy brings to the device with all others: the token that goes
+in next, its position, the number of the token to be chosen among those written, the request's seed, the bits of two
+float32, and from `TABLE` on the blocks of the cache that the row has."""
+
+
+def floats(column: Any) -> Any:
+    """Bits as the float32 numbers that they are."""
+    import torch
+
+    return column.view(torch.float32)
+
+
+@dataclasses.dataclass
+class Row:
+    """A request that is being written.
+
+    Attributes:
+        request: what was asked.
+        written: tokens so far.
+        blocks: of the cache, while it runs.
+        ended: whether a token ended it.
+    """
+
+    request: Request
+    written: list[int] = dataclasses.field(default_factory=list)
+    blocks: list[int] = dataclasses.field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def ids(self) -> list[int]:
+        """Prompt and what was written."""
+        return [*self.request.prompt_ids, *self.written]
+
+    @property
+    def position(self) -> int:
+        """Of the last token written, whose keys are not in the cache yet."""
+        return len(self.request.prompt_ids) + len(self.written) - 1
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is written."""
+        return self.ended or len(self.written) >= self.request.max_tokens
+
+    def result(self) -> Written:
+        """What came of it."""
+        return Written(self.request.id, tuple(self.written), self.ended)
+
+
+def longest_first(requests: Iterable[Request]) -> list[Request]:
+    """In the order in which they start: what may take longest first, so that it does not run alone at the end."""
+    return sorted(requests, key=lambda request: (-request.max_tokens, -len(request.prompt_ids)))
+
+
+def expected_total(finished: Sequence[int], running: Sequence[tuple[int, int]], waiting: Sequence[int]) -> float:
+    """Tokens of all requests, expected from those so far; exact at the end.
+
+    How long a request gets follows from the product-limit estimate (Kaplan and Meier 1958): a running one is known to be
+    longer than it is, which a mean over the finished ones alone would leave out.
+
+    Args:
+        finished: tokens of the finished ones.
+        running: tokens so far and at most of the running ones.
+        waiting: most tokens of the waiting ones.
+    """
+    ends = sorted([(length, 0) for length in finished] + [(now, 1) for now, _ in running])
+    steps: list[tuple[int, float]] = [(0, 1.0)]  # from this length on, this share goes on
+    for number, (length, censored) in enumerate(ends):
+        if not censored:
+            steps.append((length, steps[-1][1] * (1 - 1 / (len(ends) - number))))
+
+    def expected(now: int, most: int) -> float:
+        share = next(share for length, share in reversed(steps) if length <= now)
+        if share <= 0.0:
+            return float(most)
+        bounds = [(max(length, now), value) for length, value in steps]
+        total = float(now)
+        for (start, value), (end, _) in zip(bounds, [*bounds[1:], (most, 0.0)], strict=True):
+            total += max(0, min(end, most) - start) * value / share
+        return total
+
+    return sum(finished) + sum(expected(*each) for each in running) + sum(expected(0, most) for most in waiting)
