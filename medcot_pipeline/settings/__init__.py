@@ -35,7 +35,7 @@ from medcot_pipeline.settings.rooms.evaluation import (
     ReviewSettings,
     RubricSettings,
 )
-from medcot_pipeline.settings.rooms.inference import EndpointSettings, ServerSettings
+from medcot_pipeline.settings.rooms.inference import EndpointSettings, LocalEngineSettings, ServerSettings
 from medcot_pipeline.settings.rooms.models import BaseModelSettings
 from medcot_pipeline.settings.rooms.orchestration import AutomationSettings
 from medcot_pipeline.settings.rooms.release import PromotionSettings
@@ -54,6 +54,7 @@ __all__ = [
     "FieldNames",
     "JudgeServerSettings",
     "JudgeSettings",
+    "LocalEngineSettings",
     "NoiseActions",
     "NormalizeSettings",
     "PerplexitySettings",

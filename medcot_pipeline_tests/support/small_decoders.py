@@ -10,7 +10,7 @@ from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import Device
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.settings.rooms.inference import LocalEngineSettings
+from medcot_pipeline.settings import LocalEngineSettings
 
 VOCABULARY = 300
 SIZES = {
@@ -66,7 +66,7 @@ def engine_of(
     """An engine over a loaded model on this CPU."""
     shape = ModelShape.of(model.config.to_dict())
     plan = plan_engine(shape, CPU, LocalEngineSettings(rows=rows), longest, lora_rank=lora_rank, nf4=False)
-    return LocalEngine(model, ends, plan, model.config.max_position_embeddings, ignore)
+    return LocalEngine(model, ends, plan, ignore)
 
 
 def some_requests(count: int, max_tokens: int = 24, sampling: Sampling = Sampling()) -> list[Request]:  # noqa: B008

@@ -37,7 +37,7 @@ class LocalEngine:
     """
 
     def __init__(
-        self, model: Any, ends: Collection[int], plan: EnginePlan, most_positions: int, say: Say, *, graphs: bool = True
+        self, model: Any, ends: Collection[int], plan: EnginePlan, say: Say, *, graphs: bool = True
     ) -> None:
         """Take a loaded model apart and make the cache.
 
@@ -45,20 +45,14 @@ class LocalEngine:
             model: of transformers, or one of PEFT around it; cannot be used afterwards.
             ends: tokens that end an answer.
             plan: rows and cache.
-            most_positions: `max_position_embeddings` of the model.
             say: told what is smaller than planned.
             graphs: record decoding steps on a GPU (packed weights never are: unpacking them takes longer).
 
         Raises:
-            MedcotError: the model is not known here, longer rows are planned than it has positions, or nothing fits.
+            MedcotError: the model or its adapter is not known here, or nothing fits.
         """
         import torch
 
-        if plan.longest > most_positions:
-            raise MedcotError(
-                f"rows of {plan.longest:,} tokens, prompt and answer, but the model has {most_positions:,} positions.",
-                "Lower the most tokens of an answer.",
-            )
         self.plan, self._ends, self._say = plan, frozenset(ends), say
         self._on_gpu = next(model.parameters()).device.type == "cuda"
         dtype = torch.bfloat16 if self._on_gpu else torch.float32
@@ -150,7 +144,7 @@ class LocalEngine:
         while blocks >= least:
             try:
                 return Cache(weights.shape, blocks, plan.block_tokens, weights.dtype, weights.device)
-            except (torch.OutOfMemoryError, MemoryError):
+            except torch.OutOfMemoryError:
                 blocks = blocks * 4 // 5
                 self._say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
                 if self._on_gpu:

@@ -9,7 +9,7 @@ import dataclasses
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.models.devices import GB, Device
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.settings.rooms.inference import LocalEngineSettings
+from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import duration
 

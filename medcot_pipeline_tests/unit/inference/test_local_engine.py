@@ -9,7 +9,9 @@ import torch
 
 from medcot_pipeline.inference.finished import NAME, FinishedRequests
 from medcot_pipeline.inference.local.weights import take_weights
+from medcot_pipeline.inference.opening import open_local_engine
 from medcot_pipeline.inference.requests import Request, Sampling, Written, request_seed
+from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.small_decoders import (
     engine_of,
@@ -135,12 +137,27 @@ def test_a_prompt_longer_than_the_cache_is_refused_in_one_line() -> None:
     )
 
 
-def test_more_tokens_than_the_model_has_positions_are_refused_in_one_line() -> None:
+def test_more_tokens_than_the_model_has_positions_are_refused_in_one_line(tmp_path: Path) -> None:
+    small_qwen().config.save_pretrained(tmp_path)
+    request = Request("v-zh-001", (1,) * 100, Sampling(), 0, 500)
     with pytest.raises(MedcotError) as raised:
-        engine_of(small_qwen(), longest=600)
+        open_local_engine(tmp_path, None, [request], [0], LocalEngineSettings(), ignore)
     assert str(raised.value) == (
-        "rows of 600 tokens, prompt and answer, but the model has 512 positions. Lower the most tokens of an answer."
+        "request v-zh-001: 100 tokens of prompt and 500 of answer, but the model has 512 positions. "
+        "Lower the most tokens of an answer."
     )
+
+
+def test_folders_of_base_and_adapter_become_an_engine_of_both_arms(tmp_path: Path) -> None:
+    small_qwen().save_pretrained(tmp_path / "base")
+    small_qwen(adapter=True).save_pretrained(tmp_path / "adapter")
+    requests, said = some_requests(3), list[str]()
+    engine = open_local_engine(
+        tmp_path / "base", tmp_path / "adapter", requests, [0], LocalEngineSettings(rows=2), said.append
+    )
+    assert engine.write(requests, adapter=True) != engine.write(requests, adapter=False)
+    assert "weights unpacked once" in said[0]
+    assert "up to 2 rows of 62 tokens" in said[0]
 
 
 def test_a_model_of_another_kind_is_refused_in_one_line() -> None:
