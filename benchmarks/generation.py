@@ -1,7 +1,7 @@
 """Speed of writing answers with the 7B shape in 24 GB: `generate` as it was shipped beside the engine.
 
     python -m benchmarks.generation               every arm on one GPU, each in a process of its own
-    python -m benchmarks.generation --rehearse    the same with a tiny model, a dozen prompts and short answers, on a CPU
+    python -m benchmarks.generation --rehearse    the same with a tiny model, 12 prompts and short answers, on a CPU
 
 Every arm answers the same 100 prompts twice, by the base alone and with LoRA of rank 8, on random weights of the exact
 shape of DeepSeek-R1-Distill-Qwen-7B in NF4, within the same memory limit. Prompts are genuine questions; how long an
@@ -9,8 +9,8 @@ answer gets is drawn from the completions of the same genuine rows, stretched to
 write more than their training data, and the longest is 2,048. Random weights end nowhere: an answer is ended at its
 length, which no arm knows beforehand.
 
-`generate` is timed over some steps of one batch and its whole job is extrapolated: every batch takes as many steps as its
-longest answer. The engine does the whole job; recording its steps and compiling its kernels counts.
+`generate` is timed over some steps of one batch and its whole job is extrapolated: every batch takes as many steps as
+its longest answer. The engine does the whole job; recording its steps and compiling its kernels counts.
 
 Belongs here: running, timing, printing, the JSON file.
 Does not: what is measured (medcot_pipeline.inference).
@@ -26,7 +26,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training import make_model
 from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
@@ -221,7 +220,9 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     itemsize = 2 if device() == "cuda" else 4
     read_once = weight_bytes(shape, 0, itemsize, packed=False)
     read_once -= 0 if shape.tied else itemsize * shape.vocabulary * shape.hidden  # the embedding is looked up
-    places = sum((len(request.prompt_ids) + length / 2) * length for request, length in zip(requests, lengths, strict=True))
+    places = sum(
+        (len(request.prompt_ids) + length / 2) * length for request, length in zip(requests, lengths, strict=True)
+    )
     for each in found:
         least = (each["steps"] * read_once + places * place_bytes(shape, itemsize)) / bandwidth
         each["share_of_bandwidth"] = None if arm in BATCH else round(
@@ -259,8 +260,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     """One line for each arm of both models, as Markdown."""
     first = results[0]
     lines = [
-        f"{first['device']}, PyTorch {first['torch']}, copies at {first['bandwidth']:,} GB/s; {first['tokens']:,} tokens "
-        f"for each model, median {first['median']}, longest {first['longest']:,}",
+        f"{first['device']}, PyTorch {first['torch']}, copies at {first['bandwidth']:,} GB/s; {first['tokens']:,} "
+        f"tokens for each model, median {first['median']}, longest {first['longest']:,}",
         "",
         "| arm | model | rows | tokens/s | step | whole job | of it recording | peak | share of bandwidth |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -330,7 +331,9 @@ def main() -> None:
             make_tiny_model(BaseModelSettings(kind="tiny_random"), options.model)
         else:
             # In a process of its own, which gives the GPU's memory back.
-            make = "import pathlib, sys; from benchmarks.generation import make_model; make_model(pathlib.Path(sys.argv[1]))"
+            make = (
+                "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
+            )
             subprocess.run([sys.executable, "-c", make, str(options.model)], check=True)
     results = []
     given = [f"--prompts={options.prompts}", f"--steps={options.steps}", f"--limit-gb={options.limit_gb}"]

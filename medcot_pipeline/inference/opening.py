@@ -75,7 +75,7 @@ def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
     for request in requests:
         if len(request.prompt_ids) + request.max_tokens > positions:
             raise MedcotError(
-                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of answer, "
-                f"but the model has {positions:,} positions.",
+                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
+                f"answer, but the model has {positions:,} positions.",
                 "Lower the most tokens of an answer.",
             )

@@ -36,9 +36,7 @@ class LocalEngine:
         record_seconds: that recording steps took.
     """
 
-    def __init__(
-        self, model: Any, ends: Collection[int], plan: EnginePlan, say: Say, *, graphs: bool = True
-    ) -> None:
+    def __init__(self, model: Any, ends: Collection[int], plan: EnginePlan, say: Say, *, graphs: bool = True) -> None:
         """Take a loaded model apart and make the cache.
 
         Args:
@@ -122,8 +120,8 @@ class LocalEngine:
             raise MedcotError(f"request {request.id}: an empty prompt, or nothing to write.")
         if tokens > self.plan.longest:
             raise MedcotError(
-                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of answer "
-                f"do not fit the cache's rows of {self.plan.longest:,}.",
+                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
+                f"answer do not fit the cache's rows of {self.plan.longest:,}.",
                 "Shorten the prompt, or lower the most tokens of an answer.",
             )
 

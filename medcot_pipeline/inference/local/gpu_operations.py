@@ -73,7 +73,8 @@ def rotate_and_store(joined: Any, weights: DecoderWeights, position: Any, places
 
 @triton.jit
 def _rotate_and_store(
-    joined, joined_stride, cos, sin, position, places, query, keys, values,
+    joined, joined_stride, cos, sin,
+    position, places, query, keys, values,
     heads: tl.constexpr, pairs: tl.constexpr, size: tl.constexpr, half: tl.constexpr,
 ):  # fmt: skip
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -179,12 +180,12 @@ def _attend_join(
         its_most = tl.load(weight + (first + part) * 2)
         higher = tl.maximum(most, its_most)
         fade, count = tl.exp(most - higher), tl.exp(its_most - higher)
-        whole = whole * fade + count * tl.load(
-            partial + (first + part) * size + column, mask=column < size, other=0.0
-        )
+        whole = whole * fade + count * tl.load(partial + (first + part) * size + column, mask=column < size, other=0.0)
         total = total * fade + count * tl.load(weight + (first + part) * 2 + 1)
         most = higher
-    tl.store(mixed + (row * heads + head) * size + column, (whole / total).to(mixed.dtype.element_ty), mask=column < size)
+    tl.store(
+        mixed + (row * heads + head) * size + column, (whole / total).to(mixed.dtype.element_ty), mask=column < size
+    )
 
 
 def gated(both: Any) -> Any:

@@ -84,8 +84,6 @@ def choose(logits: Any, state: Any) -> Any:
         logits: [rows, vocabulary].
         state: of rows.py.
     """
-    import torch
-
     chosen = logits.argmax(dim=-1)
     temperature, top_p = floats(state[:, TEMPERATURE]), floats(state[:, TOP_P])
     drawn = (temperature > 0).nonzero()[:, 0]

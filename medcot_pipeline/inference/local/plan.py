@@ -119,7 +119,17 @@ def plan_engine(
             rate = next((rate for part, rate in BANDWIDTHS.items() if part in device.name), None)
             seconds = None if rate is None or packed else used / (rate * REACHED_SHARE)
             return EnginePlan(
-                device.name, packed, rows, blocks, GPU_BLOCK_TOKENS, longest, prefill, GPU_STEPS, weights, limit, seconds
+                device.name,
+                packed,
+                rows,
+                blocks,
+                GPU_BLOCK_TOKENS,
+                longest,
+                prefill,
+                GPU_STEPS,
+                weights,
+                limit,
+                seconds,
             )
         if not nf4:
             break

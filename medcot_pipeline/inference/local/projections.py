@@ -49,7 +49,10 @@ class Projection:
         if any(base.bias is not None for base in bases):
             self._bias = torch.zeros(self.size + extra, dtype=dtype, device=device)
             self._bias[: self.size] = torch.cat(
-                [torch.zeros(size, device=device) if base.bias is None else base.bias for base, size in zip(bases, sizes)]
+                [
+                    torch.zeros(size, device=device) if base.bias is None else base.bias
+                    for base, size in zip(bases, sizes, strict=True)
+                ]
             )
 
     @property

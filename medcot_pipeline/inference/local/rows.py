@@ -67,8 +67,8 @@ def longest_first(requests: Iterable[Request]) -> list[Request]:
 def expected_total(finished: Sequence[int], running: Sequence[tuple[int, int]], waiting: Sequence[int]) -> float:
     """Tokens of all requests, expected from those so far; exact at the end.
 
-    How long a request gets follows from the product-limit estimate (Kaplan and Meier 1958): a running one is known to be
-    longer than it is, which a mean over the finished ones alone would leave out.
+    How long a request gets follows from the product-limit estimate (Kaplan and Meier 1958): a running one is known to
+    be longer than it is, which a mean over the finished ones alone would leave out.
 
     Args:
         finished: tokens of the finished ones.

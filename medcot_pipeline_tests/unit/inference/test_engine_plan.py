@@ -37,7 +37,9 @@ def test_the_7b_shape_stays_packed_in_12_gb() -> None:
 
 
 def test_what_does_not_fit_is_refused_in_one_line() -> None:
-    with pytest.raises(MedcotError, match=r"^NVIDIA GeForce RTX 4090 with 6\.0 GB is too small .* Lower the most tokens"):
+    with pytest.raises(
+        MedcotError, match=r"^NVIDIA GeForce RTX 4090 with 6\.0 GB is too small .* Lower the most tokens"
+    ):
         plan(6.0)
 
 
@@ -65,7 +67,9 @@ def test_steps_are_recorded_for_every_number_of_rows(rows: int) -> None:
 
 
 def test_what_may_take_longest_starts_first() -> None:
-    requests = [Request(str(n), (0,) * prompt, Sampling(), 0, most) for n, (prompt, most) in enumerate([(3, 5), (9, 5), (1, 9)])]
+    requests = [
+        Request(str(n), (0,) * prompt, Sampling(), 0, most) for n, (prompt, most) in enumerate([(3, 5), (9, 5), (1, 9)])
+    ]
     assert [request.id for request in longest_first(requests)] == ["2", "1", "0"]
 
 
