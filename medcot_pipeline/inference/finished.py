@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medcot_pipeline.inference.requests import Request, Written
+from medcot_pipeline.inference.requests import Request, Continuation
 from medcot_pipeline.support.journals import add_lines, read_lines
 from medcot_pipeline.support.progress import Say
 
@@ -45,7 +45,7 @@ class FinishedRequests:
             self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were finished before")
         return left
 
-    def keep(self, made: Sequence[tuple[Request, Written]]) -> None:
+    def keep(self, made: Sequence[tuple[Request, Continuation]]) -> None:
         """Keep what was written; on disk when this returns."""
         lines = [
             {"digest": request.digest(), "tokens": list(written.token_ids), "finished": written.finished}
@@ -55,7 +55,7 @@ class FinishedRequests:
             add_lines(self._path, lines)
             self._kept |= {str(line["digest"]): line for line in lines}
 
-    def collect(self, requests: Sequence[Request]) -> list[Written]:
+    def collect(self, requests: Sequence[Request]) -> list[Continuation]:
         """What was written for these requests, in their order; all must be finished."""
         found = [(request, self._kept[request.digest()]) for request in requests]
-        return [Written(request.id, tuple(line["tokens"]), line["finished"]) for request, line in found]
+        return [Continuation(request.id, tuple(line["tokens"]), line["finished"]) for request, line in found]

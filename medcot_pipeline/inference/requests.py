@@ -41,7 +41,7 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Written:
+class Continuation:
     """What was written for a request.
 
     Attributes:

@@ -18,11 +18,11 @@ from medcot_pipeline.inference.local.graphs import record_steps, row_counts
 from medcot_pipeline.inference.local.plan import EnginePlan
 from medcot_pipeline.inference.local.rows import TABLE, Row, expected_total, longest_first
 from medcot_pipeline.inference.local.weights import take_weights
-from medcot_pipeline.inference.requests import Request, Written
+from medcot_pipeline.inference.requests import Request, Continuation
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Progress, Say
 
-Keep = Callable[[Sequence[tuple[Request, Written]]], None]
+Keep = Callable[[Sequence[tuple[Request, Continuation]]], None]
 PREFILL_MULTIPLE = 64
 """Prompts that are read together are padded to a multiple: odd widths are slow on a GPU."""
 SECONDS_BETWEEN_ESTIMATES = 1.0
@@ -74,7 +74,7 @@ class LocalEngine:
 
     def write(
         self, requests: Sequence[Request], *, adapter: bool, keep: Keep = lambda made: None, what: str = "writing"
-    ) -> list[Written]:
+    ) -> list[Continuation]:
         """Write all requests; the results are in their order.
 
         Args:
@@ -92,7 +92,7 @@ class LocalEngine:
             self._refuse_too_long(request)
         waiting = deque(Row(request) for request in longest_first(requests))
         running: list[Row] = []
-        finished: dict[str, Written] = {}
+        finished: dict[str, Continuation] = {}
         progress = _TokenProgress(what, self._say)
         with torch.no_grad():
             self._record_once(adapter=adapter)
@@ -304,7 +304,7 @@ class _TokenProgress:
     def __init__(self, what: str, say: Say) -> None:
         self._progress, self._last = Progress(what, say), float("-inf")
 
-    def __call__(self, finished: Sequence[Written], running: Sequence[Row], waiting: Sequence[Row]) -> None:
+    def __call__(self, finished: Sequence[Continuation], running: Sequence[Row], waiting: Sequence[Row]) -> None:
         now = time.monotonic()
         if now - self._last < SECONDS_BETWEEN_ESTIMATES:
             return

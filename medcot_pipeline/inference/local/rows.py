@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medcot_pipeline.inference.requests import Request, Written
+from medcot_pipeline.inference.requests import Request, Continuation
 
 TOKEN, POSITION, STEP, SEED, TEMPERATURE, TOP_P, TABLE = range(7)
 """Columns of a row's line of 32-bit integers, which one copy brings to the device with all others: the token that goes
@@ -54,9 +54,9 @@ class Row:
         """Whether nothing more is written."""
         return self.ended or len(self.written) >= self.request.max_tokens
 
-    def result(self) -> Written:
+    def result(self) -> Continuation:
         """What came of it."""
-        return Written(self.request.id, tuple(self.written), self.ended)
+        return Continuation(self.request.id, tuple(self.written), self.ended)
 
 
 def longest_first(requests: Iterable[Request]) -> list[Request]:

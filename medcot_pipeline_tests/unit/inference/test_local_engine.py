@@ -10,7 +10,7 @@ import torch
 from medcot_pipeline.inference.finished import NAME, FinishedRequests
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.opening import open_local_engine
-from medcot_pipeline.inference.requests import Request, Sampling, Written, request_seed
+from medcot_pipeline.inference.requests import Request, Sampling, Continuation, request_seed
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.small_decoders import (
@@ -114,7 +114,7 @@ def test_a_killed_run_writes_the_others_alone_and_ends_the_same(tmp_path: Path) 
 
 def test_what_other_versions_wrote_is_not_mixed_in(tmp_path: Path) -> None:
     request = some_requests(1)[0]
-    FinishedRequests(tmp_path, {"torch": "1"}, ignore).keep([(request, Written(request.id, (1, 2), True))])
+    FinishedRequests(tmp_path, {"torch": "1"}, ignore).keep([(request, Continuation(request.id, (1, 2), True))])
     said: list[str] = []
     assert FinishedRequests(tmp_path, {"torch": "2"}, said.append).open([request]) == [request]
     assert said == ["beginning anew: the finished requests were written with other versions or on another device"]
@@ -123,7 +123,7 @@ def test_what_other_versions_wrote_is_not_mixed_in(tmp_path: Path) -> None:
 def test_another_prompt_under_the_same_id_is_written_anew(tmp_path: Path) -> None:
     request, other = some_requests(1)[0], Request("r-0", (1,), Sampling(), 0, 3)
     kept = FinishedRequests(tmp_path, {}, ignore)
-    kept.keep([(request, Written(request.id, (1, 2), True))])
+    kept.keep([(request, Continuation(request.id, (1, 2), True))])
     assert kept.open([request, other]) == [other]
 
 
