@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medcot_pipeline.inference.requests import Request, Continuation
+from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.journals import add_lines, read_lines
 from medcot_pipeline.support.progress import Say
 

@@ -18,7 +18,7 @@ from medcot_pipeline.inference.local.graphs import record_steps, row_counts
 from medcot_pipeline.inference.local.plan import EnginePlan
 from medcot_pipeline.inference.local.rows import TABLE, Row, expected_total, longest_first
 from medcot_pipeline.inference.local.weights import take_weights
-from medcot_pipeline.inference.requests import Request, Continuation
+from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Progress, Say
 

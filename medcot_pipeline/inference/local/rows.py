@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from medcot_pipeline.inference.requests import Request, Continuation
+from medcot_pipeline.inference.requests import Continuation, Request
 
 TOKEN, POSITION, STEP, SEED, TEMPERATURE, TOP_P, TABLE = range(7)
 """Columns of a row's line of 32-bit integers, which one copy brings to the device with all others: the token that goes

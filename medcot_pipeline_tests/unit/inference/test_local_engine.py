@@ -10,7 +10,7 @@ import torch
 from medcot_pipeline.inference.finished import NAME, FinishedRequests
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.opening import open_local_engine
-from medcot_pipeline.inference.requests import Request, Sampling, Continuation, request_seed
+from medcot_pipeline.inference.requests import Continuation, Request, Sampling, request_seed
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.small_decoders import (
