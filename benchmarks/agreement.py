@@ -3,8 +3,8 @@
     python -m benchmarks.agreement                      50 prompts of 200 tokens, SmolLM2-135M, without and with LoRA
     python -m benchmarks.agreement --weights FOLDER     another base model
 
-Both multiply by the same unpacked NF4 weights. Where two tokens are as likely as each other but for rounding, either may
-be written, and what follows differs: each such place is shown with the gap between the two largest logits.
+Both multiply by the same unpacked NF4 weights. Where two tokens are as likely as each other but for rounding, either
+may be written, and what follows differs: each such place is shown with the gap between the two largest logits.
 
 Belongs here: comparing and printing.
 Does not: speed (generation.py).

@@ -135,7 +135,7 @@ def run_generate(
     for which in ("base", "tuned"):
         with model.disable_adapter() if which == "base" else contextlib.nullcontext(), torch.no_grad():
             seconds = {}
-            for count in (4, 4 + steps):  # the first call warms up, the difference leaves reading prompts out
+            for count in (4, 4 + steps):  # the first call warms up
                 _wait()
                 started = time.monotonic()
                 model.generate(

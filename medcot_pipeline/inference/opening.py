@@ -9,6 +9,8 @@ from pathlib import Path
 
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, EnginePlan, plan_engine
+from medcot_pipeline.inference.local.weights import is_known
+from medcot_pipeline.inference.plain import ROWS, PlainEngine
 from medcot_pipeline.inference.requests import Request
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.devices import GB, Device, limit_gpu_memory, this_device
@@ -27,8 +29,8 @@ def open_local_engine(
     ends: Sequence[int],
     settings: LocalEngineSettings,
     say: Say,
-) -> LocalEngine:
-    """An engine for these requests, or for any that are no longer.
+) -> LocalEngine | PlainEngine:
+    """An engine for these requests, or for any that are no longer; the plain one for models that are not known here.
 
     Args:
         base: folder of the base model.
@@ -43,6 +45,11 @@ def open_local_engine(
     """
     quiet()
     refuse_beyond_positions(base, requests)
+    config = read_json(base / "config.json")
+    if not is_known(config):
+        say(f"a {config.get('model_type')} model is written with by transformers' own forward pass, which is slower")
+        limit_gpu_memory(settings.max_gpu_memory_gb)
+        return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say)
     plan = plan_requests(base, adapter, requests, this_device(settings.max_gpu_memory_gb), settings)
     for line in plan.lines():
         say(line)
@@ -71,7 +78,7 @@ def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
     Raises:
         MedcotError: prompt and answer of a request are longer than `max_position_embeddings`.
     """
-    positions = int(read_json(base / "config.json")["max_position_embeddings"])
+    positions = int(read_json(base / "config.json").get("max_position_embeddings") or 2**31)
     for request in requests:
         if len(request.prompt_ids) + request.max_tokens > positions:
             raise MedcotError(

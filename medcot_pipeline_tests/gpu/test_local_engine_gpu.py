@@ -1,6 +1,7 @@
 """What of the engine only a GPU shows: its kernels against PyTorch, recorded steps, blocks and memory that run out."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -68,14 +69,14 @@ def test_attention_reads_what_each_row_has_out_of_its_blocks(kernels: Any) -> No
     weights = DecoderWeights(
         SHAPE, random(1, 1), [], None, None, 1e-6, random(2200, 128), random(2200, 128), torch.bfloat16
     )
-    position = state[:, POSITION].long()
+    at_position = state[:, POSITION].long()
     places = torch.tensor(
-        [cache.places(table, at + 1)[-1] for table, at in zip(tables, position.tolist(), strict=True)]
+        [cache.places(table, at + 1)[-1] for table, at in zip(tables, at_position.tolist(), strict=True)]
     )
     joined = random(len(state), (28 + 8) * 128)
     its_keys, its_values = keys.clone(), values.clone()
-    query = kernels.rotate_and_store(joined, weights, position, places.cuda(), keys, values)
-    near(query, host_operations.rotate_and_store(joined, weights, position, places.cuda(), its_keys, its_values))
+    query = kernels.rotate_and_store(joined, weights, at_position, places.cuda(), keys, values)
+    near(query, host_operations.rotate_and_store(joined, weights, at_position, places.cuda(), its_keys, its_values))
     near(keys, its_keys)
     assert torch.equal(values, its_values)
     mixed = kernels.attend(query, keys, values, kernels.reading(state, cache))
@@ -113,7 +114,7 @@ def engine_here(model: Any, *, graphs: bool, blocks: int | None = None, ends: tu
 
 
 def agreement(left: list[Any], right: list[Any]) -> float:
-    return sum(a.token_ids == b.token_ids for a, b in zip(left, right, strict=True)) / len(left)
+    return sum(bool(a.token_ids == b.token_ids) for a, b in zip(left, right, strict=True)) / len(left)
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["base", "tuned"])
@@ -165,7 +166,7 @@ def test_a_cache_that_does_not_fit_becomes_smaller_and_says_so() -> None:
 
 def test_prompts_that_do_not_fit_together_are_read_in_smaller_groups_and_that_is_said() -> None:
     class Narrow(LocalEngine):
-        def _read_prompts(self, group: list[Row], *, adapter: bool) -> None:
+        def _read_prompts(self, group: Sequence[Row], *, adapter: bool) -> None:
             if len(group) > 2:
                 torch.empty(2**50, dtype=torch.uint8, device="cuda")  # more than any GPU has
             super()._read_prompts(group, adapter=adapter)

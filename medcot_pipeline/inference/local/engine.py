@@ -16,7 +16,7 @@ from medcot_pipeline.inference.local.cache import Cache, place_bytes
 from medcot_pipeline.inference.local.forward import decode_step, prefill
 from medcot_pipeline.inference.local.graphs import record_steps, row_counts
 from medcot_pipeline.inference.local.plan import EnginePlan
-from medcot_pipeline.inference.local.rows import TABLE, Row, expected_total, longest_first
+from medcot_pipeline.inference.local.rows import TABLE, Row, expected_total, line_of, longest_first
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.errors import MedcotError
@@ -238,7 +238,7 @@ class LocalEngine:
         self._fill_lines(group)
         chosen = self._operations.choose(logits, self._lines[: len(group)].to(device))
         for row, token in zip(group, chosen.tolist(), strict=True):
-            self._add(row, token)
+            row.add(token, ended=self.is_end(row, token))
 
     def _make_room(self, running: list[Row], waiting: deque[Row]) -> None:
         """Give each row blocks for the next steps; where there are none, the last that came waits and is read again."""
@@ -274,27 +274,14 @@ class LocalEngine:
             self._history[number, :count].copy_(state[:, 0])
         for tokens in self._history[:, : len(running)].tolist():
             for row, token in zip(running, tokens, strict=True):
-                self._add(row, token)
-
-    def _add(self, row: Row, token: int) -> None:
-        if row.over:
-            return
-        if self.is_end(row, token):
-            row.ended = True
-        else:
-            row.written.append(token)
+                row.add(token, ended=self.is_end(row, token))
 
     def _fill_lines(self, rows: Sequence[Row]) -> None:
         """The lines of rows.py for some rows; the rest of each line is nobody's block."""
-        import numpy as np
-
         lines = self._lines.numpy()
         lines[: len(rows)] = 0
         for line, row in zip(lines, rows, strict=False):
-            request, sampling = row.request, row.request.sampling
-            floats = np.array([sampling.temperature, sampling.top_p], dtype=np.float32).view(np.int32)
-            seed = np.array(request.seed, dtype=np.uint32).view(np.int32)
-            line[:TABLE] = [row.ids[-1], row.position, len(row.written), seed, *floats]
+            line[:TABLE] = line_of(row)
             line[TABLE : TABLE + len(row.blocks)] = row.blocks
 
 

@@ -5,6 +5,7 @@ Does not: moving lines to the device (engine.py).
 """
 
 import dataclasses
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,6 +46,11 @@ class Row:
         return [*self.request.prompt_ids, *self.written]
 
     @property
+    def last(self) -> int:
+        """The token that goes in next."""
+        return self.written[-1] if self.written else self.request.prompt_ids[-1]
+
+    @property
     def position(self) -> int:
         """Of the last token written, whose keys are not in the cache yet."""
         return len(self.request.prompt_ids) + len(self.written) - 1
@@ -54,9 +60,26 @@ class Row:
         """Whether nothing more is written."""
         return self.ended or len(self.written) >= self.request.max_tokens
 
+    def add(self, token: int, *, ended: bool) -> None:
+        """Note a token that was chosen; what is chosen after the end is dropped."""
+        if self.over:
+            return
+        self.ended = ended
+        if not ended:
+            self.written.append(token)
+
     def result(self) -> Continuation:
         """What came of it."""
         return Continuation(self.request.id, tuple(self.written), self.ended)
+
+
+def line_of(row: Row) -> list[int]:
+    """A row's line up to `TABLE`."""
+    request, sampling = row.request, row.request.sampling
+    temperature, top_p, seed = struct.unpack(
+        "<3i", struct.pack("<2fI", sampling.temperature, sampling.top_p, request.seed)
+    )
+    return [row.last, row.position, len(row.written), seed, temperature, top_p]
 
 
 def longest_first(requests: Iterable[Request]) -> list[Request]:

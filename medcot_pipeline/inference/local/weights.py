@@ -5,6 +5,7 @@ Does not: multiplying by them (projections.py), the forward pass (forward.py).
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from medcot_pipeline.inference.local.projections import Projection
@@ -69,10 +70,11 @@ class DecoderWeights:
         )
 
 
-def is_known(config: Any) -> bool:
-    """Whether the engine knows a model with this configuration."""
-    windows = any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ())
-    return config.model_type in KNOWN and not windows and config.hidden_act == "silu"
+def is_known(config: Mapping[str, Any]) -> bool:
+    """Whether the engine knows a model with this `config.json`."""
+    kinds = set(config.get("layer_types") or ()) | ({"sliding"} if config.get("use_sliding_window") else set())
+    activation = config.get("hidden_act", "silu")
+    return config.get("model_type") in KNOWN and kinds <= {"full_attention"} and activation == "silu"
 
 
 def take_weights(model: Any, dtype: Any, positions: int, *, keep_nf4: bool) -> DecoderWeights:
@@ -90,14 +92,15 @@ def take_weights(model: Any, dtype: Any, positions: int, *, keep_nf4: bool) -> D
     import torch
 
     whole = without_adapter(model)
-    config, decoder = whole.config, whole.model
-    if not is_known(config):
+    config = whole.config
+    if not is_known(config.to_dict()):
         raise MedcotError(
             f"the local engine knows {' and '.join(KNOWN)} models with full attention; this is {config.model_type}.",
             "Serve the model and ask it as an endpoint.",
         )
-    outside = {id(module) for layer in decoder.layers for module in layer.modules()}
-    beside = [name for name, module in model.named_modules() if hasattr(module, "lora_A") and id(module) not in outside]
+    decoder = whole.model
+    inside = {id(module) for layer in decoder.layers for module in layer.modules()}
+    beside = [name for name, module in model.named_modules() if hasattr(module, "lora_A") and id(module) not in inside]
     if beside:
         raise MedcotError(f"the adapter changes {beside[0]}; the local engine knows adapters on linear layers alone.")
     with torch.no_grad():

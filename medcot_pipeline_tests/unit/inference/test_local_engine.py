@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from medcot_pipeline.inference.finished import NAME, FinishedRequests
 from medcot_pipeline.inference.local.weights import take_weights
@@ -161,9 +162,8 @@ def test_folders_of_base_and_adapter_become_an_engine_of_both_arms(tmp_path: Pat
 
 
 def test_a_model_of_another_kind_is_refused_in_one_line() -> None:
-    model = small_llama()
-    model.config.model_type = "mamba"
-    with pytest.raises(MedcotError, match=r"^the local engine knows llama and qwen2 models .* this is mamba\. Serve"):
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=10, n_embd=8, n_layer=1, n_head=2))
+    with pytest.raises(MedcotError, match=r"^the local engine knows llama and qwen2 models .* this is gpt2\. Serve"):
         take_weights(model, torch.float32, 10, keep_nf4=False)
 
 
