@@ -12,20 +12,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from medcot_pipeline.inference.local.cache import Cache, place_bytes
 from medcot_pipeline.inference.local.forward import decode_step, prefill
 from medcot_pipeline.inference.local.graphs import record_steps, row_counts
-from medcot_pipeline.inference.local.plan import EnginePlan
-from medcot_pipeline.inference.local.rows import TABLE, Row, expected_total, line_of, longest_first
+from medcot_pipeline.inference.local.plan import EnginePlan, make_cache
+from medcot_pipeline.inference.local.rows import TABLE, Row, TokenProgress, line_of, longest_first
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.progress import Progress, Say
+from medcot_pipeline.support.progress import Say
 
 Keep = Callable[[Sequence[tuple[Request, Continuation]]], None]
 PREFILL_MULTIPLE = 64
 """Prompts that are read together are padded to a multiple: odd widths are slow on a GPU."""
-SECONDS_BETWEEN_ESTIMATES = 1.0
 
 
 class LocalEngine:
@@ -60,7 +58,7 @@ class LocalEngine:
         self._recorded: dict[bool, dict[int, Any]] = {}
         self.record_seconds = 0.0
         self._prefill_tokens = plan.prefill_tokens
-        self._cache = self._make_cache()
+        self._cache = make_cache(self._weights.shape, plan, dtype, self._weights.device, say)
         self._rows = plan.rows
         width = TABLE + self._cache.blocks_for(plan.row_tokens)
         self._lines = torch.zeros(plan.rows, width, dtype=torch.int32, pin_memory=self._on_gpu)
@@ -89,18 +87,21 @@ class LocalEngine:
         import torch
 
         for request in requests:
-            self._refuse_too_long(request)
+            self.plan.refuse_too_long(request)
         waiting = deque(Row(request) for request in longest_first(requests))
         running: list[Row] = []
         finished: dict[str, Continuation] = {}
-        progress = _TokenProgress(what, self._say)
+        progress = TokenProgress(what, self._say)
         with torch.no_grad():
             self._record_once(adapter=adapter)
             while waiting or running:
                 self._let_in(running, waiting, adapter=adapter)
                 if any(not row.over for row in running):
                     self._make_room(running, waiting)
-                    self._take_steps(running, adapter=adapter)
+                    try:
+                        self._take_steps(running, adapter=adapter)
+                    except torch.OutOfMemoryError:  # no row has got anything yet: the same steps are taken again
+                        self._run_fewer(running, waiting)
                 over = [row for row in running if row.over]
                 for row in over:
                     self._cache.give_back(row.blocks)
@@ -113,45 +114,6 @@ class LocalEngine:
     def is_end(self, row: Row, token: int) -> bool:
         """Whether a token ends what a row writes."""
         return token in self._ends
-
-    def _refuse_too_long(self, request: Request) -> None:
-        tokens = len(request.prompt_ids) + request.max_tokens
-        if not request.prompt_ids or request.max_tokens < 1:
-            raise MedcotError(f"request {request.id}: an empty prompt, or nothing to write.")
-        if tokens > self.plan.longest:
-            raise MedcotError(
-                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
-                f"answer do not fit the cache's rows of {self.plan.longest:,}.",
-                "Shorten the prompt, or lower the most tokens of an answer.",
-            )
-
-    def _make_cache(self) -> Cache:
-        """The cache of the plan, or what of it there is memory for.
-
-        Raises:
-            MedcotError: not even one row.
-        """
-        import torch
-
-        plan, weights = self.plan, self._weights
-        blocks = plan.blocks
-        if self._on_gpu:
-            torch.cuda.synchronize()
-            torch.cuda.empty_cache()
-        least = -(-plan.row_tokens // plan.block_tokens)
-        while blocks >= least:
-            try:
-                return Cache(weights.shape, blocks, plan.block_tokens, weights.dtype, weights.device)
-            except torch.OutOfMemoryError:
-                blocks = blocks * 4 // 5
-                self._say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
-                if self._on_gpu:
-                    torch.cuda.empty_cache()
-        size = least * plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
-        raise MedcotError(
-            f"the cache of a single row of {plan.longest:,} tokens ({size / 1e9:.1f} GB) does not fit the memory left.",
-            "Lower the most tokens of an answer, or free the GPU.",
-        )
 
     def _record_once(self, *, adapter: bool) -> None:
         """Record the steps of an arm before its first; with fewer rows where memory runs out."""
@@ -189,9 +151,7 @@ class LocalEngine:
                 running += group
             except torch.OutOfMemoryError:
                 for row in reversed(group):
-                    self._cache.give_back(row.blocks)
-                    row.blocks = []
-                    waiting.appendleft(row)
+                    self._let_wait(row, waiting)
                 if len(group) == 1:
                     raise MedcotError(
                         f"request {group[0].request.id}: out of memory while reading {len(group[0].ids):,} tokens.",
@@ -248,24 +208,47 @@ class LocalEngine:
             need = self._cache.blocks_for(row.position + 1 + self.plan.steps) - len(row.blocks)
             while need > self._cache.free:
                 last = running.pop()
-                self._cache.give_back(last.blocks)
-                last.blocks = []
-                waiting.appendleft(last)
+                self._let_wait(last, waiting)
                 if last is row:
                     break
             else:
                 row.blocks += self._cache.take(max(0, need))
 
+    def _run_fewer(self, running: list[Row], waiting: deque[Row]) -> None:
+        """Let half of the rows wait, for good.
+
+        Raises:
+            MedcotError: there is but one.
+        """
+        import torch
+
+        if len(running) == 1:
+            raise MedcotError(
+                f"request {running[0].request.id}: out of memory while writing it alone.",
+                "Set a lower limit of GPU memory, so that the cache is smaller, or free the GPU.",
+            )
+        self._rows = len(running) // 2
+        self._say(f"out of memory: at most {self._rows} rows at once")
+        while len(running) > self._rows:
+            self._let_wait(running.pop(), waiting)
+        torch.cuda.empty_cache()
+
+    def _let_wait(self, row: Row, waiting: deque[Row]) -> None:
+        """Put a row back at the head of those that wait; it keeps what was written, and is read again."""
+        self._cache.give_back(row.blocks)
+        row.blocks = []
+        waiting.appendleft(row)
+
     def _take_steps(self, running: Sequence[Row], *, adapter: bool) -> None:
         """Some decoding steps of all rows."""
+        recorded = self._recorded.get(adapter)
         count = self._rows
         if self._on_gpu:
-            count = min(each for each in row_counts(self._rows) if each >= len(running))
+            count = min(each for each in recorded or row_counts(self._rows) if each >= len(running))
         self._fill_lines(running)
         self._lines[len(running) : count] = 0
         state = self._state[:count]
         state.copy_(self._lines[:count], non_blocking=True)
-        recorded = self._recorded.get(adapter)
         for number in range(self.plan.steps):
             if recorded:
                 recorded[count].replay()
@@ -283,24 +266,6 @@ class LocalEngine:
         for line, row in zip(lines, rows, strict=False):
             line[:TABLE] = line_of(row)
             line[TABLE : TABLE + len(row.blocks)] = row.blocks
-
-
-class _TokenProgress:
-    """Progress in tokens, against the total that is expected by now."""
-
-    def __init__(self, what: str, say: Say) -> None:
-        self._progress, self._last = Progress(what, say), float("-inf")
-
-    def __call__(self, finished: Sequence[Continuation], running: Sequence[Row], waiting: Sequence[Row]) -> None:
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_ESTIMATES:
-            return
-        self._last = now
-        lengths = [len(each.token_ids) for each in finished]
-        so_far = [(len(row.written), row.request.max_tokens) for row in running]
-        total = expected_total(lengths, so_far, [row.request.max_tokens for row in waiting])
-        done = sum(lengths) + sum(tokens for tokens, _ in so_far)
-        self._progress(done, round(total), f"tokens, {len(finished):,} finished, {len(running):,} running")
 
 
 def _padded(tokens: int) -> int:

@@ -1,17 +1,20 @@
 """How much memory writing takes, and how fast it can be: what is chosen before a model is taken apart.
 
-Belongs here: whether weights are unpacked, how many rows and blocks there are, and every prediction.
-Does not: allocating (cache.py), the device (models/devices.py).
+Belongs here: whether weights are unpacked, how many rows and blocks there are, every prediction, and what is done
+where less fits.
+Does not: what a cache is (cache.py), the device (models/devices.py).
 """
 
 import dataclasses
+from typing import Any
 
-from medcot_pipeline.inference.local.cache import place_bytes
+from medcot_pipeline.inference.local.cache import Cache, place_bytes
+from medcot_pipeline.inference.requests import Request
 from medcot_pipeline.models.devices import GB, Device
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.progress import duration
+from medcot_pipeline.support.progress import Say, duration
 
 GPU_ROWS, CPU_ROWS = 128, 16
 """Rows at once where none are set: beyond these a step takes longer in proportion."""
@@ -68,6 +71,22 @@ class EnginePlan:
     def row_tokens(self) -> int:
         """Places that a row may come to need: a finished one goes on until the next look."""
         return self.longest + self.steps
+
+    def refuse_too_long(self, request: Request) -> None:
+        """Refuse what the cache has no rows for.
+
+        Raises:
+            MedcotError: prompt and answer are longer than the longest row, or there is nothing to read or to write.
+        """
+        tokens = len(request.prompt_ids) + request.max_tokens
+        if not request.prompt_ids or request.max_tokens < 1:
+            raise MedcotError(f"request {request.id}: an empty prompt, or nothing to write.")
+        if tokens > self.longest:
+            raise MedcotError(
+                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
+                f"answer do not fit the cache's rows of {self.longest:,}.",
+                "Shorten the prompt, or lower the most tokens of an answer.",
+            )
 
     def lines(self, tokens: float | None = None) -> list[str]:
         """The plan as people read it; `tokens`: how many are to be written, if that is known."""
@@ -154,3 +173,28 @@ def beside_bytes(shape: ModelShape, rows: int, row_tokens: int, prefill_tokens: 
     logits = rows * shape.vocabulary * 2 * 2
     partial = rows * shape.heads * -(-row_tokens // 256) * (shape.head_size + 2) * 4
     return max(reading, logits + partial) + CONTEXT_BYTES + HEADROOM_BYTES
+
+
+def make_cache(shape: ModelShape, plan: EnginePlan, dtype: Any, device: Any, say: Say) -> Cache:
+    """The cache of a plan, or what of it there is memory for, which is said.
+
+    Raises:
+        MedcotError: not even one row.
+    """
+    import torch
+
+    blocks, least = plan.blocks, -(-plan.row_tokens // plan.block_tokens)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    while blocks >= least:
+        try:
+            return Cache(shape, blocks, plan.block_tokens, dtype, device)
+        except torch.OutOfMemoryError:
+            blocks = blocks * 4 // 5
+            say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
+            torch.cuda.empty_cache()
+    size = least * plan.block_tokens * place_bytes(shape, dtype.itemsize)
+    raise MedcotError(
+        f"the cache of a single row of {plan.longest:,} tokens ({size / GB:.1f} GB) does not fit the memory left.",
+        "Lower the most tokens of an answer, or free the GPU.",
+    )

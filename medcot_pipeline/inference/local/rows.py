@@ -6,10 +6,14 @@ Does not: moving lines to the device (engine.py).
 
 import dataclasses
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.support.progress import Progress, Say
+
+SECONDS_BETWEEN_ESTIMATES = 1.0
 
 TOKEN, POSITION, STEP, SEED, TEMPERATURE, TOP_P, TABLE = range(7)
 """Columns of a row's line of 32-bit integers, which one copy brings to the device with all others: the token that goes
@@ -115,3 +119,23 @@ def expected_total(finished: Sequence[int], running: Sequence[tuple[int, int]], 
         return total
 
     return sum(finished) + sum(expected(*each) for each in running) + sum(expected(0, most) for most in waiting)
+
+
+class TokenProgress:
+    """Progress in tokens, against the total that is expected by now."""
+
+    def __init__(self, what: str, say: Say) -> None:
+        """Args: what: the work's name; say: where a line goes."""
+        self._progress, self._last = Progress(what, say), float("-inf")
+
+    def __call__(self, finished: Sequence[Continuation], running: Sequence[Row], waiting: Sequence[Row]) -> None:
+        """Note how far all requests are."""
+        now = time.monotonic()
+        if now - self._last < SECONDS_BETWEEN_ESTIMATES:
+            return
+        self._last = now
+        lengths = [len(each.token_ids) for each in finished]
+        so_far = [(len(row.written), row.request.max_tokens) for row in running]
+        total = expected_total(lengths, so_far, [row.request.max_tokens for row in waiting])
+        done = sum(lengths) + sum(tokens for tokens, _ in so_far)
+        self._progress(done, round(total), f"tokens, {len(finished):,} finished, {len(running):,} running")

@@ -1,6 +1,6 @@
 """The engine against transformers' own loop, and a request's independence of what runs beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from medcot_pipeline.inference.finished import NAME, FinishedRequests
+from medcot_pipeline.inference.local.engine import LocalEngine
+from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.opening import open_local_engine
 from medcot_pipeline.inference.requests import Continuation, Request, Sampling, request_seed
@@ -126,6 +128,26 @@ def test_another_prompt_under_the_same_id_is_written_anew(tmp_path: Path) -> Non
     kept = FinishedRequests(tmp_path, {}, ignore)
     kept.keep([(request, Continuation(request.id, (1, 2), True))])
     assert kept.open([request, other]) == [other]
+
+
+class Narrow(LocalEngine):
+    """An engine on a device that holds the steps of two rows, and tells so as PyTorch does."""
+
+    def _take_steps(self, running: Sequence[Row], *, adapter: bool) -> None:
+        if len(running) > 2:
+            raise torch.OutOfMemoryError
+        super()._take_steps(running, adapter=adapter)
+
+
+def test_memory_that_runs_out_in_the_middle_makes_it_smaller_and_is_said() -> None:
+    requests, model, said = some_requests(9), small_qwen(), list[str]()
+    expected = [generated(model, request) for request in requests]
+    engine = engine_of(model)
+    engine.__class__ = Narrow
+    engine._say = said.append
+    assert [list(each.token_ids) for each in engine.write(requests, adapter=False)] == expected
+    assert said == ["out of memory: at most 2 rows at once"]
+    assert engine._cache.free == engine.plan.blocks
 
 
 def test_a_prompt_longer_than_the_cache_is_refused_in_one_line() -> None:
