@@ -32,10 +32,10 @@ class _How(IntEnum):
 
 _LINK = (
     r"(?:应该|应当|应|可能|就|也|最终|最后|肯定|显然|只能|只有|正确|最可能|依然|仍然?|都|便|即|可以|选择|选项|选|是"
-    r"|为|有|包括|[,:=()#]|[-=–—]+>?|→|\s)*"
+    r"|为|有|包括|[,:=()#]|[-–—>→]|\s)*"
 )
 _EN_LINK = (
-    r"(?:\s|[,:=(#]|[-–—]+>?|→|\b(?:is|are|was|were|will be|would be|should be|must be|has to be|have to be|can only be"
+    r"(?:\s|[,:=(#]|[-–—>→]|\b(?:is|are|was|were|will be|would be|should be|must be|has to be|have to be|can only be"
     r"|seems? to be|appears? to be|then|thus|therefore|clearly|most likely|likely|probably|definitely|indeed|both|only"
     r"|here|in this case|that of|letters?|options?|choices?)\b)*"
 )
@@ -108,7 +108,7 @@ _FALSE = re.compile(
 )
 _PLURAL = re.compile(r" ?(?:选项)?[均都皆全]| (?:are|were)\b")
 _REJECTED = re.compile(
-    r"(?:(?<!不得)不|别|勿|未|没有?|(?<!是)非|莫)(?:应该?|应当|能|该|宜|会|可以?|再|建议|考虑|要|想|直接|轻易|是|必"
+    r"(?:(?<!不得)不|别|勿|未|没有?|(?<!是)非|莫)(?:应当|应|能|该|宜|会|可以?|再|建议|考虑|要|想|直接|轻易|是|必"
     r"|需|选择?|属于?)*:? ?\Z"
     r"|(?:排除|除外?|除了|否定|放弃|舍弃|而不|不如|而非|干扰项|区别于|不同于)(?:掉|了|选择?|是|,)*:? ?\Z"
     r"|[误错]选择?:? ?\Z"

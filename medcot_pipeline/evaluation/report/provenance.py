@@ -17,7 +17,7 @@ from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.records.report.provenance import ArtifactUsed, Provenance, TrainingSummary
 from medcot_pipeline.support.json_files import read_json
 
-SEEDED = ("training", "perplexity", "answers", "report")
+SEEDED = ("training", "perplexity", "answers", "exams", "rubrics", "report")
 """Sections with a seed that figures depend on."""
 
 

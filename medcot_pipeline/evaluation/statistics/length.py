@@ -1,13 +1,14 @@
 """How far a preference is one for longer answers.
 
 Belongs here: length figures of verdicts, and the preference with length held equal.
-Does not: the preference itself (intervals.py).
+Does not: the preference itself (preference.py).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcot_pipeline.evaluation.statistics.intervals import sign_test_p
+from medcot_pipeline.evaluation.statistics.intervals import share_interval, sign_test_p
+from medcot_pipeline.evaluation.statistics.preference import net_preference, with_half_of_ties
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.figures import Estimate
 from medcot_pipeline.records.report.estimates import LengthFigures
@@ -43,10 +44,10 @@ def length_figures(verdicts: Sequence[Verdict], lengths: Mapping[tuple[str, Arm]
         n=len(scored),
         mean_base=sum(base for base, _ in pairs) / len(pairs) if pairs else None,
         mean_tuned=sum(tuned for _, tuned in pairs) / len(pairs) if pairs else None,
-        longer_wins=longer_won / int(decided.sum()) if decided.any() else None,
+        longer_wins=share_interval(longer_won, int(decided.sum())),
         decided=int(decided.sum()),
         longer_p=sign_test_p(longer_won, int(decided.sum()) - longer_won),
-        win_rate=float(scores.mean()) if pairs else None,
+        win_rate=with_half_of_ties(net_preference(scored).net),
         controlled=_controlled(longer, scores, [verdict.prompt_id for verdict in scored]),
         points=tuple((int(x), float(y)) for x, y in zip(longer, scores, strict=True)),
     )

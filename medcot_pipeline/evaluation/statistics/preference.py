@@ -97,3 +97,10 @@ def _effective_n(values: Sequence[Sequence[float]], mean: float, spread: float) 
     if 1 < prompts < n:
         variance *= prompts / (prompts - 1)  # of few clusters the plain sum of squares is too small
     return min(float(n), spread / variance) if min(spread, variance) > NOTHING_VARIES else float(prompts)
+
+
+def with_half_of_ties(net: Estimate) -> Estimate:
+    """The win rate with half of the ties, (wins + ties / 2) / n, which is (1 + net) / 2."""
+    if net.value is None or net.low is None or net.high is None:
+        return Estimate()
+    return Estimate(value=(1 + net.value) / 2, low=(1 + net.low) / 2, high=(1 + net.high) / 2)

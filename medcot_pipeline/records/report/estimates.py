@@ -4,7 +4,7 @@ Belongs here: their fields.
 Does not: computing them (evaluation/statistics/).
 """
 
-from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel, Share
+from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel
 from medcot_pipeline.records.review import Guesses
 
 
@@ -107,10 +107,10 @@ class LengthFigures(RecordModel):
     n: Count
     mean_base: float | None
     mean_tuned: float | None
-    longer_wins: Share | None
+    longer_wins: Estimate
     decided: Count
     longer_p: float | None
-    win_rate: Share | None
+    win_rate: Estimate
     controlled: Estimate
     points: tuple[tuple[int, float], ...]
 

@@ -6,6 +6,7 @@ Does not: the figures themselves; none is derived from another.
 
 from typing import Literal
 
+from medcot_pipeline.evaluation.statistics.preference import with_half_of_ties
 from medcot_pipeline.records.figures import Estimate
 from medcot_pipeline.records.report.following import InstructionFollowing, Source
 from medcot_pipeline.records.report.report import Claim, PerplexitySection
@@ -24,7 +25,7 @@ def claims(perplexity: PerplexitySection, following: InstructionFollowing) -> tu
         ("relative drop of held-out perplexity", "1 − PPL(tuned) / PPL(base)", "%", _drop(perplexity)),
         (f"net preference, {whose}", "(wins − losses) / n", "points", net),
         (f"win rate, {whose}", "wins / n", "%", won),
-        (f"win rate with half of the ties, {whose}", "(wins + ties / 2) / n", "%", _with_half_of_ties(net)),
+        (f"win rate with half of the ties, {whose}", "(wins + ties / 2) / n", "%", with_half_of_ties(net)),
         ("the same with length held equal", "σ(intercept) of a logit on tanh(Δ length / sd)", "%", controlled),
         ("explicit instructions kept, absolute", "p(tuned) − p(base), strict", "points", rates.absolute),
         ("explicit instructions kept, relative", "(p(tuned) − p(base)) / p(base), strict", "%", rates.relative),
@@ -41,10 +42,3 @@ def _drop(perplexity: PerplexitySection) -> Estimate:
     if ratio.low is None or ratio.high is None:
         return Estimate(value=1 - ratio.value)
     return Estimate(value=1 - ratio.value, low=1 - ratio.high, high=1 - ratio.low)
-
-
-def _with_half_of_ties(net: Estimate) -> Estimate:
-    """(wins + ties / 2) / n, which is (1 + net) / 2."""
-    if net.value is None or net.low is None or net.high is None:
-        return Estimate()
-    return Estimate(value=(1 + net.value) / 2, low=(1 + net.low) / 2, high=(1 + net.high) / 2)

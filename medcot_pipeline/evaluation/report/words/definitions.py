@@ -81,6 +81,28 @@ DEFINITIONS = (
         "95 %, over prompts; none where only one class was used.",
     ),
     Definition(
+        "length of answers",
+        "Mean characters of each arm's answers, the share of decided verdicts that the longer answer won, and the win "
+        "rate with length held equal.",
+        "95 % of the shares; none of the means, which describe these very answers.",
+    ),
+    Definition(
+        "blinding index",
+        "(right − wrong) / n of the reviewers' guesses which side is the tuned one; 0 is blind, 1 is not.",
+        "95 % score interval.",
+    ),
+    Definition(
+        "pictures: histogram, scatter, curves of the training run",
+        "What was measured, row by row, verdict by verdict or step by step.",
+        "None: they show the data that figures are made of.",
+    ),
+    Definition(
+        "margins and settings",
+        "What was set before anything was measured: limits of gates and of the promotion, constraints of a prompt, "
+        "learning rate, sizes.",
+        "None: they were chosen, not measured.",
+    ),
+    Definition(
         "counts, tokens, seconds, prices",
         "What was counted or took place in this very run.",
         "None: they are no estimates of anything else.",

@@ -97,10 +97,8 @@ def smoke_test(
             )
         )
     if training.parameters < SMALL_MODEL:
-        million = number(training.parameters / 1e6)
-        found.append(
-            Bilingual(en=f"the model has only {million} million parameters", zh=f"模型只有 {million} 百万参数")
-        )
+        million, in_zh = number(training.parameters / 1e6), f"{training.parameters / 1e8:.3g} 亿"
+        found.append(Bilingual(en=f"the model has only {million} million parameters", zh=f"模型只有 {in_zh}参数"))
     return found + list(_too_few(perplexity.groups, prompts, least_n))
 
 

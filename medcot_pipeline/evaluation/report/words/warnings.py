@@ -48,13 +48,13 @@ def warnings(
 def _taste_for_length(following: InstructionFollowing) -> list[str]:
     """Said where the headline's verdicts go to the longer answer more often than chance allows."""
     length = following.length.get(following.headline) if following.headline else None
-    if not length or length.longer_p is None or length.longer_wins is None:
+    if not length or length.longer_p is None or length.longer_wins.value is None:
         return []
-    if length.longer_p >= SURE_OF_LENGTH or length.longer_wins < 0.5:
+    if length.longer_p >= SURE_OF_LENGTH or length.longer_wins.value < 0.5:
         return []
     held = length.controlled.value
     equal = "length and verdict cannot be told apart" if held is None else f"held equal, tuned wins {percent(held)}"
     return [
-        f"Verdicts follow length: the longer answer won {percent(length.longer_wins)} of {length.decided:,} "
+        f"Verdicts follow length: the longer answer won {percent(length.longer_wins.value)} of {length.decided:,} "
         f"decided verdicts (p {p_value(length.longer_p)}); {equal}."
     ]

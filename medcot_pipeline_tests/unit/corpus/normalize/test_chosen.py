@@ -378,3 +378,29 @@ def test_white_space_around_and_full_width_letters_change_nothing(text: str) -> 
 @given(WRITTEN, st.sampled_from("ABCDEFGH"))
 def test_a_last_line_that_names_the_answer_settles_it(text: str, letter: str) -> None:
     assert chosen_letters(f"{text}。\n\n答案：{letter}") == letter
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "-",
+        "=",
+        "应该",
+        "应应该",
+        "选择",
+        " ",
+        "(",
+        "is ",
+        "most likely ",
+        "not the ",
+        "掉了",
+        "均都",
+        "如果",
+        "A 和",
+        "\\text{",
+    ],
+)
+@pytest.mark.parametrize("before", ["Answer ", "答案", "不", "排除", "not ", "A", ""])
+def test_a_run_of_one_thing_is_read_without_trying_every_way_to_part_it(before: str, run: str) -> None:
+    assert chosen_letters(f"{before}{run * 400} x。\n答案：B") == "B"
+    assert set(chosen_letters(f"答案：B\n{before}{run * 20} x A")) <= {"A", "B"}

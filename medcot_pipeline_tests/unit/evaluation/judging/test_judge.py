@@ -56,7 +56,7 @@ def test_a_judge_that_looks_at_length_alone_is_exposed_by_the_length_figures(tmp
         outcome = judge(url, tmp_path / "cache.jsonl")
     lengths = {(each.prompt_id, each.arm): len(each.answer) for each in ANSWERS}
     figures = length_figures(outcome.verdicts, lengths)
-    assert (figures.longer_wins, figures.decided) == (1.0, 2)
+    assert (figures.longer_wins.value, figures.decided) == (1.0, 2)
     assert figures.controlled.value is None, "its verdicts cannot be told apart from length"
 
 

@@ -16,7 +16,6 @@ from medcot_pipeline.evaluation.report.page import render_report
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.report.report import Report
-from medcot_pipeline.records.verdicts import Outcome, Verdict
 from medcot_pipeline.settings import ReportSettings
 from medcot_pipeline_tests.unit.evaluation.report import test_report
 from medcot_pipeline_tests.unit.evaluation.report.test_report import JUDGED, human, perplexity, reviewer
@@ -52,13 +51,13 @@ def answers(count: int) -> list[Answer]:
     return found
 
 
-def verdicts(wins: int, ties: int, losses: int) -> dict[str, Outcome]:
-    outcomes: list[Outcome] = ["tuned"] * wins + ["tie"] * ties + ["base"] * losses  # type: ignore[list-item]
+def verdicts(wins: int, ties: int, losses: int) -> dict[str, str]:
+    outcomes = ["tuned"] * wins + ["tie"] * ties + ["base"] * losses
     return {f"p{n:02}": outcome for n, outcome in enumerate(outcomes)}
 
 
-def judge(outcomes: dict[str, Outcome]) -> dict[str, Any]:
-    given = [vars(Verdict(prompt, outcome, "更完整")) for prompt, outcome in outcomes.items()]
+def judge(outcomes: dict[str, str]) -> dict[str, Any]:
+    given = [{"prompt_id": prompt, "outcome": outcome, "reason": "更完整"} for prompt, outcome in outcomes.items()]
     return {**JUDGED, "verdicts": given, "gates": [gate.model_dump() for gate in gates(PASSED)]}
 
 

@@ -498,7 +498,7 @@ def test_the_price_of_the_verdicts_follows_from_their_tokens() -> None:
 
 def test_a_taste_for_length_shows() -> None:
     lengths = report(judge=JUDGED).instruction_following.length["judge"]
-    assert lengths.longer_wins == pytest.approx(4 / 6)
+    assert lengths.longer_wins.value == pytest.approx(4 / 6)
     assert lengths.mean_base == 0
     assert report(judge=JUDGED).warnings == (), "four of six is no taste"
 

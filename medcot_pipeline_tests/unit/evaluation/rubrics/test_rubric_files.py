@@ -22,7 +22,7 @@ from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.support.errors import MedcotError
 
 GOOD: dict[str, Any] = {"id": "c1", "axis": "dose", "points": 5, "criterion": "说明每日上限。"}
-FEWEST_FROZEN, FEWEST_VIGNETTES = 44, 24
+FEWEST_FROZEN, FEWEST_VIGNETTES = 60, 24
 
 
 def written(folder: Path, *lines: Any) -> Path:

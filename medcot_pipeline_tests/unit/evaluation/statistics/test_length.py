@@ -25,8 +25,8 @@ def longer(number: int) -> Outcome:
 
 def test_a_judge_of_nothing_but_length_is_exposed() -> None:
     found = length_figures(verdicts([longer(number) for number in range(200)]), LENGTHS)
-    assert found.longer_wins == 1.0
-    assert found.win_rate is not None and found.win_rate > 0.6
+    assert found.longer_wins.value == 1.0
+    assert found.win_rate.value is not None and found.win_rate.value > 0.6
     assert found.controlled.value is None, "verdict and length cannot be told apart"
 
 
@@ -34,7 +34,7 @@ def test_with_length_held_equal_a_taste_for_length_is_no_preference() -> None:
     """Three in four verdicts follow length, the rest a coin: tuned wins often, and not at equal length."""
     outcomes = [longer(number) if DRAW.random() < 0.75 else DRAW.choice(("base", "tuned")) for number in range(200)]
     found = length_figures(verdicts(outcomes), LENGTHS)
-    assert found.win_rate is not None and found.win_rate > 0.6
+    assert found.win_rate.value is not None and found.win_rate.value > 0.6
     assert found.controlled.low is not None and found.controlled.high is not None
     assert found.controlled.low < 0.5 < found.controlled.high
 
@@ -42,11 +42,11 @@ def test_with_length_held_equal_a_taste_for_length_is_no_preference() -> None:
 def test_a_judge_that_ignores_length_keeps_its_win_rate() -> None:
     outcomes: list[Outcome] = [DRAW.choice(("tuned", "tuned", "tuned", "base")) for _ in range(200)]
     found = length_figures(verdicts(outcomes), LENGTHS)
-    assert found.longer_wins == pytest.approx(0.5, abs=0.2)
-    assert found.controlled.value == pytest.approx(found.win_rate, abs=0.08)
-    assert found.win_rate is not None
+    assert found.longer_wins.value == pytest.approx(0.5, abs=0.2)
+    assert found.controlled.value == pytest.approx(found.win_rate.value, abs=0.08)
+    assert found.win_rate.value is not None
     assert found.controlled.low is not None and found.controlled.high is not None
-    assert found.controlled.low < found.win_rate < found.controlled.high
+    assert found.controlled.low < found.win_rate.value < found.controlled.high
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_too_little_to_fit_is_none_and_no_warning(outcomes: list[Outcome]) -> No
 def test_answers_of_one_length_leave_the_raw_win_rate() -> None:
     same: dict[tuple[str, Arm], int] = dict.fromkeys(LENGTHS, 80)
     found = length_figures(verdicts(["tuned", "base", "tuned", "tie"]), same)
-    assert found.longer_wins is None
-    assert found.controlled.value == pytest.approx(found.win_rate) == pytest.approx(0.625)
+    assert found.longer_wins.value is None
+    assert found.controlled.value == pytest.approx(found.win_rate.value) == pytest.approx(0.625)
 
 
 def test_intervals_of_pass_rates_hold_the_uplift() -> None:
