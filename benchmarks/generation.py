@@ -30,10 +30,10 @@ from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
-from medcot_pipeline.inference.local.projections import dense_weight, is_nf4
+from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
-from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, this_device
+from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.models.sources import make_tiny_model
@@ -164,6 +164,7 @@ def run_engine(
 ) -> list[dict[str, Any]]:
     """The whole job of both arms."""
     engine = EndingEngine(model, (), plan, _say, graphs=graphs)
+    _say_memory("cache made")
     engine.lengths = dict(zip((request.id for request in requests), lengths, strict=True))
     found = []
     for which in ("base", "tuned"):
@@ -173,6 +174,7 @@ def run_engine(
         written = engine.write(requests, adapter=which == "tuned", what=which)
         _wait()
         seconds = time.monotonic() - started
+        _say_memory(f"{which} written")
         recording = engine.record_seconds - before
         tokens = sum(len(each.token_ids) + each.finished for each in written)
         assert tokens == sum(lengths), (tokens, sum(lengths))
@@ -210,6 +212,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     if arm == "dequantised":
         unpack(model)
     load_seconds = time.monotonic() - started
+    _say_memory("loaded")
     if device() == "cuda":
         torch.cuda.reset_peak_memory_stats()
     if arm in BATCH:
@@ -253,6 +256,7 @@ def unpack(model: Any) -> None:
                 plain.in_features, plain.out_features = child.in_features, child.out_features
                 plain.weight = torch.nn.Parameter(dense_weight(child), requires_grad=False)
                 plain.bias = child.bias
+                let_go(child)
                 setattr(parent, name, plain)
 
 
@@ -299,6 +303,11 @@ def _wait() -> None:
 
     if device() == "cuda":
         torch.cuda.synchronize()
+
+
+def _say_memory(stage: str) -> None:
+    if device() == "cuda":
+        _say(f"{stage}: {memory_line()}")
 
 
 def _say(line: str) -> None:

@@ -27,10 +27,11 @@ class Cache:
         import torch
 
         self.block_tokens = block_tokens
-        size = ((blocks + 1) * block_tokens, shape.key_heads, shape.head_size)
-        # Zeros: what is read before it was written is masked, but must be no NaN.
-        self.keys = [torch.zeros(size, dtype=dtype, device=device) for _ in range(shape.layers)]
-        self.values = [torch.zeros(size, dtype=dtype, device=device) for _ in range(shape.layers)]
+        size = (2, shape.layers, (blocks + 1) * block_tokens, shape.key_heads, shape.head_size)
+        # One piece, so that nothing is lost to rounding between layers. Zeros: what is read before it was written is
+        # masked, but must be no NaN.
+        keys, values = torch.zeros(size, dtype=dtype, device=device)
+        self.keys, self.values = list(keys), list(values)
         self._free = list(range(blocks, NOBODYS, -1))
         self.blocks = blocks
 

@@ -7,6 +7,7 @@ Belongs here: which requests run, and moving their state to the device and back.
 Does not: one step (forward.py), how much fits (plan.py), keeping what is finished (inference/finished.py).
 """
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -14,16 +15,15 @@ from typing import Any
 
 from medcot_pipeline.inference.local.forward import decode_step, prefill
 from medcot_pipeline.inference.local.graphs import record_steps, row_counts
-from medcot_pipeline.inference.local.plan import EnginePlan, make_cache
-from medcot_pipeline.inference.local.rows import TABLE, Row, TokenProgress, line_of, longest_first
+from medcot_pipeline.inference.local.plan import EnginePlan, blocks_left, make_cache, padded, try_out
+from medcot_pipeline.inference.local.rows import TABLE, Row, TokenProgress, fill_lines, longest_first
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.models.devices import memory_line
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
 
 Keep = Callable[[Sequence[tuple[Request, Continuation]]], None]
-PREFILL_MULTIPLE = 64
-"""Prompts that are read together are padded to a multiple: odd widths are slow on a GPU."""
 
 
 class LocalEngine:
@@ -56,14 +56,15 @@ class LocalEngine:
         self._operations = _operations(on_gpu=self._on_gpu)
         self._record = graphs and self._on_gpu and not plan.keep_nf4
         self._recorded: dict[bool, dict[int, Any]] = {}
+        self._pool: Any = None
         self.record_seconds = 0.0
         self._prefill_tokens = plan.prefill_tokens
-        self._cache = make_cache(self._weights.shape, plan, dtype, self._weights.device, say)
         self._rows = plan.rows
-        width = TABLE + self._cache.blocks_for(plan.row_tokens)
+        width = TABLE + plan.row_blocks
         self._lines = torch.zeros(plan.rows, width, dtype=torch.int32, pin_memory=self._on_gpu)
         self._state = torch.zeros(plan.rows, width, dtype=torch.int32, device=self._weights.device)
         self._history = torch.zeros(plan.steps, plan.rows, dtype=torch.int32, device=self._weights.device)
+        self._cache = make_cache(self._weights, plan, self._blocks_left(), say)
 
     @property
     def has_adapter(self) -> bool:
@@ -115,8 +116,18 @@ class LocalEngine:
         """Whether a token ends what a row writes."""
         return token in self._ends
 
+    def _blocks_left(self) -> int:
+        """Blocks that there is memory for."""
+        if not self._on_gpu:
+            return self.plan.blocks
+        self._say(f"weights taken: {memory_line()}")
+        taken = try_out(self._weights, self.plan, self._operations, self._state)
+        blocks, line = blocks_left(self.plan, self._weights, taken)
+        self._say(line)
+        return blocks
+
     def _record_once(self, *, adapter: bool) -> None:
-        """Record the steps of an arm before its first; with fewer rows where memory runs out."""
+        """Record the steps of an arm before its first; with a smaller cache where memory runs out."""
         import torch
 
         if not self._record or adapter in self._recorded:
@@ -126,17 +137,35 @@ class LocalEngine:
         def step(state: Any) -> None:
             decode_step(self._weights, self._cache, state, self._operations, adapter=adapter)
 
-        self._state.zero_()
         while adapter not in self._recorded:
-            try:
-                self._recorded[adapter] = record_steps(step, self._state, row_counts(self._rows))
-            except torch.OutOfMemoryError:
-                if self._rows == 1:
-                    raise MedcotError("out of memory while recording a step of one row.", "Free the GPU.") from None
-                self._rows //= 2
-                self._say(f"out of memory while recording steps: at most {self._rows} rows at once")
-                torch.cuda.empty_cache()
+            with contextlib.suppress(torch.OutOfMemoryError):
+                self._pool = self._pool or torch.cuda.graph_pool_handle()
+                self._recorded[adapter] = record_steps(step, self._state, row_counts(self._rows), self._pool)
+                break
+            self._leave_more_to_steps()
         self.record_seconds += time.monotonic() - started
+        self._say(f"steps of up to {self._rows} rows recorded: {memory_line()}")
+
+    def _leave_more_to_steps(self) -> None:
+        """Make the cache smaller while it is nobody's; where it holds a single row, write fewer rows.
+
+        Raises:
+            MedcotError: it is one row already.
+        """
+        import torch
+
+        self._recorded, self._pool = {}, None  # recordings know where the cache was
+        if self._cache.blocks > self.plan.row_blocks:
+            blocks = max(self.plan.row_blocks, self._cache.blocks * 4 // 5)
+            self._say(f"out of memory while recording steps: a cache of {blocks * self.plan.block_tokens:,} tokens")
+            del self._cache
+            self._cache = make_cache(self._weights, self.plan, blocks, self._say)
+        elif self._rows > 1:
+            self._rows //= 2
+            self._say(f"out of memory while recording steps: at most {self._rows} rows at once")
+            torch.cuda.empty_cache()
+        else:
+            raise MedcotError("out of memory while recording a step of one row.", "Free the GPU.")
 
     def _let_in(self, running: list[Row], waiting: deque[Row], *, adapter: bool) -> None:
         """Start waiting requests, as many as there is room for; each gets its first token."""
@@ -171,7 +200,7 @@ class LocalEngine:
             alone = not running and not group
             if self._cache.free - need < (0 if alone or not self._on_gpu else len(running) + len(group)):
                 break
-            width = max(width, _padded(len(row.ids)))
+            width = max(width, padded(len(row.ids)))
             if group and (len(group) + 1) * width > self._prefill_tokens:
                 break
             row.blocks = self._cache.take(need)
@@ -185,7 +214,7 @@ class LocalEngine:
         device, cache = self._weights.device, self._cache
         tokens = [row.ids for row in group]
         width = max(map(len, tokens))
-        width = min(_padded(width), len(self._weights.cos)) if self._on_gpu else width
+        width = min(padded(width), len(self._weights.cos)) if self._on_gpu else width
         ids = torch.tensor([each + [0] * (width - len(each)) for each in tokens], device=device)
         places = [
             place
@@ -195,7 +224,7 @@ class LocalEngine:
         lasts = torch.tensor([len(each) - 1 for each in tokens], device=device)
         at = torch.tensor(places, device=device)
         logits = prefill(self._weights, cache, ids, at, lasts, adapter=adapter)
-        self._fill_lines(group)
+        fill_lines(self._lines.numpy(), group)
         chosen = self._operations.choose(logits, self._lines[: len(group)].to(device))
         for row, token in zip(group, chosen.tolist(), strict=True):
             row.add(token, ended=self.is_end(row, token))
@@ -245,7 +274,7 @@ class LocalEngine:
         count = self._rows
         if self._on_gpu:
             count = min(each for each in recorded or row_counts(self._rows) if each >= len(running))
-        self._fill_lines(running)
+        fill_lines(self._lines.numpy(), running)
         self._lines[len(running) : count] = 0
         state = self._state[:count]
         state.copy_(self._lines[:count], non_blocking=True)
@@ -258,18 +287,6 @@ class LocalEngine:
         for tokens in self._history[:, : len(running)].tolist():
             for row, token in zip(running, tokens, strict=True):
                 row.add(token, ended=self.is_end(row, token))
-
-    def _fill_lines(self, rows: Sequence[Row]) -> None:
-        """The lines of rows.py for some rows; the rest of each line is nobody's block."""
-        lines = self._lines.numpy()
-        lines[: len(rows)] = 0
-        for line, row in zip(lines, rows, strict=False):
-            line[:TABLE] = line_of(row)
-            line[TABLE : TABLE + len(row.blocks)] = row.blocks
-
-
-def _padded(tokens: int) -> int:
-    return -(-tokens // PREFILL_MULTIPLE) * PREFILL_MULTIPLE
 
 
 def _operations(*, on_gpu: bool) -> Any:

@@ -19,6 +19,8 @@ from medcot_pipeline.inference.local.weights import DecoderWeights
 SPLIT_TOKENS = 256
 """Tokens that one program reads: long rows are read by several at once (flash decoding, Dao 2023)."""
 VOCABULARY_BLOCK = 8192
+LEAST_SUMMED = 16
+"""Numbers that a product of tensor cores sums over, at least; a smaller head is padded with zeros."""
 _SEED, _STEP, _TEMPERATURE, _TOP_P = (tl.constexpr(each) for each in (SEED, STEP, TEMPERATURE, TOP_P))
 
 
@@ -113,7 +115,7 @@ def attend(query: Any, keys: Any, values: Any, rows: tuple[Any, int]) -> Any:
     _attend_split[(count, pairs, splits)](
         query, keys, values, state, state.stride(0), partial, weight, size**-0.5,
         pairs=pairs, group=group, grouped=max(16, triton.next_power_of_2(group)), size=size,
-        wide=triton.next_power_of_2(size), splits=splits, block=block_tokens, split=SPLIT_TOKENS,
+        wide=max(LEAST_SUMMED, triton.next_power_of_2(size)), splits=splits, block=block_tokens, split=SPLIT_TOKENS,
         at_position=POSITION, at_table=TABLE, num_warps=4,
     )  # fmt: skip
     mixed = torch.empty(count, heads * size, dtype=query.dtype, device=query.device)

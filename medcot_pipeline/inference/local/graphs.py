@@ -16,13 +16,14 @@ def row_counts(rows: int) -> list[int]:
     return [*counts, *range(128, rows, 64), rows]
 
 
-def record_steps(step: Callable[[Any], None], state: Any, counts: Sequence[int]) -> dict[int, Any]:
+def record_steps(step: Callable[[Any], None], state: Any, counts: Sequence[int], pool: Any) -> dict[int, Any]:
     """Record a step of each number of rows, in one pool of memory, the largest first.
 
     Args:
         step: changes the state of some rows in place; asks the GPU nothing.
         state: [rows, columns] on the GPU; recordings read and write its first rows, where nobody is while recording.
         counts: numbers of rows.
+        pool: of memory; recordings that never run side by side share one.
 
     Returns:
         Recordings by number of rows; `replay()` of one runs a step.
@@ -33,15 +34,16 @@ def record_steps(step: Callable[[Any], None], state: Any, counts: Sequence[int])
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
         for count in sorted(counts, reverse=True):  # compiles and tunes what is so at first use
+            state.zero_()
             for _ in range(WARM_UP_STEPS):
                 step(state[:count])
     torch.cuda.current_stream().wait_stream(beside)
     torch.cuda.synchronize()
     state.zero_()
-    pool = torch.cuda.graph_pool_handle()
     recorded = {}
     for count in sorted(counts, reverse=True):
         recorded[count] = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recorded[count], pool=pool, capture_error_mode="relaxed"):
+        # On the stream of the warm-up, which has cuBLAS's workspace already: it would stand in the pool once more.
+        with torch.cuda.graph(recorded[count], pool=pool, stream=beside, capture_error_mode="relaxed"):
             step(state[:count])
     return recorded

@@ -5,12 +5,15 @@ where less fits.
 Does not: what a cache is (cache.py), the device (models/devices.py).
 """
 
+import contextlib
 import dataclasses
 from typing import Any
 
 from medcot_pipeline.inference.local.cache import Cache, place_bytes
+from medcot_pipeline.inference.local.forward import decode_step, prefill
+from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request
-from medcot_pipeline.models.devices import GB, Device
+from medcot_pipeline.models.devices import GB, Device, most_reserved
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -23,12 +26,14 @@ GPU_STEPS, CPU_STEPS = 8, 1
 """Decoding steps between two looks at what was written: a look costs a GPU about a tenth of a step."""
 PREFILL_TOKENS = 2048
 """Padded tokens of the prompts that are read together."""
+PREFILL_MULTIPLE = 64
+"""Prompts that are read together are padded to a multiple: odd widths are slow on a GPU."""
 LEAST_ROWS = 8
 """Rows of full length that must fit beside unpacked weights; else they stay in NF4."""
 CONTEXT_BYTES = 0.6 * GB
 """CUDA's own memory, which PyTorch does not count."""
 HEADROOM_BYTES = 0.5 * GB
-"""Left free: fragmentation, cuBLAS's workspaces, recorded steps."""
+"""Left free: fragmentation, cuBLAS's workspaces of the streams that steps are recorded on, recorded steps."""
 NF4_BYTES = 4.127 / 8
 """Bytes of a weight in NF4 with double quantisation."""
 BANDWIDTHS = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12, "L40S": 0.86e12, "4090": 1.01e12, "3090": 0.94e12}
@@ -71,6 +76,11 @@ class EnginePlan:
     def row_tokens(self) -> int:
         """Places that a row may come to need: a finished one goes on until the next look."""
         return self.longest + self.steps
+
+    @property
+    def row_blocks(self) -> int:
+        """Blocks that a row may come to need."""
+        return -(-self.row_tokens // self.block_tokens)
 
     def refuse_too_long(self, request: Request) -> None:
         """Refuse what the cache has no rows for.
@@ -159,6 +169,11 @@ def plan_engine(
     )
 
 
+def padded(tokens: int) -> int:
+    """The width that prompts of at most so many tokens are read at on a GPU."""
+    return -(-tokens // PREFILL_MULTIPLE) * PREFILL_MULTIPLE
+
+
 def weight_bytes(shape: ModelShape, lora_rank: int, itemsize: int, *, packed: bool) -> float:
     """Bytes of all weights; embeddings and LoRA are never packed."""
     embeddings = itemsize * shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
@@ -175,25 +190,82 @@ def beside_bytes(shape: ModelShape, rows: int, row_tokens: int, prefill_tokens: 
     return max(reading, logits + partial) + CONTEXT_BYTES + HEADROOM_BYTES
 
 
-def make_cache(shape: ModelShape, plan: EnginePlan, dtype: Any, device: Any, say: Say) -> Cache:
-    """The cache of a plan, or what of it there is memory for, which is said.
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """Bytes of a GPU's memory, measured once the weights are there.
+
+    Attributes:
+        reserved: that PyTorch holds, the weights for the most part.
+        free: that nobody holds.
+        reading: that reading the most prompts takes besides.
+        step: that a decoding step of all rows takes besides.
+    """
+
+    reserved: int
+    free: int
+    reading: int
+    step: int
+
+
+def try_out(weights: DecoderWeights, plan: EnginePlan, operations: Any, state: Any) -> Taken:
+    """Read the most prompts that are read together, and take a step of all rows, with a cache of nobody's block alone.
+
+    Raises:
+        MedcotError: not even these fit.
+    """
+    import torch
+
+    nobodys = Cache(weights.shape, 0, plan.block_tokens, weights.dtype, weights.device)
+    width, adapter = min(padded(plan.longest), len(weights.cos)), weights.has_adapter
+    ids = torch.zeros(max(1, plan.prefill_tokens // width), width, dtype=torch.int64, device=weights.device)
+    try:
+        with torch.no_grad():
+            reading = most_reserved(lambda: prefill(weights, nobodys, ids, ids.flatten(), ids[:, 0], adapter=adapter))
+            step = most_reserved(lambda: decode_step(weights, nobodys, state, operations, adapter=adapter))
+    except torch.OutOfMemoryError:
+        raise MedcotError(
+            f"out of memory while trying out {ids.numel():,} tokens of prompts and a step of {plan.rows} rows.",
+            "Free the GPU, or set a lower number of rows.",
+        ) from None
+    return Taken(torch.cuda.memory_reserved(), torch.cuda.mem_get_info()[0], reading, step)
+
+
+def blocks_left(plan: EnginePlan, weights: DecoderWeights, taken: Taken) -> tuple[int, str]:
+    """Blocks of the plan that fit beside what is taken, a whole row's at least; and a line that says so.
+
+    Args:
+        plan: with a limit.
+        weights: the model's.
+        taken: as measured.
+    """
+    limit = (plan.limit_bytes or float("inf")) - CONTEXT_BYTES
+    left = min(limit - taken.reserved, taken.free) - taken.reading - taken.step
+    each = plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
+    blocks = max(plan.row_blocks, min(plan.blocks, int((left - HEADROOM_BYTES) // each) - 1))  # one more is nobody's
+    cache = (blocks + 1) * each
+    return blocks, (
+        f"memory: weights {taken.reserved / GB:.2f} GB, cache of {blocks * plan.block_tokens:,} tokens "
+        f"{cache / GB:.2f}, reading prompts {taken.reading / GB:.2f}, a step of {plan.rows} rows "
+        f"{taken.step / GB:.2f}, spare {(left - cache) / GB:.2f}; PyTorch may take {limit / GB:.2f}"
+    )
+
+
+def make_cache(weights: DecoderWeights, plan: EnginePlan, blocks: int, say: Say) -> Cache:
+    """A cache of so many blocks, or of what there is memory for, which is said.
 
     Raises:
         MedcotError: not even one row.
     """
     import torch
 
-    blocks, least = plan.blocks, -(-plan.row_tokens // plan.block_tokens)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    while blocks >= least:
-        try:
-            return Cache(shape, blocks, plan.block_tokens, dtype, device)
-        except torch.OutOfMemoryError:
-            blocks = blocks * 4 // 5
-            say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
+    while blocks >= plan.row_blocks:
+        if weights.device.type == "cuda":
             torch.cuda.empty_cache()
-    size = least * plan.block_tokens * place_bytes(shape, dtype.itemsize)
+        with contextlib.suppress(torch.OutOfMemoryError):
+            return Cache(weights.shape, blocks, plan.block_tokens, weights.dtype, weights.device)
+        blocks = blocks * 4 // 5
+        say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
+    size = plan.row_blocks * plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
     raise MedcotError(
         f"the cache of a single row of {plan.longest:,} tokens ({size / GB:.1f} GB) does not fit the memory left.",
         "Lower the most tokens of an answer, or free the GPU.",

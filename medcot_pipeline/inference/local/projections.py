@@ -43,6 +43,7 @@ class Projection:
         for base, size in zip(bases, sizes, strict=True):
             self._weight[start : start + size] = dense_weight(base)
             start += size
+            let_go(base)
         if down is not None:
             self._weight[self.size :] = down
         self._bias = None
@@ -88,6 +89,16 @@ def dense_weight(layer: Any) -> Any:
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+
+
+def let_go(layer: Any) -> None:
+    """Give back the memory of a linear layer's weight, which was copied, whoever still refers to the layer.
+
+    A packed weight of bitsandbytes refers to its layer and the layer to it: Python alone would free them some day.
+    """
+    layer.weight.data = layer.weight.data.new_empty(0)
+    if is_nf4(layer):
+        layer.weight.quant_state = layer.quant_state = None
 
 
 def lora_of(modules: Sequence[Any], sizes: Sequence[int], dtype: Any, device: Any) -> tuple[Any, Any]:

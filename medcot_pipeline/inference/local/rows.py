@@ -86,6 +86,14 @@ def line_of(row: Row) -> list[int]:
     return [row.last, row.position, len(row.written), seed, temperature, top_p]
 
 
+def fill_lines(lines: Any, rows: Sequence[Row]) -> None:
+    """Write the lines of some rows, the first ones of a [rows, columns] array; the rest of a line is nobody's block."""
+    lines[: len(rows)] = 0
+    for line, row in zip(lines, rows, strict=False):
+        line[:TABLE] = line_of(row)
+        line[TABLE : TABLE + len(row.blocks)] = row.blocks
+
+
 def longest_first(requests: Iterable[Request]) -> list[Request]:
     """In the order in which they start: what may take longest first, so that it does not run alone at the end."""
     return sorted(requests, key=lambda request: (-request.max_tokens, -len(request.prompt_ids)))

@@ -6,8 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcot_pipeline.inference.local.graphs import row_counts
-from medcot_pipeline.inference.local.plan import EnginePlan, plan_engine
+from medcot_pipeline.inference.local.plan import (
+    CONTEXT_BYTES,
+    HEADROOM_BYTES,
+    EnginePlan,
+    Taken,
+    blocks_left,
+    plan_engine,
+)
 from medcot_pipeline.inference.local.rows import expected_total, longest_first
+from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import Device
 from medcot_pipeline.models.shape import KNOWN_SHAPES
@@ -15,6 +23,9 @@ from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 
 SEVEN_B = KNOWN_SHAPES["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
+SEVEN_B_WEIGHTS = DecoderWeights(
+    SEVEN_B, torch.empty(0), [], None, None, 1e-6, torch.empty(0), torch.empty(0), torch.bfloat16
+)
 
 
 def plan(gigabytes: float, longest: int = 2200, rows: int | None = None) -> EnginePlan:
@@ -51,6 +62,19 @@ def test_a_plan_holds_a_whole_row_within_its_memory(gigabytes: float, longest: i
         return
     assert made.blocks * made.block_tokens >= made.row_tokens
     assert made.weight_bytes + 57_344 * made.blocks * made.block_tokens <= gigabytes * 1e9
+
+
+@given(st.floats(19.0, 90.0), st.integers(0, 2**31), st.integers(0, 2**30), st.integers(0, 2**30))
+def test_a_cache_leaves_room_for_all_that_was_measured(gigabytes: float, others: int, reading: int, step: int) -> None:
+    made = plan(gigabytes)
+    reserved, limit = 15_400_000_000, gigabytes * 1e9
+    taken = Taken(reserved, int(limit) - reserved - others, reading, step)
+    blocks, line = blocks_left(made, SEVEN_B_WEIGHTS, taken)
+    assert made.row_blocks <= blocks <= made.blocks
+    if blocks > made.row_blocks:
+        cache = 57_344 * (blocks + 1) * made.block_tokens
+        assert reserved + cache + reading + step + HEADROOM_BYTES <= limit - max(CONTEXT_BYTES, others)
+    assert line.startswith(f"memory: weights 15.40 GB, cache of {blocks * made.block_tokens:,} tokens")
 
 
 def test_a_plan_says_its_tokens_and_time() -> None:

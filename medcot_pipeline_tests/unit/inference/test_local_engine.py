@@ -70,6 +70,19 @@ def test_a_packed_model_writes_as_generate_does_whether_it_stays_packed_or_not(t
     assert [list(each.token_ids) for each in kept.write(requests, adapter=True)] == expected
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_unpacked_gives_its_memory_back_whoever_still_refers_to_it(tmp_path: Path, packed: bool) -> None:
+    from medcot_pipeline.models.load import load_base
+
+    small_qwen().save_pretrained(tmp_path)
+    model = load_base(tmp_path) if packed else small_qwen()
+    linear = [module for layer in model.model.layers for module in layer.modules() if hasattr(module, "in_features")]
+    assert len(linear) == 14
+    take_weights(model, torch.float32, 10, keep_nf4=False)
+    assert sum(module.weight.untyped_storage().nbytes() for module in linear) == 0
+    assert not any(getattr(module.weight, "quant_state", None) for module in linear)
+
+
 @pytest.mark.parametrize("make", [small_qwen, small_llama])
 def test_a_drawn_answer_is_the_same_alone_in_any_company_and_in_any_order(make: Make) -> None:
     requests = some_requests(11, sampling=DRAWN)
