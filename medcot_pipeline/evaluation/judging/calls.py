@@ -1,11 +1,10 @@
 """Calls to the judge's endpoint: asked at most once each, kept in a file, read into rulings.
 
-Belongs here: a call with its repair, the cache of rulings.
-Does not: the client (inference/), which calls to make and what they add up to (judge.py), the wording (wording.py),
-reading a verdict out of a reply (reading.py).
+Belongs here: a call, and the ruling that it came to.
+Does not: asking and keeping (inference/paid.py), which calls to make and what they add up to (judge.py), the wording
+(wording.py), reading a verdict out of a reply (reading.py).
 """
 
-import asyncio
 import dataclasses
 import hashlib
 import json
@@ -15,16 +14,12 @@ from typing import Any, get_args
 
 from medcot_pipeline.evaluation.judging.reading import Winner, parse_reply
 from medcot_pipeline.evaluation.judging.wording import first_messages, repair_messages, template_sha
-from medcot_pipeline.inference.calls import Unanswered, ask_each
-from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
-from medcot_pipeline.inference.replies import Completion, storable
+from medcot_pipeline.inference.calls import Unanswered
+from medcot_pipeline.inference.endpoint import Endpoint
+from medcot_pipeline.inference.paid import Paid, PaidCache, ask_all, ask_twice, took
+from medcot_pipeline.inference.replies import storable
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeServerSettings
-from medcot_pipeline.support.journals import add_line, read_lines
-
-
-class ReplyCut(CallFailed):
-    """The reply reached its token limit before it held a verdict: paid for, and no verdict of the judge's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,68 +42,31 @@ class Call:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ruling:
-    """What one call came to, and one line of the cache. `none` is a reply that held no verdict, even repaired.
+class Ruling(Paid):
+    """What one call came to. `none` is a reply that held no verdict, even repaired.
 
-    `served` is the model that the endpoint says it used. `changed` says what was asked otherwise than wanted, since the
-    endpoint does not take it. `whole` says that no reply was cut at the token limit without a verdict.
+    `whole` says that no reply was cut at the token limit without a verdict.
     """
 
-    key: str
     winner: Winner
     reason: str
-    repaired: bool = False
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    served: str = ""
-    changed: tuple[str, ...] = ()
     whole: bool = False
 
 
-class RulingCache:
-    """Rulings by key in an append-only JSONL file; what is in it is never paid for again."""
-
-    def __init__(self, path: Path) -> None:
-        """Read `path` where it exists. A line that a killed run left torn is passed over, its call made again."""
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()  # a file that cannot be written is refused before a call is paid for
-        self.rulings: dict[str, Ruling] = {}
-        for line in read_lines(path):
-            ruling = _ruling_from(line)
-            if ruling:
-                self.rulings[ruling.key] = ruling
-
-    def add(self, ruling: Ruling) -> None:
-        """Keep a ruling; on disk when this returns."""
-        self.rulings[ruling.key] = ruling
-        add_line(self._path, dataclasses.asdict(ruling))
+def ruling_cache(path: Path) -> PaidCache[Ruling]:
+    """The rulings that a file keeps."""
+    return PaidCache(path, _ruling_from)
 
 
-def ask_all(
-    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
+def ask_judge(
+    pending: Sequence[Call], settings: JudgeServerSettings, cache: PaidCache[Ruling], progress: Callable[[int], None]
 ) -> Unanswered[Call]:
-    """Ask every call, at most `concurrency` at a time, and keep each ruling as it comes.
+    """Ask the judge every call, as `ask_all` does; returns those without a ruling."""
 
-    Returns:
-        The calls without a ruling.
+    async def ask(endpoint: Endpoint, call: Call) -> Ruling:
+        return await _ask(endpoint, settings, call)
 
-    Raises:
-        MedcotError: the environment names a proxy or certificates that cannot be used.
-    """
-    progress(0)
-    return asyncio.run(_ask_all(pending, settings, cache, progress)) if pending else Unanswered()
-
-
-async def _ask_all(
-    pending: Sequence[Call], settings: JudgeServerSettings, cache: RulingCache, progress: Callable[[int], None]
-) -> Unanswered[Call]:
-    async with open_endpoint(settings) as endpoint:
-
-        async def ask(call: Call) -> None:
-            cache.add(await _ask(endpoint, settings, call))
-
-        return await ask_each(pending, ask, settings.concurrency, progress)
+    return ask_all(pending, settings, ask, cache, progress)
 
 
 async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: Call) -> Ruling:
@@ -117,52 +75,25 @@ async def _ask(endpoint: Endpoint, settings: JudgeServerSettings, call: Call) ->
     Raises:
         CallFailed: a reply did not come, cannot be used, or was cut before it held a verdict.
     """
-    key = call.key(settings)
+    key, language = call.key(settings), call.prompt.language
     boundary, shown = key[:16], (call.prompt.prompt, call.first, call.second)
-    messages = first_messages(call.prompt.language, *shown, boundary=boundary)
-    replies: list[Completion] = []
-
-    async def verdict() -> tuple[Winner, str] | None:
-        reply = await endpoint.complete(settings.model, messages, temperature=0, max_tokens=settings.max_tokens)
-        replies.append(reply)
-        said = parse_reply(reply.text, boundary, shown)
-        if said is None and reply.finish == "length":
-            raise ReplyCut("cut at the token limit before a verdict")
-        return said
-
-    said = await verdict()
-    if said is None:
-        messages += repair_messages(call.prompt.language, replies[0].text, boundary=boundary)
-        said = await verdict()
-    winner, reason = said or ("none", "no verdict in the reply")
-    return Ruling(
-        key,
-        winner,
-        endpoint.tidy(reason),
-        repaired=said is not None and len(replies) > 1,
-        prompt_tokens=sum(reply.prompt_tokens for reply in replies),
-        completion_tokens=sum(reply.completion_tokens for reply in replies),
-        served=replies[-1].served,
-        changed=replies[-1].changed,
-        whole=True,
+    said, replies = await ask_twice(
+        endpoint,
+        settings,
+        first_messages(language, *shown, boundary=boundary),
+        lambda reply: parse_reply(reply, boundary, shown),
+        lambda reply: repair_messages(language, reply, boundary=boundary),
+        "a verdict",
     )
+    winner, reason = said or ("none", "no verdict in the reply")
+    return Ruling(key=key, winner=winner, reason=endpoint.tidy(reason), whole=True, **took(replies, said))
 
 
-def _ruling_from(value: Any) -> Ruling | None:
-    """One cached line; None where it is no ruling, or one that is asked again.
-
-    Older versions kept replies without a verdict that were only cut, and text that cannot be stored.
-    """
-    try:
-        ruling = Ruling(**{**value, "changed": tuple(value.get("changed", ()))})
-    except (TypeError, AttributeError):
+def _ruling_from(line: dict[str, Any]) -> Ruling | None:
+    """One cached line; None where it is asked again: older versions kept replies without a verdict that were cut."""
+    ruling = Ruling(**line)
+    if not isinstance(ruling.reason, str) or ruling.winner not in get_args(Winner):
         return None
-    texts = (ruling.key, ruling.reason, ruling.served, *ruling.changed)
-    counts = (ruling.prompt_tokens, ruling.completion_tokens)
-    if not all(isinstance(text, str) for text in texts) or not all(
-        type(count) is int and count >= 0 for count in counts
-    ):
+    if ruling.winner == "none" and ruling.whole is not True:
         return None
-    if ruling.winner not in get_args(Winner) or (ruling.winner == "none" and ruling.whole is not True):
-        return None
-    return dataclasses.replace(ruling, reason=storable(ruling.reason), served=storable(ruling.served))
+    return dataclasses.replace(ruling, reason=storable(ruling.reason))

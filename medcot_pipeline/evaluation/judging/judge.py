@@ -13,10 +13,11 @@ from typing import Any
 
 from medcot_pipeline.evaluation.judging import gates as judge_gates
 from medcot_pipeline.evaluation.judging import probes as judge_probes
-from medcot_pipeline.evaluation.judging.calls import Call, ReplyCut, Ruling, RulingCache, ask_all
+from medcot_pipeline.evaluation.judging.calls import Call, Ruling, ask_judge, ruling_cache
 from medcot_pipeline.evaluation.judging.reading import Winner
 from medcot_pipeline.inference.calls import Unanswered
 from medcot_pipeline.inference.endpoint import OptionRefused
+from medcot_pipeline.inference.paid import ReplyCut
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm, Other
 from medcot_pipeline.records.judgement import Gate, JudgeCalls, Judged, JudgeTokens, PaidCalls
@@ -120,14 +121,14 @@ def judge_answers(
     probes = judge_probes.probes(pairs, [calls[0] for calls in asked.values()]) if probing else []
     every_call = [*(call for calls in asked.values() for call in calls), *(probe.call for probe in probes)]
     distinct = {call.key(settings): call for call in every_call}
-    store = RulingCache(cache)
-    pending = [call for key, call in distinct.items() if key not in store.rulings]
+    store = ruling_cache(cache)
+    pending = [call for key, call in distinct.items() if key not in store.kept]
     cached = len(distinct) - len(pending)
-    left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
+    left = ask_judge(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
     require_answers(left, len(distinct), settings)
     refused = {call.key(settings): str(error) for call, error in left.failed}
-    answered = {key: store.rulings[key] for key in distinct if key not in refused}
-    rulings = answered | {key: Ruling(key, "none", error) for key, error in refused.items()}
+    answered = {key: store.kept[key] for key in distinct if key not in refused}
+    rulings = answered | {key: Ruling(key=key, winner="none", reason=error) for key, error in refused.items()}
     both = {prompt_id: [rulings[call.key(settings)] for call in calls] for prompt_id, calls in asked.items()}
     verdicts = tuple(_verdict(prompt_id, given, orders) for prompt_id, given in both.items())
     winners = [ruling.winner for given in both.values() for ruling in given]

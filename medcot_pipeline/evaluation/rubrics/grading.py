@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medcot_pipeline.evaluation.judging.judge import require_answers
 from medcot_pipeline.evaluation.rubrics import gates as grader_gates
-from medcot_pipeline.evaluation.rubrics.calls import GradeCall, Grading, GradingCache, ask_all
+from medcot_pipeline.evaluation.rubrics.calls import GradeCall, Grading, ask_grader, grading_cache
 from medcot_pipeline.evaluation.rubrics.replies import grade
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
@@ -80,13 +80,13 @@ def grade_answers(
     asked = [call for call in calls if call.answer.strip()]
     probes = grader_gates.probes(rubrics, asked)
     distinct = {call.key(settings): call for call in [*asked, *(probe.call for probe in probes)]}
-    store = GradingCache(cache)
-    pending = [call for key, call in distinct.items() if key not in store.gradings]
+    store = grading_cache(cache)
+    pending = [call for key, call in distinct.items() if key not in store.kept]
     cached = len(distinct) - len(pending)
-    left = ask_all(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
+    left = ask_grader(pending, settings, store, lambda done: progress(cached + done, len(distinct)))
     require_answers(left, len(distinct), settings)
     refused = {call.key(settings): str(error) for call, error in left.failed}
-    answered = {key: store.gradings[key] for key in distinct if key not in refused}
+    answered = {key: store.kept[key] for key in distinct if key not in refused}
     return GradingOutcome(
         grades=tuple(
             each

@@ -84,7 +84,7 @@ def test_every_setting_counts_somewhere_unless_it_is_marked() -> None:
 def test_where_a_file_lies_and_what_is_secret_is_no_part_of_an_identity() -> None:
     kinds = {name: str(field.annotation) for name, field in FIELDS.items()}
     either = {name for name, kind in kinds.items() if "Path" in kind or "SecretStr" in kind}
-    assert len(either) == 15
+    assert len(either) == 16
     assert all(NOT_IDENTITY in FIELDS[name].metadata for name in either)
 
 
