@@ -45,10 +45,15 @@ class FinishedRequests:
             self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were finished before")
         return left
 
-    def keep(self, made: Sequence[tuple[Request, Continuation]]) -> None:
-        """Keep what was written; on disk when this returns."""
+    def keep(self, made: Sequence[tuple[Request, Continuation]], seconds: float = 0.0) -> None:
+        """Keep what was written, and the seconds since the last was kept; on disk when this returns."""
         lines = [
-            {"digest": request.digest(), "tokens": list(written.token_ids), "finished": written.finished}
+            {
+                "digest": request.digest(),
+                "tokens": list(written.token_ids),
+                "finished": written.finished,
+                "seconds": seconds / len(made),
+            }
             for request, written in made
         ]
         if lines:
@@ -59,3 +64,7 @@ class FinishedRequests:
         """What was written for these requests, in their order; all must be finished."""
         found = [(request, self._kept[request.digest()]) for request in requests]
         return [Continuation(request.id, tuple(line["tokens"]), line["finished"]) for request, line in found]
+
+    def seconds(self, requests: Sequence[Request]) -> float:
+        """The seconds that writing these requests took, in however many runs."""
+        return sum(float(self._kept[request.digest()]["seconds"]) for request in requests)

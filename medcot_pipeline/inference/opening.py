@@ -78,7 +78,7 @@ def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
     Raises:
         MedcotError: prompt and answer of a request are longer than `max_position_embeddings`.
     """
-    positions = int(read_json(base / "config.json").get("max_position_embeddings") or 2**31)
+    positions = positions_of(base)
     for request in requests:
         if len(request.prompt_ids) + request.max_tokens > positions:
             raise MedcotError(
@@ -86,3 +86,9 @@ def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
                 f"answer, but the model has {positions:,} positions.",
                 "Lower the most tokens of an answer.",
             )
+
+
+def positions_of(base: Path) -> int:
+    """Tokens that a model can hold, prompt and answer together; without bound where it does not say."""
+    config = read_json(base / "config.json")
+    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2**31)

@@ -21,8 +21,8 @@ from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
 from medcot_pipeline.corpus.normalize.chosen import ANY, chosen_letters
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
-from medcot_pipeline.evaluation.answers.generation import end_tokens
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts
+from medcot_pipeline.inference.writing import end_tokens
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings import ExamSettings
@@ -92,7 +92,8 @@ def ask_exams(
     tokenizer = load_tokenizer(base)
     opened = render_prompt(tokenizer, "").endswith(THINK_OPEN)
     total = len(questions) * settings.samples
-    runner = _runner(load_arm(base, adapter), tokenizer, settings, total, Progress("exams", say))
+    ends = set(end_tokens(base, tokenizer))
+    runner = _runner(load_arm(base, adapter), tokenizer, ends, settings, total, Progress("exams", say))
     room = _room(runner, tokenizer, questions)
     if room < settings.max_new_tokens:
         say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
@@ -161,11 +162,9 @@ def _task(questions: Sequence[ExamQuestion], settings: ExamSettings, longest: in
     )
 
 
-def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, progress: Progress) -> Any:
+def _runner(model: Any, tokenizer: Any, ends: set[int], settings: ExamSettings, total: int, progress: Progress) -> Any:
     """lm-eval's runner over the loaded model: it keeps `</think>`, marks what is cut off, and tells how far it is."""
     from lm_eval.models.huggingface import HFLM
-
-    ends = set(end_tokens(tokenizer, model.generation_config))
 
     class Runner(HFLM):  # type: ignore[misc]
         done = 0

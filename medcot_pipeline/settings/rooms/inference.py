@@ -48,7 +48,7 @@ class LocalEngineSettings(Section):
     """How much the engine of this process takes; it changes speed and memory, not what is asked."""
 
     max_gpu_memory_gb: Annotated[float | None, NOT_IDENTITY] = Field(
-        None, gt=0.0, description="GPU memory that may be used, 10^9 bytes; none: what is free"
+        None, gt=0.0, description="GPU memory that may be used, 10^9 bytes; none: as training.max_gpu_memory_gb"
     )
     rows: Annotated[Count | None, NOT_IDENTITY] = Field(
         None, description="requests written at once at most; none: 128 on a GPU, 16 on a CPU"

@@ -58,6 +58,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training.max_gpu_memory_gb": NOTHING,
     "training.micro_batch_tokens": NOTHING,
     "training.checkpointing": NOTHING,
+    "inference": NOTHING,  # what it changes of the numbers is in made_with.json
     "perplexity": PERPLEXITY,
     "perplexity.bootstrap_resamples": NOTHING,
     "perplexity.train_rows": ("tuned_perplexity",),  # an adapter's own rows
@@ -68,6 +69,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "exams.folder": NOTHING,
     "answers": ANSWERS,
     "answers.backend": (*ANSWERS, "model_answers"),
+    "answers.batch_size": NOTHING,
     "answers.prompts": NOTHING,
     "answers.vignettes": NOTHING,
     "answers.emergencies": NOTHING,
