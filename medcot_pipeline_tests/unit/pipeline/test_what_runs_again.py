@@ -67,6 +67,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "perplexity.general_texts": NOTHING,
     "exams": EXAMS,
     "exams.folder": NOTHING,
+    "exams.batch_size": NOTHING,
     "answers": ANSWERS,
     "answers.backend": (*ANSWERS, "model_answers"),
     "answers.batch_size": NOTHING,
