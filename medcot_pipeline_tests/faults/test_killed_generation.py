@@ -1,17 +1,22 @@
+"""Answers and exams of a model with random weights, killed ten times: the records of a run that nobody killed."""
+
 import json
 import os
 import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from medcot_pipeline.evaluation.answers import job
+from medcot_pipeline.evaluation.exams import job as exams
 from medcot_pipeline.inference.finished import NAME
 from medcot_pipeline.records.prompts import read_prompts
-from medcot_pipeline.settings import AnswerSettings, LocalEngineSettings
+from medcot_pipeline.settings import AnswerSettings, ExamSettings, LocalEngineSettings
 from medcot_pipeline.settings.load import project_root
 from medcot_pipeline.support.journals import read_lines
 from medcot_pipeline.support.table_files import write_jsonl
@@ -20,22 +25,31 @@ from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.tiny_arms import tiny_arms
 
 SETTINGS = AnswerSettings(max_prompts=24, max_new_tokens=48, seed=5)
+EXAMS = ExamSettings(max_questions=8, samples=3, max_new_tokens=48, seed=5)
+REQUESTS = 24
+"""Of either."""
 ENGINE = LocalEngineSettings(rows=3)
 MOMENTS = 10
-DRAWN = random.Random(15)
+Start = Callable[[Path, Path], "subprocess.Popen[str]"]
+"""Starts a child that writes into a folder, with another for what is finished."""
 
 
 class Arms:
-    """A base and an adapter, and the tuned arm's answers of a run that nobody killed."""
+    """A base and an adapter, and the child processes of the assets of the tuned arm."""
 
     def __init__(self, folder: Path) -> None:
         self.home, self.folder = Home(folder / "home"), folder
         self.base, self.adapter = tiny_arms(folder)
-        child = self.generate(folder / "whole", folder / "whole work")
-        self.whole = answers(child, folder / "whole")
+        rows = [
+            {"question": f"第{n}题：首选的药物是哪一种", "options": "A 甲药\nB 乙药", "answer": "A"} for n in range(8)
+        ]
+        self.exam = folder / "exam.jsonl"
+        self.exam.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+        self.splits = folder / "rows.parquet"
+        pl.DataFrame({"row_id": ["row-1"], "split": ["train"], "key": ["头痛三天怎么办"]}).write_parquet(self.splits)
 
-    def generate(self, folder: Path, work: Path) -> "subprocess.Popen[str]":
-        """The child process of the asset tuned_answers."""
+    def answer(self, folder: Path, work: Path) -> "subprocess.Popen[str]":
+        """Of tuned_answers."""
         folder.mkdir()
         write_jsonl(folder / job.PROMPTS, read_prompts(project_root() / SETTINGS.prompts, SETTINGS.max_prompts))
         arguments = job.GenerateAnswers(
@@ -49,11 +63,21 @@ class Arms:
         )
         return start_child(self.home, folder, job.generate, arguments)
 
-
-def answers(child: "subprocess.Popen[str]", folder: Path) -> str:
-    """The answers file, once the child is done."""
-    finish(child, folder)
-    return (folder / job.ANSWERS).read_text(encoding="utf-8")
+    def examine(self, folder: Path, work: Path) -> "subprocess.Popen[str]":
+        """Of tuned_exams."""
+        folder.mkdir()
+        arguments = exams.AskExams(
+            settings=EXAMS,
+            inference=ENGINE,
+            base_model=self.base,
+            adapter=self.adapter,
+            hashes=folder / "hashes" / "hashes.sqlite",
+            splits=self.splits,
+            files=[self.exam],
+            out=folder,
+            work=work,
+        )
+        return start_child(self.home, folder, exams.ask, arguments)
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +85,39 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Arms:
     return Arms(tmp_path_factory.mktemp("arms"))
 
 
-def test_answers_of_a_run_that_nobody_killed_differ_from_prompt_to_prompt(arms: Arms) -> None:
-    lines = [json.loads(line) for line in arms.whole.splitlines()]
-    assert len(lines) == SETTINGS.max_prompts
-    assert len({line["reasoning"] for line in lines}) == SETTINGS.max_prompts
+def answers(child: "subprocess.Popen[str]", folder: Path) -> list[str]:
+    """The lines of the answers file, once the child is done; both assets name it alike."""
+    finish(child, folder)
+    return (folder / job.ANSWERS).read_text(encoding="utf-8").splitlines()
 
 
-def test_a_child_killed_ten_times_resumes_to_the_records_of_an_uninterrupted_run(arms: Arms, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    moments = sorted(DRAWN.uniform(0, SETTINGS.max_prompts - 2) for _ in range(MOMENTS))
+def kill_ten_times(start: Start, folder: Path, work: Path, drawn: random.Random) -> None:
+    """Kill one child after the other, each with more requests finished than the one before, or as many."""
+    moments = sorted(drawn.uniform(0, REQUESTS - 2) for _ in range(MOMENTS))
     for number, moment in enumerate(moments):
-        folder = tmp_path / f"killed-{number}"
-        killed = arms.generate(folder, work)
+        killed = start(folder / f"killed-{number}", work)
         deadline = time.monotonic() + 240
         while len(read_lines(work / NAME)) - 1 < moment:
             assert killed.poll() is None and time.monotonic() < deadline, "no request was finished"
             time.sleep(0.001)
-        time.sleep(DRAWN.uniform(0, 0.05))
+        time.sleep(drawn.uniform(0, 0.05))
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
-        assert not (folder / job.ANSWERS).exists(), "the child was killed too late"
+        assert not (folder / f"killed-{number}" / job.ANSWERS).exists(), "the child was killed too late"
+
+
+@pytest.mark.parametrize("asset", ["answers", "exams"])
+def test_a_child_killed_ten_times_resumes_to_the_records_of_an_uninterrupted_run(
+    arms: Arms, tmp_path: Path, asset: str
+) -> None:
+    start = arms.answer if asset == "answers" else arms.examine
+    whole = answers(start(tmp_path / "whole", tmp_path / "whole work"), tmp_path / "whole")
+    assert len(set(whole)) == REQUESTS
+    work = tmp_path / "work"
+    kill_ten_times(start, tmp_path, work, random.Random(15))
     finished = read_lines(work / NAME)
 
-    resumed = answers(arms.generate(tmp_path / "resumed", work), tmp_path / "resumed")
-    kept = f"{len(finished) - 1} of {SETTINGS.max_prompts} requests were finished before"
-    assert kept in said(tmp_path / "resumed")
+    resumed = answers(start(tmp_path / "resumed", work), tmp_path / "resumed")
+    assert f"{len(finished) - 1} of {REQUESTS} requests were finished before" in said(tmp_path / "resumed")
     assert read_lines(work / NAME)[: len(finished)] == finished, "a finished request is never written again"
-    assert resumed == arms.whole
+    assert resumed == whole

@@ -41,7 +41,8 @@ def generate_answers(
         say: where progress goes.
     """
     quiet()
-    tokenizer, arm = load_tokenizer(base), "tuned" if adapter else "base"
+    tokenizer = load_tokenizer(base)
+    arm: Arm = "tuned" if adapter else "base"
     requests = answer_requests(tokenizer, prompts, settings)
     written = write_requests(base, adapter, requests, tokenizer, inference, work, say, what="answers")
     return Given(
