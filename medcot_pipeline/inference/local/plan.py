@@ -98,13 +98,18 @@ class EnginePlan:
                 "Shorten the prompt, or lower the most tokens of an answer.",
             )
 
+    def _steps_for(self, tokens: float) -> float:
+        """Steps: as many rows as the cache holds at half their length, and never fewer steps than the longest row."""
+        held = self.blocks * self.block_tokens / (self.longest / 2)
+        return max(tokens / min(self.rows, held), self.longest)
+
     def lines(self, tokens: float | None = None) -> list[str]:
         """The plan as people read it; `tokens`: how many are to be written, if that is known."""
         kept = "NF4, unpacked in every step" if self.keep_nf4 else "unpacked once"
         memory = "" if self.limit_bytes is None else f" within {self.limit_bytes / GB:.1f} GB"
         speed = "" if self.step_seconds is None else f"; about {self.rows / self.step_seconds:,.0f} tokens/s at most"
         time = "" if not tokens or self.step_seconds is None else (
-            f", {tokens:,.0f} tokens in about {duration(tokens / self.rows * self.step_seconds)}"
+            f", {tokens:,.0f} tokens in about {duration(self._steps_for(tokens) * self.step_seconds)}"
         )  # fmt: skip
         return [
             f"writing on {self.device}: weights {kept} ({self.weight_bytes / GB:.1f} GB), up to {self.rows} rows of "
