@@ -27,7 +27,7 @@ from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import read_prompts
-from medcot_pipeline.settings import load_settings, project_root
+from medcot_pipeline.settings import engine_settings, load_settings, project_root
 from medcot_pipeline.support.progress import duration
 
 FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")
@@ -164,7 +164,15 @@ def main() -> None:
         started = time.perf_counter()
         for arm, own in zip(ARMS, (None, adapter), strict=True):
             work = Path(name) / "work" / arm
-            generate_answers(base, own, prompts, answers, work, lambda line: print(f"  {line}", flush=True))
+            generate_answers(
+                base,
+                own,
+                prompts,
+                answers,
+                engine_settings(settings),
+                work,
+                lambda line: print(f"  {line}", flush=True),
+            )
         result["answers"] = cost(len(prompts), time.perf_counter() - started) | {
             "max_new_tokens": answers.max_new_tokens
         }

@@ -1,5 +1,5 @@
-"""How a model that is served elsewhere is asked.
+"""How a model is asked to write: in this process, token by token, or where it is served elsewhere.
 
-Belongs here: the one client of OpenAI-compatible servers, its limits, and asking many calls at a time.
-Does not: what is asked and what a reply is worth (evaluation/), models loaded here (models/).
+Belongs here: requests and what came of them, the engine of this process, the one client of OpenAI-compatible servers.
+Does not: what is asked and what a reply is worth (evaluation/), loading a model (models/).
 """

@@ -5,6 +5,7 @@ Does not: taking the device from others (compute/gpu_lock.py), loading anything 
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 GB = 1e9
@@ -75,6 +76,32 @@ def limit_gpu_memory(gigabytes: float | None) -> None:
     if gigabytes is not None and device() == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GB / total))
+
+
+def most_reserved(work: Callable[[], Any]) -> int:
+    """Bytes of the GPU that PyTorch reserves for some work beside what it holds already; given back afterwards."""
+    import torch
+
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    torch.cuda.synchronize()
+    most = torch.cuda.max_memory_reserved() - before
+    torch.cuda.empty_cache()
+    return most
+
+
+def memory_line() -> str:
+    """What is taken of the GPU's memory now; `others` is CUDA's own of this process and all of other processes."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    used, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    return (
+        f"{used / GB:.2f} GB used, {reserved / GB:.2f} reserved, {torch.cuda.max_memory_reserved() / GB:.2f} at most, "
+        f"{(total - free - reserved) / GB:.2f} others, {free / GB:.2f} of {total / GB:.2f} free"
+    )
 
 
 def fix_threads() -> None:

@@ -88,7 +88,7 @@ class Run:
 
     @property
     def work(self) -> Path:
-        """A folder for this fingerprint alone that outlives a killed run, for checkpoints and finished batches."""
+        """A folder for this fingerprint alone that outlives a killed run, for checkpoints and finished answers."""
         return self.place.store.work(self.identity.asset, self.identity.fingerprint)
 
     def input(self, asset: str) -> Path:

@@ -35,12 +35,12 @@ from medcot_pipeline.settings.rooms.evaluation import (
     ReviewSettings,
     RubricSettings,
 )
-from medcot_pipeline.settings.rooms.inference import EndpointSettings, ServerSettings
+from medcot_pipeline.settings.rooms.inference import EndpointSettings, LocalEngineSettings, ServerSettings
 from medcot_pipeline.settings.rooms.models import BaseModelSettings
 from medcot_pipeline.settings.rooms.orchestration import AutomationSettings
 from medcot_pipeline.settings.rooms.release import PromotionSettings
 from medcot_pipeline.settings.rooms.training import TrackingSettings, TrainingSettings
-from medcot_pipeline.settings.root import Settings
+from medcot_pipeline.settings.root import Settings, engine_settings
 from medcot_pipeline.settings.section import setting_fields, variable_of
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "FieldNames",
     "JudgeServerSettings",
     "JudgeSettings",
+    "LocalEngineSettings",
     "NoiseActions",
     "NormalizeSettings",
     "PerplexitySettings",
@@ -69,6 +70,7 @@ __all__ = [
     "TrackingSettings",
     "TrainingSettings",
     "data_dir",
+    "engine_settings",
     "folder_of",
     "load_settings",
     "profile_name",

@@ -24,6 +24,7 @@ from medcot_pipeline.settings.rooms.evaluation import (
     ReviewSettings,
     RubricSettings,
 )
+from medcot_pipeline.settings.rooms.inference import LocalEngineSettings
 from medcot_pipeline.settings.rooms.models import BaseModelSettings
 from medcot_pipeline.settings.rooms.orchestration import AutomationSettings
 from medcot_pipeline.settings.rooms.release import PromotionSettings
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     sft: SftSettings = SftSettings()
     base_model: BaseModelSettings = BaseModelSettings()
     training: TrainingSettings = TrainingSettings()
+    inference: LocalEngineSettings = LocalEngineSettings()
     perplexity: PerplexitySettings = PerplexitySettings()
     answers: AnswerSettings = AnswerSettings()
     exams: Annotated[ExamSettings, EXAMS] = ExamSettings()
@@ -82,3 +84,9 @@ class Settings(BaseSettings):
 def _is_path(field: FieldInfo) -> bool:
     kinds = (field.annotation, *get_args(field.annotation))
     return any(getattr(kind, "__origin__", kind) is Path for kind in kinds)
+
+
+def engine_settings(settings: Settings) -> LocalEngineSettings:
+    """Rows and memory of the engine that writes, within the memory of training where none of its own is set."""
+    limit = settings.inference.max_gpu_memory_gb or settings.training.max_gpu_memory_gb
+    return settings.inference.model_copy(update={"max_gpu_memory_gb": limit})

@@ -9,6 +9,7 @@ Does not: what a line says (evaluation/judging/calls.py, release/record.py).
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from medcot_pipeline.support.files import make_folder, sync
 
 def add_line(path: Path, value: object) -> None:
     """Add a value as one line, in ASCII; on disk when this returns. Folder and file are made where they are missing."""
+    add_lines(path, [value])
+
+
+def add_lines(path: Path, values: Sequence[object]) -> None:
+    """Add values, each as one line, in ASCII; all are on disk when this returns."""
     make_folder(path.parent)
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
-        file.write(json.dumps(value).encode("ascii") + b"\n")
+        file.writelines(json.dumps(value).encode("ascii") + b"\n" for value in values)
         file.flush()
         os.fsync(file.fileno())
     sync(path.parent)

@@ -64,16 +64,6 @@ def test_a_setting_without_the_one_that_it_needs_is_refused_with_both_names(
         ({"MEDCOT_DEDUP__PARAPHRASES": "false"}, "dedup.group_cosine", "0.7"),
         ({"MEDCOT_TRACKING__WANDB_MODE": "disabled"}, "tracking.wandb_project", "mine"),
         ({"MEDCOT_TRAINING__CHECKPOINT_STEPS": "5"}, "training.checkpoint_share", "0.2"),
-        (
-            {
-                "MEDCOT_ANSWERS__BACKEND": "endpoint",
-                "MEDCOT_ANSWERS__ENDPOINT__BASE_URL": "http://127.0.0.1:1/v1",
-                "MEDCOT_ANSWERS__ENDPOINT__BASE_MODEL": "base",
-                "MEDCOT_ANSWERS__ENDPOINT__TUNED_MODEL": "tuned",
-            },
-            "answers.batch_size",
-            "4",
-        ),
     ],
 )
 def test_a_setting_of_what_is_switched_off_is_refused(

@@ -11,7 +11,7 @@ from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import AnswerSettings, BaseModelSettings
+from medcot_pipeline.settings import AnswerSettings, BaseModelSettings, LocalEngineSettings
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps.micro_batch import MicroBatch, tensors
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
@@ -66,7 +66,9 @@ def test_an_answer_ends_at_the_tokenizers_end_token_and_at_the_models(tmp_path: 
     settings = AnswerSettings(max_new_tokens=6, temperature=0)
     prompts = [Prompt("p", "zh", "symptom", "发热查什么？")]
     for arm, adapter in zip(ARMS, (None, tmp_path / "adapter"), strict=True):
-        made = generate_answers(tmp_path / "base", adapter, prompts, settings, tmp_path / "work" / arm, said.append)
+        made = generate_answers(
+            tmp_path / "base", adapter, prompts, settings, LocalEngineSettings(), tmp_path / "work" / arm, said.append
+        )
         assert [(each.arm, each.answer, each.finished, each.tokens) for each in made.answers] == [(arm, "", True, 1)]
     assert said.count("an answer ends at any of <|im_end|>, <|im_start|>: the first is learned") == len(ARMS)
 

@@ -1,8 +1,7 @@
 """Answers from an OpenAI-compatible endpoint that serves base and tuned under two names.
 
 Belongs here: which calls are made, and reading a completion as an answer.
-Does not: the client (inference/), the plan and its records (batches.py), the judge's calls
-(evaluation/judging/calls.py).
+Does not: the client (inference/), keeping answers (given.py), the judge's calls (evaluation/judging/calls.py).
 
 Both arms come from the one endpoint: precision and sampling are its own, and answers of two backends are never mixed.
 """
@@ -13,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcot_pipeline.chat import PLACEHOLDER, THINK_OPEN, split_written
-from medcot_pipeline.evaluation.answers.batches import Batch, BatchRecords, Generated, plan_batches
+from medcot_pipeline.evaluation.answers.given import Given, KeptAnswers
 from medcot_pipeline.inference.calls import Unanswered, ask_each
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.replies import Completion
+from medcot_pipeline.inference.requests import request_seed
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
@@ -27,8 +27,8 @@ from medcot_pipeline.support.progress import Progress, Say
 
 def ask_for_answers(
     prompts: Sequence[Prompt], arm: Arm, settings: AnswerSettings, work: Path, say: Say, *, generation_prompt: str
-) -> Generated:
-    """Answers of one arm, one call per prompt, with the seed of its place in the plan.
+) -> Given:
+    """Answers of one arm, one call per prompt, with a seed of its own.
 
     Every answer that came is in `work` before its place is given to the next: a run that fails or is killed goes on
     behind them.
@@ -46,37 +46,39 @@ def ask_for_answers(
     """
     endpoint = settings.endpoint
     made_with = endpoint.model_dump(mode="json", include={f"{arm}_model"})
-    records = BatchRecords(work, plan_batches(prompts, 1, arm), made_with, say)
-    if records.open:
-        asyncio.run(_ask_all(records, settings, say, generation_prompt))
-    return records.collect()
+    kept = KeptAnswers(work, made_with, say)
+    if left := kept.open(prompts):
+        asyncio.run(_ask_all(left, arm, kept, settings, say, generation_prompt))
+    return kept.collect(prompts)
 
 
-async def _ask_all(records: BatchRecords, settings: AnswerSettings, say: Say, generation_prompt: str) -> None:
+async def _ask_all(
+    prompts: Sequence[Prompt], arm: Arm, kept: KeptAnswers, settings: AnswerSettings, say: Say, generation_prompt: str
+) -> None:
     there, progress = settings.endpoint, Progress("answers", say)
     async with open_endpoint(there) as endpoint:
         await _find_models(endpoint, settings, say)
 
-        async def ask(batch: Batch) -> None:
+        async def ask(prompt: Prompt) -> None:
             started = time.monotonic()
-            completion = await _ask(endpoint, settings, batch)
-            answer = _answer(batch, completion, generation_prompt)
-            records.finish(batch, [answer], time.monotonic() - started, completion.changed)
+            completion = await _ask(endpoint, settings, prompt, arm)
+            answer = _answer(prompt, arm, completion, generation_prompt)
+            kept.keep(answer, time.monotonic() - started, completion.changed)
 
-        total = len(records.open)
-        left = await ask_each(records.open, ask, there.concurrency, lambda done: progress(done, total, "answers"))
+        total = len(prompts)
+        left = await ask_each(prompts, ask, there.concurrency, lambda done: progress(done, total, "answers"))
     if left:
-        raise _did_not_come(left, total, settings)
+        raise _did_not_come(left, total, arm, settings)
 
 
-def _did_not_come(left: Unanswered[Batch], total: int, settings: AnswerSettings) -> MedcotError:
+def _did_not_come(left: Unanswered[Prompt], total: int, arm: Arm, settings: AnswerSettings) -> MedcotError:
     first, error = left.failed[0]
     way_out = "Run `medcot sync` again: the answers that came are kept and not asked for again."
     if isinstance(error, OptionRefused) and error.option == "max_tokens":
         way_out = f"Set MEDCOT_ANSWERS__MAX_NEW_TOKENS below {settings.max_new_tokens:,}, for both arms."
     return MedcotError(
         f"MEDCOT_ANSWERS__ENDPOINT__BASE_URL={settings.endpoint.base_url}: {len(left):,} of {total:,} answers did not "
-        f"come ({left.counts()}). The first is {first.prompts[0].id} ({first.arm}): {error}.",
+        f"come ({left.counts()}). The first is {first.id} ({arm}): {error}.",
         way_out,
     )
 
@@ -103,24 +105,22 @@ async def _find_models(endpoint: Endpoint, settings: AnswerSettings, say: Say) -
             )
 
 
-async def _ask(endpoint: Endpoint, settings: AnswerSettings, batch: Batch) -> Completion:
-    (prompt,) = batch.prompts
+async def _ask(endpoint: Endpoint, settings: AnswerSettings, prompt: Prompt, arm: Arm) -> Completion:
     return await endpoint.complete(
-        settings.endpoint.base_model if batch.arm == "base" else settings.endpoint.tuned_model,
+        settings.endpoint.base_model if arm == "base" else settings.endpoint.tuned_model,
         [{"role": "user", "content": prompt.prompt}],
         max_tokens=settings.max_new_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        seed=batch.seed(settings.seed),
+        seed=request_seed(settings.seed, prompt.id),
     )
 
 
-def _answer(batch: Batch, completion: Completion, generation_prompt: str) -> Answer:
+def _answer(prompt: Prompt, arm: Arm, completion: Completion, generation_prompt: str) -> Answer:
     """A server that parses reasoning gives it apart (`reasoning_content`); elsewhere it stands in the text.
 
     Where reasoning was cut, some servers give the prompt as content: that is no answer.
     """
-    (prompt,) = batch.prompts
     asked = generation_prompt.removesuffix(THINK_OPEN).replace(PLACEHOLDER, prompt.prompt)
     content, apart = completion.text.removeprefix(asked), completion.reasoning
     if apart:
@@ -128,7 +128,7 @@ def _answer(batch: Batch, completion: Completion, generation_prompt: str) -> Ans
     written = split_written(content, opened_by_prompt=generation_prompt.endswith(THINK_OPEN) or bool(apart))
     return Answer(
         prompt_id=prompt.id,
-        arm=batch.arm,
+        arm=arm,
         reasoning=written.reasoning,
         answer=written.answer,
         closed=written.closed,

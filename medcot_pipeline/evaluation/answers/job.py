@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.evaluation.answers.generation import generate_answers
-from medcot_pipeline.models.arms import made_with
+from medcot_pipeline.inference.writing import written_with
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.records.prompts import Prompt
-from medcot_pipeline.settings import AnswerSettings
+from medcot_pipeline.settings import AnswerSettings, LocalEngineSettings
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.support.table_files import read_jsonl, write_jsonl
 
@@ -26,6 +26,7 @@ class GenerateAnswers(BaseModel):
     """Which model answers which prompts; no adapter means the base."""
 
     settings: AnswerSettings
+    inference: LocalEngineSettings
     base_model: Path
     adapter: Path | None
     hashes: Path
@@ -37,10 +38,12 @@ def generate(arguments: GenerateAnswers, say: Say) -> dict[str, Any]:
     """Generate one model's answers to the prompts that lie in the artifact's folder.
 
     Returns:
-        `seconds`; `made_with` of models/arms.py.
+        `seconds`; `made_with`, as `written_with` has it.
     """
     prompts = read_jsonl(arguments.out / PROMPTS, Prompt)
     base = open_base_model(arguments.base_model, FileHashes(arguments.hashes))
-    made = generate_answers(base.folder, arguments.adapter, prompts, arguments.settings, arguments.work, say)
+    made = generate_answers(
+        base.folder, arguments.adapter, prompts, arguments.settings, arguments.inference, arguments.work, say
+    )
     write_jsonl(arguments.out / ANSWERS, made.answers)
-    return {"seconds": made.seconds, "made_with": made_with()}
+    return {"seconds": made.seconds, "made_with": written_with(base.folder, arguments.inference)}

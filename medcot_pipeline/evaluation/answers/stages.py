@@ -29,6 +29,7 @@ from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
+from medcot_pipeline.settings import engine_settings
 from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_jsonl, read_parquet, write_jsonl
 
@@ -75,6 +76,7 @@ def _generate(run: Run, adapter: Path | None) -> dict[str, Any]:
     """Answers of the loaded model into `ANSWERS`."""
     arguments = GenerateAnswers(
         settings=run.settings.answers,
+        inference=engine_settings(run.settings),
         base_model=run.input("base_model"),
         adapter=adapter,
         hashes=run.place.store.hashes.memory,
@@ -161,7 +163,7 @@ STAGES = (
     Stage(
         "base_answers",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=base_answers,
         checks=checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
@@ -172,7 +174,7 @@ STAGES = (
     Stage(
         "tuned_answers",
         group=GROUP,
-        code_version="1",
+        code_version="2",
         make=tuned_answers,
         checks=checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits"),

@@ -1,15 +1,14 @@
 """Multiple-choice exams of medical knowledge, asked of one model through lm-eval.
 
 Belongs here: how a question is put, and what is kept of an answer.
-Does not: exam files (files.py), generation itself (lm-eval), which letters a text chooses (corpus/normalize/chosen.py),
-scores (scores.py), overlap of training rows with the exams (corpus/overlap/screen.py).
+Does not: exam files (files.py), lm-eval (lm_eval_task.py), writing (inference/), which letters a text chooses
+(corpus/normalize/chosen.py), scores (scores.py), overlap of training rows with the exams (corpus/overlap/screen.py).
 
 Exams are scored by what a model writes, not by the likelihood of a letter: behind a prompt that ends in `<think>`, a
 likelihood would be that of a letter within the reasoning.
 """
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,21 +16,21 @@ from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.chat import THINK_OPEN, render_prompt, split_written
+from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
 from medcot_pipeline.corpus.normalize.chosen import ANY, chosen_letters
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
-from medcot_pipeline.evaluation.answers.generation import end_tokens, until_end
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts
-from medcot_pipeline.models.arms import load_arm
+from medcot_pipeline.evaluation.exams.lm_eval_task import PutQuestion, WrittenText, ask_through_lm_eval
+from medcot_pipeline.inference.opening import positions_of
+from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.inference.writing import write_requests
 from medcot_pipeline.models.load import load_tokenizer, quiet
-from medcot_pipeline.settings import ExamSettings
+from medcot_pipeline.settings import ExamSettings, LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.progress import Progress, Say
+from medcot_pipeline.support.progress import Say
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
-_CUT_OFF = "\ue000"
-"""Put behind a text that ended without an end token: of an answer lm-eval hands on the text alone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,120 +68,71 @@ class AskedQuestion:
 
 
 def ask_exams(
-    base: Path, adapter: Path | None, questions: Sequence[ExamQuestion], settings: ExamSettings, say: Say
+    base: Path,
+    adapter: Path | None,
+    questions: Sequence[ExamQuestion],
+    settings: ExamSettings,
+    inference: LocalEngineSettings,
+    work: Path,
+    say: Say,
 ) -> list[ExamAnswer]:
     """One model's answers to every question, in the questions' order, those to one question together.
-
-    lm-eval's own cache stays off: its key knows the question, not the model, and would make all models equal.
 
     Args:
         base: folder of the base model.
         adapter: folder of the adapter; None asks the base.
         questions: the items, in order.
         settings: sampling and lengths.
+        inference: rows and memory of the engine.
+        work: folder for the finished answers of this fingerprint alone.
         say: where progress goes.
 
     Raises:
         MedcotError: a question alone is longer than what the model can hold.
     """
-    os.environ["DISABLE_MULTIPROC"] = "1"  # its bootstrap would fork a process that already uses the GPU
-    from lm_eval import simple_evaluate
-
     quiet()
     tokenizer = load_tokenizer(base)
     opened = render_prompt(tokenizer, "").endswith(THINK_OPEN)
-    total = len(questions) * settings.samples
-    runner = _runner(load_arm(base, adapter), tokenizer, settings, total, Progress("exams", say))
-    room = _room(runner, tokenizer, questions)
+    room = _room(base, tokenizer, questions)
     if room < settings.max_new_tokens:
         say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
-    outcome = simple_evaluate(
-        model=runner,
-        tasks=[_task(questions, settings, min(room, settings.max_new_tokens))],
-        apply_chat_template=True,
-        use_cache=None,
-        bootstrap_iters=0,
-        torch_random_seed=settings.seed,
-        verbosity="ERROR",
-    )
-    by_question = {sample["doc_id"]: sample["resps"][0] for sample in outcome["samples"]["exams"]}
+
+    def write(requests: Sequence[Request]) -> Sequence[Continuation]:
+        return write_requests(base, adapter, requests, tokenizer, inference, work, say, what="exams").continuations
+
+    put_questions = [PutQuestion(f"{each.exam} {each.id}", put(each), each.answer) for each in questions]
+    written = ask_through_lm_eval(put_questions, tokenizer, settings, min(room, settings.max_new_tokens), write)
     return [
-        _answer(question, written, number, opened)
-        for place, question in enumerate(questions)
-        for number, written in enumerate(by_question[place])
+        exam_answer(question, each, number, opened=opened)
+        for question, texts in zip(questions, written, strict=True)
+        for number, each in enumerate(texts)
     ]
 
 
-def _answer(question: ExamQuestion, written: str, number: int, opened: bool) -> ExamAnswer:
-    text = written.removesuffix(_CUT_OFF)
-    answer = split_written(text, opened_by_prompt=opened).answer
+def exam_answer(question: ExamQuestion, written: WrittenText, number: int, *, opened: bool) -> ExamAnswer:
+    """What a text chooses; `opened` says whether the prompt had opened the thinking block."""
+    answer = split_written(written.text, opened_by_prompt=opened).answer
     chosen = chosen_letters(answer, option_texts(question) or ANY) or None
-    return ExamAnswer(question.exam, question.id, text, chosen, chosen == question.answer, text == written, number)
+    right = chosen == question.answer
+    return ExamAnswer(question.exam, question.id, written.text, chosen, right, written.finished, number)
 
 
-def _room(runner: Any, tokenizer: Any, questions: Sequence[ExamQuestion]) -> int:
-    """Tokens that the model can still hold behind the longest question: lm-eval would cut the question, not the answer.
+def _room(base: Path, tokenizer: Any, questions: Sequence[ExamQuestion]) -> int:
+    """Tokens that the model can still hold behind the longest question.
 
     Raises:
         MedcotError: it holds nothing behind a question.
     """
-    lengths = [len(runner.tok_encode(render_prompt(tokenizer, put(question)))) for question in questions]
-    room = int(runner.max_length) - max(lengths)
+    held = positions_of(base)
+    lengths = [len(encode_prompt(tokenizer, put(question))) for question in questions]
+    room = held - max(lengths)
     if room < 1:
         longest = questions[lengths.index(max(lengths))]
         raise MedcotError(
-            f"{longest.exam}, {longest.id}: {max(lengths):,} tokens, but the base model holds {runner.max_length:,}.",
+            f"{longest.exam}, {longest.id}: {max(lengths):,} tokens, but the base model holds {held:,}.",
             "Take the question out of the file, or choose another base model.",
         )
     return room
-
-
-def _task(questions: Sequence[ExamQuestion], settings: ExamSettings, longest: int) -> Any:
-    from datasets import Dataset
-    from lm_eval.api.task import ConfigurableTask
-
-    rows = Dataset.from_list([{"text": put(question), "answer": question.answer} for question in questions])
-    sampling: dict[str, Any] = {"do_sample": False}
-    if settings.temperature > 0:
-        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
-    return ConfigurableTask(
-        config={
-            "task": "exams",
-            "custom_dataset": lambda **_: {"test": rows},
-            "test_split": "test",
-            "output_type": "generate_until",
-            "repeats": settings.samples,
-            "doc_to_text": "{{text}}",
-            "doc_to_target": "{{answer}}",
-            "process_results": lambda doc, results: {"acc": 0.0},  # scored here, from the samples
-            "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
-            "generation_kwargs": {"until": [], "max_gen_toks": longest, **sampling},
-        }
-    )
-
-
-def _runner(model: Any, tokenizer: Any, settings: ExamSettings, total: int, progress: Progress) -> Any:
-    """lm-eval's runner over the loaded model: it keeps `</think>`, marks what is cut off, and tells how far it is."""
-    from lm_eval.models.huggingface import HFLM
-
-    ends = set(end_tokens(tokenizer, model.generation_config))
-
-    class Runner(HFLM):  # type: ignore[misc]
-        done = 0
-
-        def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> Any:
-            if isinstance(tokens, int):
-                return super().tok_decode(tokens, skip_special_tokens=False)
-            written, finished = until_end(tokens, ends)
-            return super().tok_decode(written, skip_special_tokens=False) + ("" if finished else _CUT_OFF)
-
-        def _model_generate(self, context: Any, *args: Any, **options: Any) -> Any:
-            written = super()._model_generate(context, *args, **options)
-            self.done += len(context)
-            progress(self.done, total, "answers")
-            return written
-
-    return Runner(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch_size, trust_remote_code=False)
 
 
 def put(question: ExamQuestion) -> str:

@@ -15,9 +15,9 @@ from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.evaluation.exams.asking import ask_exams, asked_questions
 from medcot_pipeline.evaluation.exams.files import read_exam
 from medcot_pipeline.evaluation.exams.shuffled import Shown, shuffle_options
-from medcot_pipeline.models.arms import made_with
+from medcot_pipeline.inference.writing import written_with
 from medcot_pipeline.models.base import open_base_model
-from medcot_pipeline.settings import ExamSettings
+from medcot_pipeline.settings import ExamSettings, LocalEngineSettings
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.support.table_files import read_parquet, write_jsonl
 
@@ -29,12 +29,14 @@ class AskExams(BaseModel):
     """Which model is asked, and which files; no adapter means the base."""
 
     settings: ExamSettings
+    inference: LocalEngineSettings
     base_model: Path
     adapter: Path | None
     hashes: Path
     splits: Path
     files: list[Path]
     out: Path
+    work: Path
 
 
 def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
 
     Returns:
         `left_out`, a sentence for each file with items that cannot be scored; `kept_order`, one for each with questions
-        whose options are not shuffled though that is set; `made_with` of models/arms.py.
+        whose options are not shuffled though that is set; `made_with`, as `written_with` has it.
     """
     settings = arguments.settings
     read = [read_exam(path, settings.max_questions, settings.seed) for path in arguments.files]
@@ -52,7 +54,8 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
     for sentence in (*left_out, *shown.kept_order):
         say(sentence)
     base = open_base_model(arguments.base_model, FileHashes(arguments.hashes))
-    answers = ask_exams(base.folder, arguments.adapter, shown.questions, settings, say)
+    inference, work = arguments.inference, arguments.work
+    answers = ask_exams(base.folder, arguments.adapter, shown.questions, settings, inference, work, say)
     asked = asked_questions(questions, read_parquet(arguments.splits).filter(split="train"))
     write_jsonl(arguments.out / ANSWERS, answers)
     write_jsonl(
@@ -65,5 +68,5 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
     return {
         "left_out": left_out,
         "kept_order": shown.kept_order,
-        "made_with": {**made_with(), "lm_eval": version("lm_eval")},
+        "made_with": {**written_with(base.folder, inference), "lm_eval": version("lm_eval")},
     }

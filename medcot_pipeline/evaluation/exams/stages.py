@@ -17,6 +17,7 @@ from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.exams import Exams
+from medcot_pipeline.settings import engine_settings
 from medcot_pipeline.support.json_files import read_json, write_json, write_model
 from medcot_pipeline.support.table_files import read_jsonl
 
@@ -46,12 +47,14 @@ def _measure(run: Run, adapter: Path | None) -> None:
         require_exams(settings.folder, files)
         arguments = AskExams(
             settings=settings,
+            inference=engine_settings(run.settings),
             base_model=run.input("base_model"),
             adapter=adapter,
             hashes=run.place.store.hashes.memory,
             splits=run.input("corpus_splits") / "rows.parquet",
             files=files,
             out=run.path,
+            work=run.work,
         )
         asked = run.job(ask, arguments)
     write_json(run.path / MADE_WITH, asked["made_with"])
@@ -97,7 +100,7 @@ STAGES = (
     Stage(
         "base_exams",
         group=GROUP,
-        code_version="2",
+        code_version="3",
         make=base_exams,
         checks=checks.MEASURED,
         inputs=("base_model", "corpus_splits"),
@@ -108,7 +111,7 @@ STAGES = (
     Stage(
         "tuned_exams",
         group=GROUP,
-        code_version="2",
+        code_version="3",
         make=tuned_exams,
         checks=checks.MEASURED,
         inputs=("qlora_adapter", "base_model", "corpus_splits"),

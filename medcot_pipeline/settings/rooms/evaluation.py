@@ -59,8 +59,8 @@ class AnswerSettings(Section):
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float = Field(0.95, gt=0.0, le=1.0)
-    batch_size: Annotated[Count, OnlyFor("backend", ("model",), still_recorded=True)] = Field(
-        8, description="prompts in a batch; part of what a sampled answer depends on"
+    batch_size: Annotated[Count, NOT_IDENTITY] = Field(
+        8, description="without effect: an answer depends on its own prompt alone; still read from older settings"
     )
     seed: int = 11
     backend: Literal["model", "endpoint"] = Field(
@@ -91,7 +91,9 @@ class ExamSettings(Section):
     max_new_tokens: Count = Field(4096, description="longest answer, tokens; those that are cut off are counted")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float = Field(0.95, gt=0.0, le=1.0)
-    batch_size: Count = Field(8, description="questions in a batch; part of what a sampled answer depends on")
+    batch_size: Annotated[Count, NOT_IDENTITY] = Field(
+        8, description="without effect: an answer depends on its own question alone; still read from older settings"
+    )
     seed: int = Field(13, description="of the questions, the options' order and the answers")
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Settings of the servers that are asked."""
+"""Settings of the servers that are asked, and of the engine that writes in this process."""
 
 from typing import Annotated
 
@@ -42,3 +42,14 @@ class EndpointSettings(ServerSettings):
     tuned_model: str = Field("", description="name of the base model with the adapter there")
     concurrency: Annotated[Count, NOT_IDENTITY] = Field(8, description="calls in flight")
     timeout_s: Annotated[float, NOT_IDENTITY] = Field(600.0, gt=0.0, description="seconds for one try of a call")
+
+
+class LocalEngineSettings(Section):
+    """How much the engine of this process takes; it changes speed and memory, not what is asked."""
+
+    max_gpu_memory_gb: Annotated[float | None, NOT_IDENTITY] = Field(
+        None, gt=0.0, description="GPU memory that may be used, 10^9 bytes; none: as training.max_gpu_memory_gb"
+    )
+    rows: Annotated[Count | None, NOT_IDENTITY] = Field(
+        None, description="requests written at once at most; none: 128 on a GPU, 16 on a CPU"
+    )

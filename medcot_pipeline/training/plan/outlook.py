@@ -29,8 +29,7 @@ def training_lines(workspace: Workspace) -> list[str]:
     """
     settings = workspace.settings
     lines = {line.asset: line for line in make_plan(workspace)}
-    sft, base = (_as_wanted(workspace, lines[asset]) for asset in ("sft_dataset", "base_model"))
-    shape = base_shape(settings.base_model, base_folder(base) if base else _own_folder(workspace))
+    sft, shape = _as_wanted(workspace, lines["sft_dataset"]), wanted_shape(workspace, lines["base_model"])
     if shape is None:
         lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
         return [f"planned once there is {' and '.join(lacking)}"]
@@ -41,6 +40,12 @@ def training_lines(workspace: Workspace) -> list[str]:
     if plan is None:
         return ["no row is short enough"]
     return plan.lines() if sft else _lines_without_rows(plan, lines["sft_dataset"])
+
+
+def wanted_shape(workspace: Workspace, line: PlanLine) -> ModelShape | None:
+    """The shape of the base model that is wanted, as far as it is known; `line`: its line of the plan."""
+    base = _as_wanted(workspace, line)
+    return base_shape(workspace.settings.base_model, base_folder(base) if base else _own_folder(workspace))
 
 
 def _as_wanted(workspace: Workspace, line: PlanLine) -> Path | None:
@@ -91,7 +96,7 @@ def forecast_training(
     )
     if not lengths:
         return None
-    device = _device(training, gpu_here=gpu_here)
+    device = planned_device(training.max_gpu_memory_gb, gpu_here=gpu_here)
     return plan_training(training, _engine(training, device), shape, lengths, device)
 
 
@@ -110,11 +115,12 @@ def _lengths(settings: Settings, sft_rows: Path) -> list[int]:
     return [lengths[number] for number in within(lengths, training.max_train_tokens)]
 
 
-def _device(training: TrainingSettings, *, gpu_here: bool) -> Device:
+def planned_device(max_gpu_memory_gb: float | None, *, gpu_here: bool) -> Device:
+    """The GPU of this machine; without one that of the limit, or a CPU where there is no limit either."""
     if gpu_here:
-        return this_device(training.max_gpu_memory_gb)
-    if training.max_gpu_memory_gb is not None:
-        return assumed_device(training.max_gpu_memory_gb)
+        return this_device(max_gpu_memory_gb)
+    if max_gpu_memory_gb is not None:
+        return assumed_device(max_gpu_memory_gb)
     return Device("CPU", None, varlen_kernel=False)
 
 

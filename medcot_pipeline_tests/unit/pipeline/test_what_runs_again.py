@@ -58,6 +58,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training.max_gpu_memory_gb": NOTHING,
     "training.micro_batch_tokens": NOTHING,
     "training.checkpointing": NOTHING,
+    "inference": NOTHING,  # what it changes of the numbers is in made_with.json
     "perplexity": PERPLEXITY,
     "perplexity.bootstrap_resamples": NOTHING,
     "perplexity.train_rows": ("tuned_perplexity",),  # an adapter's own rows
@@ -66,8 +67,10 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "perplexity.general_texts": NOTHING,
     "exams": EXAMS,
     "exams.folder": NOTHING,
+    "exams.batch_size": NOTHING,
     "answers": ANSWERS,
     "answers.backend": (*ANSWERS, "model_answers"),
+    "answers.batch_size": NOTHING,
     "answers.prompts": NOTHING,
     "answers.vignettes": NOTHING,
     "answers.emergencies": NOTHING,

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from medcot_pipeline.evaluation.answers.generation import until_end
 from medcot_pipeline.evaluation.exams.asking import put
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts, read_exam, require_exams
 from medcot_pipeline.evaluation.exams.shuffled import shuffle_options
@@ -119,12 +118,6 @@ def test_options_that_speak_of_others_or_cannot_be_taken_apart_keep_their_order(
         [question],
         ["exam.jsonl: 1 of its questions keep the order of their options, first #3."],
     )
-
-
-def test_an_answer_is_cut_at_the_first_end_token_and_says_whether_there_is_one() -> None:
-    assert until_end([5, 6, 2, 0, 0], {2, 7}) == ([5, 6], True)
-    assert until_end([5, 6, 8], {2, 7}) == ([5, 6, 8], False)
-    assert until_end([2], {2}) == ([], True) and until_end([], {2}) == ([], False)
 
 
 def test_the_same_greedy_answer_is_not_asked_for_again() -> None:

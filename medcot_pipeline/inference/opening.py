@@ -1,0 +1,94 @@
+"""Opening the engine of this process: from folders of a base and an adapter to an engine that fits the device.
+
+Belongs here: plan, limit, loading, in their order.
+Does not: planning (local/plan.py), writing (local/engine.py), which tokens end an answer (evaluation/).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medcot_pipeline.inference.local.engine import LocalEngine
+from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, EnginePlan, plan_engine
+from medcot_pipeline.inference.local.weights import is_known
+from medcot_pipeline.inference.plain import ROWS, PlainEngine
+from medcot_pipeline.inference.requests import Request
+from medcot_pipeline.models.arms import load_arm
+from medcot_pipeline.models.devices import GB, Device, limit_gpu_memory, this_device
+from medcot_pipeline.models.load import quiet
+from medcot_pipeline.models.shape import ModelShape
+from medcot_pipeline.settings import LocalEngineSettings
+from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline.support.json_files import read_json
+from medcot_pipeline.support.progress import Say
+
+
+def open_local_engine(
+    base: Path,
+    adapter: Path | None,
+    requests: Sequence[Request],
+    ends: Sequence[int],
+    settings: LocalEngineSettings,
+    say: Say,
+) -> LocalEngine | PlainEngine:
+    """An engine for these requests, or for any that are no longer; the plain one for models that are not known here.
+
+    Args:
+        base: folder of the base model.
+        adapter: folder of the adapter, or none; with one the engine writes for either arm.
+        requests: at least one; their lengths decide what the cache must hold.
+        ends: tokens that end an answer.
+        settings: rows and memory.
+        say: told the plan.
+
+    Raises:
+        MedcotError: a model, an adapter or lengths that the engine does not take, or too little memory.
+    """
+    quiet()
+    refuse_beyond_positions(base, requests)
+    config = read_json(base / "config.json")
+    if not is_known(config):
+        say(f"a {config.get('model_type')} model is written with by transformers' own forward pass, which is slower")
+        limit_gpu_memory(settings.max_gpu_memory_gb)
+        return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say)
+    plan = plan_requests(base, adapter, requests, this_device(settings.max_gpu_memory_gb), settings)
+    for line in plan.lines():
+        say(line)
+    if plan.limit_bytes is not None:
+        limit_gpu_memory((plan.limit_bytes - CONTEXT_BYTES) / GB)
+    return LocalEngine(load_arm(base, adapter), ends, plan, say)
+
+
+def plan_requests(
+    base: Path, adapter: Path | None, requests: Sequence[Request], device: Device, settings: LocalEngineSettings
+) -> EnginePlan:
+    """The plan for these requests, on this or another device.
+
+    Raises:
+        MedcotError: too little memory.
+    """
+    rank = 0 if adapter is None else int(read_json(adapter / "adapter_config.json")["r"])
+    longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
+    shape = ModelShape.of(read_json(base / "config.json"))
+    return plan_engine(shape, device, settings, longest, lora_rank=rank, nf4=True)
+
+
+def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
+    """Refuse what the model has no positions for, before anything is loaded.
+
+    Raises:
+        MedcotError: prompt and answer of a request are longer than `max_position_embeddings`.
+    """
+    positions = positions_of(base)
+    for request in requests:
+        if len(request.prompt_ids) + request.max_tokens > positions:
+            raise MedcotError(
+                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
+                f"answer, but the model has {positions:,} positions.",
+                "Lower the most tokens of an answer.",
+            )
+
+
+def positions_of(base: Path) -> int:
+    """Tokens that a model can hold, prompt and answer together; without bound where it does not say."""
+    config = read_json(base / "config.json")
+    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2**31)
