@@ -91,7 +91,15 @@ def main() -> None:
     model = lora(load_base(folder))
     unpack(model)
     longest = max(map(len, prompts)) + options.tokens
-    plan = plan_engine(shape, this_device(None), LocalEngineSettings(rows=AT_ONCE), longest, lora_rank=8, nf4=False)
+    plan = plan_engine(
+        shape,
+        this_device(None),
+        LocalEngineSettings(rows=AT_ONCE),
+        longest,
+        lora_rank=8,
+        nf4=False,
+        limited_by="TOKENS",
+    )
     engine = LocalEngine(copy.deepcopy(model), [tokenizer.eos_token_id], plan, print)
     for which in ("base", "tuned"):
         equal = ties = count = 0

@@ -31,6 +31,7 @@ from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
 from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
+from medcot_pipeline.inference.local.progress import expected_ahead
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
 from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
@@ -168,14 +169,14 @@ def run_engine(
     engine.lengths = dict(zip((request.id for request in requests), lengths, strict=True))
     found = []
     for which in ("base", "tuned"):
-        before, engine.steps_taken = engine.record_seconds, 0
+        before, engine.steps_taken = engine.runner.record_seconds, 0
         _wait()
         started = time.monotonic()
         written = engine.write(requests, adapter=which == "tuned", what=which)
         _wait()
         seconds = time.monotonic() - started
         _say_memory(f"{which} written")
-        recording = engine.record_seconds - before
+        recording = engine.runner.record_seconds - before
         tokens = sum(len(each.token_ids) + each.finished for each in written)
         assert tokens == sum(lengths), (tokens, sum(lengths))
         found.append(
@@ -206,7 +207,9 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     limit_gpu_memory(options.limit_gb - CONTEXT_BYTES / GB)
     longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
     settings = LocalEngineSettings(max_gpu_memory_gb=options.limit_gb, rows=options.rows_at_once)
-    plan = plan_engine(shape, this_device(options.limit_gb), settings, longest, lora_rank=RANK, nf4=True)
+    plan = plan_engine(
+        shape, this_device(options.limit_gb), settings, longest, lora_rank=RANK, nf4=True, limited_by="LONGEST"
+    )
     started = time.monotonic()
     model = lora(load_base(folder))
     if arm == "dequantised":
@@ -218,7 +221,8 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     if arm in BATCH:
         found = run_generate(arm, model, requests, lengths, options.steps, tokenizer.pad_token_id)
     else:
-        print(*plan.lines(sum(lengths)), sep="\n", flush=True)
+        ahead = expected_ahead([], [], [Row(request) for request in requests], plan.at_once)
+        print(*plan.lines(ahead), sep="\n", flush=True)
         found = run_engine(model, plan, requests, lengths, graphs=arm == "engine")
     itemsize = 2 if device() == "cuda" else 4
     read_once = weight_bytes(shape, 0, itemsize, packed=False)
