@@ -30,8 +30,8 @@ from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
-from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.progress import expected_ahead
+from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
 from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
