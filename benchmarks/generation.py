@@ -64,27 +64,32 @@ def lora(model: Any) -> Any:
     return made
 
 
-def prompts_and_lengths(rows: Path, tokenizer: Any, count: int, shrink: int) -> tuple[list[Request], list[int]]:
-    """Prompts of genuine rows, and lengths by the quantiles of their completions, in a random order.
+def reasoning_lengths(rows: Path, tokenizer: Any, count: int, longest: int, shrink: int) -> list[int]:
+    """Lengths of answers by the quantiles of genuine completions, stretched to the median, in a random order.
 
     Args:
         rows: JSON with Question, Complex_CoT and Response.
         tokenizer: of the model.
         count: how many.
+        longest: of the last one, and of any.
         shrink: lengths are divided by it.
     """
-    records = read_json(rows)
-    encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in records]
+    encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in read_json(rows)]
     genuine = sorted(len(row.reasoning) + len(row.answer) for row in encoded)
     stretch = MEDIAN / genuine[len(genuine) // 2]
     lengths = [round(genuine[int((n + 0.5) / count * len(genuine))] * stretch) for n in range(count - 1)]
-    lengths = [max(1, min(each, LONGEST) // shrink) for each in [*lengths, LONGEST]]
+    lengths = [max(1, min(each, longest) // shrink) for each in [*lengths, longest]]
     random.Random(0).shuffle(lengths)
+    return lengths
+
+
+def prompts_and_lengths(rows: Path, tokenizer: Any, count: int, shrink: int) -> tuple[list[Request], list[int]]:
+    """Prompts of genuine rows, and how long their answers get; arguments as of `reasoning_lengths`."""
     requests = []
-    for number, record in enumerate(records[:count]):
+    for number, record in enumerate(read_json(rows)[:count]):
         ids = encode_prompt(tokenizer, record["Question"])
         requests.append(Request(str(number), tuple(ids), SAMPLING, request_seed(0, str(number)), LONGEST // shrink))
-    return requests, lengths
+    return requests, reasoning_lengths(rows, tokenizer, count, LONGEST, shrink)
 
 
 def copy_bandwidth() -> float:
@@ -243,7 +248,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
         "median": sorted(lengths)[len(lengths) // 2],
         "load_seconds": round(load_seconds, 1),
         "bandwidth": round(bandwidth / 1e9),
-        "peak_gib": _peak_gib(),
+        "peak_gib": peak_gib(),
         "device": torch.cuda.get_device_name(0) if device() == "cuda" else "CPU",
         "torch": torch.__version__,
     }
@@ -291,7 +296,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _peak_gib() -> float | None:
+def peak_gib() -> float | None:
     """Most memory that PyTorch reserved, with CUDA's own beside it, GiB."""
     import torch
 
@@ -318,6 +323,18 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def make_random_model(folder: Path, *, tiny: bool) -> None:
+    """Write random weights where there are none: of the 7B shape, or of a tiny one."""
+    if (folder / "config.json").is_file():
+        return
+    if tiny:
+        make_tiny_model(BaseModelSettings(kind="tiny_random"), folder)
+        return
+    # In a process of its own, which gives the GPU's memory back.
+    make = "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", make, str(folder)], check=True)
+
+
 def main() -> None:
     """Run the arms one after another and print the table as it grows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -339,15 +356,7 @@ def main() -> None:
     if options.one:
         write_json(options.out, run_arm(options.arms[0], options.model, rows, options))
         return
-    if not (options.model / "config.json").is_file():
-        if options.rehearse:
-            make_tiny_model(BaseModelSettings(kind="tiny_random"), options.model)
-        else:
-            # In a process of its own, which gives the GPU's memory back.
-            make = (
-                "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
-            )
-            subprocess.run([sys.executable, "-c", make, str(options.model)], check=True)
+    make_random_model(options.model, tiny=options.rehearse)
     results = []
     given = [f"--prompts={options.prompts}", f"--steps={options.steps}", f"--limit-gb={options.limit_gb}"]
     given += [f"--rows={rows}", f"--model={options.model}"] + ["--rehearse"] * options.rehearse
