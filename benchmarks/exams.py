@@ -1,7 +1,7 @@
 """Time of asking an exam file of 200 questions, of both arms: the path of `evaluation/exams/` with random 7B weights.
 
     python -m benchmarks.exams                    both arms on one GPU, each in a process of its own, as in the pipeline
-    python -m benchmarks.exams --collect          lm-eval's part alone, on any machine: its time, and its requests in a file
+    python -m benchmarks.exams --collect          lm-eval's part alone, without a GPU: its time, its requests
     python -m benchmarks.exams --rehearse         everything with a tiny model, 12 questions and short answers, on a CPU
 
 Where lm-eval is installed an arm is `ask_exams` as it is: lm-eval puts the questions of CMExam and collects the texts,

@@ -30,7 +30,6 @@ from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
-from medcot_pipeline.inference.local.progress import expected_ahead
 from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
@@ -226,8 +225,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     if arm in BATCH:
         found = run_generate(arm, model, requests, lengths, options.steps, tokenizer.pad_token_id)
     else:
-        ahead = expected_ahead([], [], [Row(request) for request in requests], plan.at_once)
-        print(*plan.lines(ahead), sep="\n", flush=True)
+        print(*plan.lines(plan.ahead([Row(request) for request in requests])), sep="\n", flush=True)
         found = run_engine(model, plan, requests, lengths, graphs=arm == "engine")
     itemsize = 2 if device() == "cuda" else 4
     read_once = weight_bytes(shape, 0, itemsize, packed=False)

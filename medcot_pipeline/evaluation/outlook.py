@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from medcot_pipeline.compute.gpu_lock import gpu_is_here
 from medcot_pipeline.inference.local.plan import plan_engine
-from medcot_pipeline.inference.local.progress import expected_ahead
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.pipeline.plan import make_plan
@@ -46,6 +45,5 @@ def writing_lines(
     lines = []
     for stage, rank in zip(stages, (0, settings.training.lora_rank), strict=True):
         plan = plan_engine(shape, device, engine, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
-        ahead = expected_ahead([], [], rows, plan.at_once)
-        lines += [f"{stage}: {len(rows) * most:,} tokens at most; {line}" for line in plan.lines(ahead)]
+        lines += [f"{stage}: {len(rows) * most:,} tokens at most; {line}" for line in plan.lines(plan.ahead(rows))]
     return lines

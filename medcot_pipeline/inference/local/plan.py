@@ -6,9 +6,11 @@ Does not: what is left once the weights are there (measured.py), what a cache is
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from medcot_pipeline.inference.local.cache import place_bytes
-from medcot_pipeline.inference.local.progress import Ahead
+from medcot_pipeline.inference.local.progress import Ahead, expected_ahead
+from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request
 from medcot_pipeline.models.devices import GB, Device
 from medcot_pipeline.models.shape import ModelShape
@@ -100,10 +102,11 @@ class EnginePlan:
                 f"Shorten the prompt, or lower {self.limited_by}.",
             )
 
-    @property
-    def at_once(self) -> int:
-        """Rows at once that the cache holds, at half the longest row's length."""
-        return max(1, min(self.rows, int(self.blocks * self.block_tokens / (self.longest / 2))))
+    def ahead(self, waiting: Sequence[Row]) -> Ahead:
+        """What is expected of requests that wait: as many at once as the cache holds at the length they have midway."""
+        freely = expected_ahead([], [], waiting, self.rows)
+        held = int(self.blocks * self.block_tokens / max(1.0, freely.read / max(1.0, freely.tokens)))
+        return freely if held >= min(self.rows, len(waiting)) else expected_ahead([], [], waiting, max(1, held))
 
     def seconds(self, steps: float, read: float) -> float | None:
         """Decoding steps, which read the weights once each, and tokens of keys and values that all of them read.

@@ -14,7 +14,7 @@ from medcot_pipeline.inference.local.plan import (
     plan_engine,
 )
 from medcot_pipeline.inference.local.progress import Ahead
-from medcot_pipeline.inference.local.rows import longest_first
+from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import Device
@@ -95,6 +95,13 @@ def test_a_plan_says_its_tokens_and_time() -> None:
     (line,) = plan(24.0).lines(Ahead(70_000, 2000, 40e6))
     assert line.startswith("writing on NVIDIA GeForce RTX 4090: weights unpacked once (15.")
     assert line.endswith("; 70,000 tokens expected in about 55 s")
+
+
+def test_requests_wait_for_room_in_the_cache() -> None:
+    rows = [Row(Request(str(n), (0,) * 4000, Sampling(), 0, 2048)) for n in range(100)]
+    tight, wide = plan(20.0, 6048).ahead(rows), plan(80.0, 6048).ahead(rows)
+    assert tight.tokens == wide.tokens
+    assert tight.steps > 1.2 * wide.steps
 
 
 def test_a_step_takes_the_time_of_reading_weights_and_cache_once() -> None:
