@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from medcot_pipeline.inference.local.engine import Keep
+from medcot_pipeline.inference.local.expected.progress import TokenProgress
 from medcot_pipeline.inference.local.operations.host import choose
-from medcot_pipeline.inference.local.progress import TokenProgress
 from medcot_pipeline.inference.local.rows import Row, line_of, longest_first
 from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.errors import MedcotError

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from medcot_pipeline.inference.local.expected.progress import TokenProgress
 from medcot_pipeline.inference.local.plan import EnginePlan, padded
-from medcot_pipeline.inference.local.progress import TokenProgress
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.local.runner import ModelRunner
 from medcot_pipeline.inference.requests import Continuation, Request

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from medcot_pipeline.inference.local.cache import place_bytes
-from medcot_pipeline.inference.local.progress import Ahead, expected_ahead
+from medcot_pipeline.inference.local.expected.lengths import Ahead, expected_ahead
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request
 from medcot_pipeline.models.devices import GB, Device

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcot_pipeline.inference.local.expected.lengths import Ahead
 from medcot_pipeline.inference.local.graphs import row_counts
 from medcot_pipeline.inference.local.measured import Taken, blocks_left
 from medcot_pipeline.inference.local.plan import (
@@ -13,7 +14,6 @@ from medcot_pipeline.inference.local.plan import (
     EnginePlan,
     plan_engine,
 )
-from medcot_pipeline.inference.local.progress import Ahead
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request, Sampling

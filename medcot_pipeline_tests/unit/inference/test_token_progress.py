@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcot_pipeline.inference.local.progress import Ahead, AnswerLengths, StepSeconds, TokenProgress, expected_ahead
+from medcot_pipeline.inference.local.expected.lengths import Ahead, AnswerLengths, expected_ahead
+from medcot_pipeline.inference.local.expected.progress import StepSeconds, TokenProgress
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Continuation, Request, Sampling
 
