@@ -90,7 +90,15 @@ def main() -> None:
     requests = [Request(str(n), ids, Sampling(), n, options.tokens) for n, ids in enumerate(prompts)]
     model = lora(load_base(folder, unpack=True))
     longest = max(map(len, prompts)) + options.tokens
-    plan = plan_engine(shape, this_device(None), LocalEngineSettings(rows=AT_ONCE), longest, lora_rank=8, nf4=False)
+    plan = plan_engine(
+        shape,
+        this_device(None),
+        LocalEngineSettings(rows=AT_ONCE),
+        longest,
+        lora_rank=8,
+        nf4=False,
+        limited_by="TOKENS",
+    )
     engine = LocalEngine(copy.deepcopy(model), [tokenizer.eos_token_id], plan, print)
     for which in ("base", "tuned"):
         equal = ties = count = 0
