@@ -13,10 +13,10 @@ from pathlib import Path
 
 from medcot_pipeline.chat import PLACEHOLDER, THINK_OPEN, split_written
 from medcot_pipeline.evaluation.answers.given import Given, KeptAnswers
-from medcot_pipeline.inference.calls import Unanswered, ask_each
-from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
-from medcot_pipeline.inference.replies import Completion
 from medcot_pipeline.inference.requests import request_seed
+from medcot_pipeline.inference.served.calls import Unanswered, ask_each
+from medcot_pipeline.inference.served.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
+from medcot_pipeline.inference.served.replies import Completion
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.given import NAME, Given
-from medcot_pipeline.inference.calls import GIVE_UP_AFTER
+from medcot_pipeline.inference.served.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt

@@ -19,8 +19,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from medcot_pipeline.inference.refusals import refusal
-from medcot_pipeline.inference.replies import (
+from medcot_pipeline.inference.served.refusals import refusal
+from medcot_pipeline.inference.served.replies import (
     Completion,
     Unusable,
     beginning,
