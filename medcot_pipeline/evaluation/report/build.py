@@ -149,8 +149,8 @@ def _cost(measured: Measured, settings: ReportSettings) -> Cost:
     stages = [_stage("training", measured.training.tokens, measured.training.seconds)]
     for arm in ARMS:
         own = [answer for answer in measured.answered.answers if answer.arm == arm]
-        counts = [answer.tokens for answer in own if answer.tokens is not None]
-        tokens = sum(counts) if len(counts) == len(own) else None  # an endpoint did not count them
+        counts = [answer.tokens for answer in own if answer.tokens]  # older versions kept 0 where nobody counted
+        tokens = sum(counts) if len(counts) == len(own) else None
         stages.append(_stage(f"answers, {arm}", tokens, measured.answered.seconds[arm]))
     judge, paid = measured.judge, measured.paid.model_dump() if measured.paid else {}
     if judge.status == "not configured":

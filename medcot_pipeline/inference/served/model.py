@@ -14,7 +14,7 @@ from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.inference.served.calls import Unanswered, ask_each
 from medcot_pipeline.inference.served.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.served.replies import Completion
-from medcot_pipeline.inference.served.unfit import NotAsAsked, one_model, refuse_unfit
+from medcot_pipeline.inference.served.unfit import NotAsAsked, is_listed, one_model, refuse_unfit
 from medcot_pipeline.inference.writing import KeepTexts, WriteRequests
 from medcot_pipeline.settings import EndpointSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -92,7 +92,7 @@ class ServedModel:
             return
         for setting in ("base_model", "tuned_model"):
             name = getattr(there, setting)
-            if not any(one_model(name, each) for each in listed):
+            if not is_listed(name, listed):
                 raise MedcotError(
                     f"{there.base_url} serves no model {name!r} (it serves {', '.join(listed[:20]) or 'none'}).",
                     f"Serve it there, or correct {self.section}__ENDPOINT__{setting.upper()}.",

@@ -6,6 +6,8 @@ Belongs here: what is held against the request.
 Does not: the form of a reply (replies.py), what is told and not refused (model.py).
 """
 
+from collections.abc import Sequence
+
 from medcot_pipeline.inference.served.endpoint import CallFailed
 from medcot_pipeline.inference.served.replies import Completion
 
@@ -68,6 +70,15 @@ def refuse_unfit(completion: Completion, most: int, asked: str, other: str) -> N
             f"it counts {tokens:,} tokens and sends no text",
             "Turn off what takes the text out of its replies, such as a parser of reasoning or of tool calls.",
         )
+
+
+def is_listed(name: str, listed: Sequence[str]) -> bool:
+    """Whether a server that lists these names has a model of that name.
+
+    SGLang lists an adapter by its own name, and is asked for it as `base:adapter`.
+    """
+    base, _, adapter = name.partition(":")
+    return any(one_model(name, each) for each in listed) or (base in listed and adapter in listed)
 
 
 def one_model(name: str, other: str) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from medcot_pipeline.evaluation.answers.generation import Given, generate_answers, served_model
 from medcot_pipeline.inference.served.replies import Completion
-from medcot_pipeline.inference.served.unfit import COUNTED_LOOSELY, NotAsAsked, refuse_unfit
+from medcot_pipeline.inference.served.unfit import COUNTED_LOOSELY, NotAsAsked, is_listed, refuse_unfit
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
@@ -108,6 +108,22 @@ def test_an_alias_is_let_pass_and_told_once(tmp_path: Path, served: str) -> None
 def test_a_server_that_lists_names_with_a_tag_serves_them_without(tmp_path: Path) -> None:
     with wire(says(completion(TEXT, "base")), ("base:latest", "tuned:latest")) as server:
         assert len(ask(server.url, tmp_path).answers) == len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "there"),
+    [
+        ("tuned", ("base", "tuned"), True),
+        ("tuned", ("base", "tuned:latest"), True),
+        ("base:tuned", ("base", "tuned"), True),
+        ("base:tuned", ("base",), False),
+        ("base:", ("base",), False),
+        ("tuned:q4", ("tuned:latest",), False),
+        ("tuned", (), False),
+    ],
+)
+def test_a_name_is_found_in_a_list_as_servers_write_it(name: str, listed: tuple[str, ...], there: bool) -> None:
+    assert is_listed(name, listed) is there
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"completion_tokens": 0}, "absent"])

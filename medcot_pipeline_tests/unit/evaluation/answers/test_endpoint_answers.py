@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from medcot_pipeline.evaluation.answers.checks import SERVED, two_models_answered
 from medcot_pipeline.evaluation.answers.generation import Given, generate_answers, served_model
 from medcot_pipeline.inference.finished import NAME
 from medcot_pipeline.inference.served.calls import GIVE_UP_AFTER
@@ -21,6 +22,7 @@ from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.journals import read_lines
+from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline_tests.support.chat_endpoint import COMPLETION_TOKENS, Reply, completion, endpoint
 
@@ -259,3 +261,27 @@ def test_what_answers_took_is_the_time_that_passed_however_many_calls_were_in_fl
     with endpoint(thoughtful, BOTH) as (url, _):
         given = ask(url, tmp_path, concurrency=8)
     assert 0 < given.seconds < time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "same", "passes"),
+    [
+        (["x.gguf"], ["x.gguf"], 2, False),
+        (["x.gguf"], ["x.gguf"], 1, True),
+        (["r1"], ["r1-medcot"], 2, True),
+        (["x-1", "x-2"], ["x-1", "x-2"], 2, True),
+        ([], [], 2, True),
+        (None, None, 2, True),
+    ],
+    ids=["one model", "texts differ", "two names", "many names", "no name", "answers of an older version"],
+)
+def test_one_model_for_both_arms_is_one_that_names_itself_twice_and_writes_the_same(
+    tmp_path: Path, base: list[str] | None, tuned: list[str] | None, same: int, passes: bool
+) -> None:
+    write_json(tmp_path / "figures.json", {"same": same, "prompts": 2})
+    inputs = {"base_answers": tmp_path / "base", "tuned_answers": tmp_path / "tuned"}
+    for folder, served in zip(inputs.values(), (base, tuned), strict=True):
+        (folder / "aside").mkdir(parents=True)
+        if served is not None:
+            write_json(folder / "aside" / SERVED, served)
+    assert two_models_answered(tmp_path, inputs)[0] is passes
