@@ -30,13 +30,12 @@ from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
-from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
 from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, LocalEngineSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 
@@ -208,9 +207,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     settings = LocalEngineSettings(max_gpu_memory_gb=options.limit_gb, rows=options.rows_at_once)
     plan = plan_engine(shape, this_device(options.limit_gb), settings, longest, lora_rank=RANK, nf4=True)
     started = time.monotonic()
-    model = lora(load_base(folder))
-    if arm == "dequantised":
-        unpack(model)
+    model = lora(load_base(folder, unpack=arm == "dequantised"))
     load_seconds = time.monotonic() - started
     _say_memory("loaded")
     if device() == "cuda":
@@ -243,21 +240,6 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
         "device": torch.cuda.get_device_name(0) if device() == "cuda" else "CPU",
         "torch": torch.__version__,
     }
-
-
-def unpack(model: Any) -> None:
-    """Replace every NF4 layer by a plain one with the same numbers."""
-    import torch
-
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, torch.nn.Linear) and is_nf4(child):
-                plain = torch.nn.Linear(1, 1, bias=False, device="meta")
-                plain.in_features, plain.out_features = child.in_features, child.out_features
-                plain.weight = torch.nn.Parameter(dense_weight(child), requires_grad=False)
-                plain.bias = child.bias
-                let_go(child)
-                setattr(parent, name, plain)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

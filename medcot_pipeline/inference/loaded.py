@@ -102,7 +102,7 @@ def end_tokens(base: Path, tokenizer: Any) -> list[int]:
     from transformers import AutoConfig, GenerationConfig
 
     try:
-        generation = GenerationConfig.from_pretrained(base)
+        generation = GenerationConfig.from_pretrained(base, trust_remote_code=False)
     except OSError:  # a folder without generation_config.json
         generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(base, trust_remote_code=False))
     others = generation.eos_token_id

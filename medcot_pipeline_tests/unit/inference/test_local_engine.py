@@ -85,7 +85,7 @@ def test_what_was_unpacked_gives_its_memory_back_whoever_still_refers_to_it(tmp_
     from medcot_pipeline.models.load import load_base
 
     small_qwen().save_pretrained(tmp_path)
-    model = load_base(tmp_path) if packed else small_qwen()
+    model = load_base(tmp_path, unpack=False) if packed else small_qwen()
     linear = [module for layer in model.model.layers for module in layer.modules() if hasattr(module, "in_features")]
     assert len(linear) == 14
     take_weights(model, torch.float32, 10, keep_nf4=False)
