@@ -22,6 +22,7 @@ import polars as pl
 from medcot_pipeline.evaluation.answers.generation import generate_answers
 from medcot_pipeline.evaluation.perplexity.measure import measure_texts, token_nll
 from medcot_pipeline.evaluation.perplexity.texts import Text, encode_rows
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.origin.sources import make_tiny_model
@@ -164,15 +165,8 @@ def main() -> None:
         started = time.perf_counter()
         for arm, own in zip(ARMS, (None, adapter), strict=True):
             work = Path(name) / "work" / arm
-            generate_answers(
-                base,
-                own,
-                prompts,
-                answers,
-                engine_settings(settings),
-                work,
-                lambda line: print(f"  {line}", flush=True),
-            )
+            model = LoadedModel(base, own, engine_settings(settings), section="MEDCOT_ANSWERS")
+            generate_answers(model, arm, prompts, answers, work, lambda line: print(f"  {line}", flush=True))
         result["answers"] = cost(len(prompts), time.perf_counter() - started) | {
             "max_new_tokens": answers.max_new_tokens
         }

@@ -8,6 +8,7 @@ Does not: which rows are encoded, or models.
 from medcot_pipeline.chat.encode import IGNORED_LABEL, EncodedRow, encode_prompt, encode_row, tokenizer_problems
 from medcot_pipeline.chat.render import (
     PLACEHOLDER,
+    THINK_CLOSE,
     THINK_OPEN,
     Written,
     render_completion,
@@ -19,6 +20,7 @@ from medcot_pipeline.chat.render import (
 __all__ = [
     "IGNORED_LABEL",
     "PLACEHOLDER",
+    "THINK_CLOSE",
     "THINK_OPEN",
     "EncodedRow",
     "Written",

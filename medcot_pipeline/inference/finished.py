@@ -1,14 +1,15 @@
 """The requests that are finished, kept one by one: a killed run writes the others alone.
 
 Belongs here: the journal, and whether what stands in it still holds.
-Does not: writing (local/), what a text is worth.
+Does not: writing (loaded.py, served/), what a text is worth.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.support.journals import add_lines, read_lines
 from medcot_pipeline.support.progress import Say
 
@@ -18,20 +19,20 @@ NAME = "written.jsonl"
 class FinishedRequests:
     """What was written, by request; each is on disk before it counts as finished."""
 
-    def __init__(self, work: Path, made_with: Mapping[str, str | None], say: Say) -> None:
+    def __init__(self, work: Path, written_with: Mapping[str, str], say: Say) -> None:
         """Open the journal of a folder, or begin it.
 
         Args:
             work: folder of this work alone.
-            made_with: what tokens depend on beside their request, such as weights, versions and device; what was
+            written_with: what texts depend on beside their request, such as engine, versions and device; what was
                 written with something else is dropped, so that nothing is mixed.
             say: told what was found.
         """
         self._path, self._say = work / NAME, say
-        header = {"made_with": json.loads(json.dumps(dict(made_with)))}
+        header = {"written_with": json.loads(json.dumps(dict(written_with)))}
         lines = read_lines(self._path)
         if lines and lines[0] != header:
-            say("beginning anew: the finished requests were written with other versions or on another device")
+            say("beginning anew: the finished requests were written elsewhere, or with other versions")
             self._path.unlink()
             lines = []
         if not lines:
@@ -45,25 +46,20 @@ class FinishedRequests:
             self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were finished before")
         return left
 
-    def keep(self, made: Sequence[tuple[Request, Continuation]], seconds: float = 0.0) -> None:
+    def keep(self, made: Sequence[tuple[Request, WrittenText]], seconds: float = 0.0) -> None:
         """Keep what was written, and the seconds since the last was kept; on disk when this returns."""
         lines = [
-            {
-                "digest": request.digest(),
-                "tokens": list(written.token_ids),
-                "finished": written.finished,
-                "seconds": seconds / len(made),
-            }
+            {"digest": request.digest(), "written": dataclasses.asdict(written), "seconds": seconds / len(made)}
             for request, written in made
         ]
         if lines:
             add_lines(self._path, lines)
             self._kept |= {str(line["digest"]): line for line in lines}
 
-    def collect(self, requests: Sequence[Request]) -> list[Continuation]:
+    def collect(self, requests: Sequence[Request]) -> list[WrittenText]:
         """What was written for these requests, in their order; all must be finished."""
-        found = [(request, self._kept[request.digest()]) for request in requests]
-        return [Continuation(request.id, tuple(line["tokens"]), line["finished"]) for request, line in found]
+        found = [self._kept[request.digest()]["written"] for request in requests]
+        return [WrittenText(**{**each, "asked_otherwise": tuple(each["asked_otherwise"])}) for each in found]
 
     def seconds(self, requests: Sequence[Request]) -> float:
         """The seconds that writing these requests took, in however many runs."""

@@ -1,7 +1,7 @@
-"""What a language model is asked to write, in tokens: a request, and what came of it.
+"""What a language model is asked to write: a request, and what came of it, in tokens and as text.
 
-Belongs here: the two records that every engine takes and gives, and the seed of a request.
-Does not: what a prompt means, rendering and encoding it (chat/), writing (local/, endpoint.py).
+Belongs here: the records that every model takes and gives, and the seed of a request.
+Does not: what a prompt means, rendering and encoding it (chat/), writing (local/, served/).
 """
 
 import dataclasses
@@ -19,14 +19,15 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A prompt to go on from.
+    """A prompt to go on from: tokens, or a user's message that is put into the model's chat template.
 
     Attributes:
         id: what tells it from the others.
-        prompt_ids: tokens of the prompt, at least one.
+        prompt_ids: tokens of the prompt; an engine of this process takes at least one. Empty where `message` is asked.
         sampling: how each token is chosen.
         seed: of this request alone, 0 to 2^32 - 1; what is drawn depends on it and on nothing that runs beside it.
         max_tokens: most tokens to write, at least one.
+        message: what the user says. A server takes nothing else: it has the chat template itself.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Request:
     sampling: Sampling
     seed: int
     max_tokens: int
+    message: str = ""
 
     def digest(self) -> str:
         """What tells this request from every other one, with everything that its tokens depend on."""
@@ -42,7 +44,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Continuation:
-    """What was written for a request.
+    """What was written for a request, in tokens.
 
     Attributes:
         id: of the request.
@@ -53,6 +55,27 @@ class Continuation:
     id: str
     token_ids: tuple[int, ...]
     finished: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenText:
+    """What was written for a request, as whoever asked gets it.
+
+    Attributes:
+        id: of the request.
+        text: everything behind the prompt, marks such as `</think>` included.
+        finished: whether it came to an end by itself, before `max_tokens`.
+        tokens: with the one that ended it; None where a server did not count them.
+        asked_otherwise: what was not asked as wanted, since a server does not take it.
+        served: the model that a server says wrote it; empty in this process, or where it says nothing.
+    """
+
+    id: str
+    text: str
+    finished: bool
+    tokens: int | None
+    asked_otherwise: tuple[str, ...] = ()
+    served: str = ""
 
 
 def request_seed(run_seed: int, id: str) -> int:

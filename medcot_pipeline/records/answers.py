@@ -17,6 +17,7 @@ class Answer:
 
     `reasoning` is the text before `</think>`, or all of it where the block was never closed (`closed` is False, and
     `answer` empty). `finished` says that the model ended by its end token, not at the token limit.
+    `tokens` is None where an endpoint did not count them.
     """
 
     prompt_id: str
@@ -25,7 +26,7 @@ class Answer:
     answer: str
     closed: bool
     finished: bool
-    tokens: int
+    tokens: int | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from medcot_pipeline.chat import IGNORED_LABEL, encode_row
 from medcot_pipeline.evaluation.answers.generation import generate_answers
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import Prompt
@@ -66,9 +67,8 @@ def test_an_answer_ends_at_the_tokenizers_end_token_and_at_the_models(tmp_path: 
     settings = AnswerSettings(max_new_tokens=6, temperature=0)
     prompts = [Prompt("p", "zh", "symptom", "发热查什么？")]
     for arm, adapter in zip(ARMS, (None, tmp_path / "adapter"), strict=True):
-        made = generate_answers(
-            tmp_path / "base", adapter, prompts, settings, LocalEngineSettings(), tmp_path / "work" / arm, said.append
-        )
+        model = LoadedModel(tmp_path / "base", adapter, LocalEngineSettings(), section="MEDCOT_ANSWERS")
+        made = generate_answers(model, arm, prompts, settings, tmp_path / "work" / arm, said.append)
         assert [(each.arm, each.answer, each.finished, each.tokens) for each in made.answers] == [(arm, "", True, 1)]
     assert said.count("an answer ends at any of <|im_end|>, <|im_start|>: the first is learned") == len(ARMS)
 

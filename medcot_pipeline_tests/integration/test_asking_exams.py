@@ -10,9 +10,9 @@ import pytest
 
 from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ask_exams, exam_answer, put
 from medcot_pipeline.evaluation.exams.files import ExamQuestion
-from medcot_pipeline.evaluation.exams.lm_eval_task import WrittenText, lm_eval_model
+from medcot_pipeline.evaluation.exams.lm_eval_task import lm_eval_model
 from medcot_pipeline.inference.finished import NAME
-from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, ExamSettings, LocalEngineSettings
@@ -91,9 +91,8 @@ def test_lm_evals_own_score_and_ours_agree_on_the_same_completions(model: Path) 
     tokenizer = load_tokenizer(model)
     texts = ["先想。\n</think>\n\n答案：A", "先想。\n</think>\n\n答案：B", "还在想"]
 
-    def write(requests: Sequence[Request]) -> list[Continuation]:
-        ids = [tuple(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
-        return [Continuation(each.id, tokens, True) for each, tokens in zip(requests, ids, strict=True)]
+    def write(requests: Sequence[Request]) -> list[WrittenText]:
+        return [WrittenText(each.id, text, True, 9) for each, text in zip(requests, texts, strict=True)]
 
     rows = Dataset.from_list([{"text": put(each), "answer": each.answer} for each in QUESTIONS])
     config: dict[str, Any] = {
@@ -122,6 +121,6 @@ def test_lm_evals_own_score_and_ours_agree_on_the_same_completions(model: Path) 
     )
     theirs = [sample["exact_match"] for sample in outcome["samples"]["theirs"]]
     pairs = zip(QUESTIONS, texts, strict=True)
-    ours = [exam_answer(question, WrittenText(text, True), 0, opened=True).right for question, text in pairs]
+    ours = [exam_answer(question, WrittenText("", text, True, 9), 0, opened=True).right for question, text in pairs]
     assert theirs == ours == [True, False, False]
     assert outcome["results"]["theirs"]["exact_match,last line"] == pytest.approx(sum(ours) / 3)

@@ -177,11 +177,23 @@ def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
         assert manifest["metadata"]["asked_otherwise"] == "without seed"
 
 
-def test_answers_without_a_count_of_tokens_are_published_with_none(trained: Home) -> None:
+def test_answers_without_a_count_of_tokens_are_published_without_one(trained: Home) -> None:
     """Staged after openai/openai-agents-python#1181: counts of tokens that are null."""
-    uncounted = {**completion("想。\n</think>\n\n答。", "r1"), "usage": {"completion_tokens": None}}
+    uncounted = {**completion("想。\n</think>\n\n答。", ""), "usage": {"completion_tokens": None}}
     with endpoint(lambda messages: json.dumps(uncounted).encode(), BOTH) as (url, _):
         done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url))
     assert done.returncode == 0, done.stderr
     lines = (trained.current("model_answers") / "answers.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["tokens"] for line in lines] == [0, 0, 0, 0]
+    assert [json.loads(line)["tokens"] for line in lines] == [None] * 4
+    assert "did not count the tokens of 2 answers: their lengths are not known" in done.stderr
+
+
+def test_one_model_under_two_names_is_refused_where_the_answers_are_put_side_by_side(trained: Home) -> None:
+    """A server that answers to any name with the one model that it has, and says which."""
+    alias = completion("想。\n</think>\n\n答。", "model-q4.gguf")
+    with endpoint(lambda messages: json.dumps(alias).encode(), BOTH) as (url, _):
+        done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url))
+    assert done.returncode == 1
+    assert "asked for 'r1', the endpoint says that model-q4.gguf answered" in done.stderr
+    said = "The endpoint says that model-q4.gguf answered for both arms, and both wrote the same for all 2 prompts"
+    assert said in done.stderr

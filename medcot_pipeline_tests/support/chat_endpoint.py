@@ -81,10 +81,16 @@ def endpoint(
         server.server_close()
 
 
-def completion(said: str | None, model: str, finish_reason: str = "stop", **fields: str) -> dict[str, Any]:
-    """A response with one choice; `fields` are further ones of its message."""
+def completion(
+    said: str | None, model: str, finish_reason: str = "stop", tokens: int = COMPLETION_TOKENS, **fields: str
+) -> dict[str, Any]:
+    """A response with one choice of that many tokens; `fields` are further ones of its message."""
     message = {"role": "assistant", "content": said, **fields}
-    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": 107}
+    usage = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "completion_tokens": tokens,
+        "total_tokens": PROMPT_TOKENS + tokens,
+    }
     return {
         "id": "1",
         "object": "chat.completion",

@@ -1,5 +1,5 @@
 """What both arms write for the frozen prompts.
 
-Belongs here: prompts, generation, answers from an endpoint, rules, safety flags.
+Belongs here: prompts, answers to them by whoever writes, rules, safety flags.
 Does not: verdicts (judging/, people/).
 """

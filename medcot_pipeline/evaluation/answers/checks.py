@@ -16,6 +16,9 @@ from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.table_files import read_jsonl, read_parquet
 
+SERVED = "served.json"
+"""Aside of one model's answers: the models that an endpoint says wrote them."""
+
 
 def every_prompt_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """One answer for every prompt, in the order of the prompts."""
@@ -49,6 +52,20 @@ def answers_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     return same < prompts, f"Both arms wrote the same for {same:,} of {prompts:,} prompts."
 
 
+def two_models_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
+    """Not one model of an endpoint for both arms: it would name itself in both, and write the same to every prompt."""
+    figures = read_json(folder / "figures.json")
+    files = [inputs[f"{arm}_answers"] / "aside" / SERVED for arm in ("base", "tuned")]
+    named = [read_json(file) if file.exists() else [] for file in files]
+    if len(named[0]) != 1 or named[0] != named[1]:
+        return True, "No model answers for both arms."
+    same, prompts = figures["same"], figures["prompts"]
+    said = f"The endpoint says that {named[0][0]} answered for both arms"
+    if same < prompts:
+        return True, f"{said}; they wrote the same for {same:,} of {prompts:,} prompts."
+    return False, f"{said}, and both wrote the same for all {prompts:,} prompts: it serves one model under two names."
+
+
 def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """At most a tenth of the tuned arm's answers ended at the token limit."""
     tuned = [answer for answer in read_jsonl(folder / ANSWERS, Answer) if answer.arm == "tuned"]
@@ -62,6 +79,7 @@ MEASURED = (
 )
 COMPARED = (
     Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
+    Check("two_models_answered", "Did another model answer for each arm?", two_models_answered),
     Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
     Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
 )

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.evaluation.answers.generation import generate_answers
-from medcot_pipeline.inference.writing import written_with
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.models.base import open_base_model
+from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, LocalEngineSettings
 from medcot_pipeline.support.progress import Say
@@ -38,12 +39,12 @@ def generate(arguments: GenerateAnswers, say: Say) -> dict[str, Any]:
     """Generate one model's answers to the prompts that lie in the artifact's folder.
 
     Returns:
-        `seconds`; `made_with`, as `written_with` has it.
+        `seconds`; `made_with`, as `LoadedModel.written_with` has it.
     """
     prompts = read_jsonl(arguments.out / PROMPTS, Prompt)
     base = open_base_model(arguments.base_model, FileHashes(arguments.hashes))
-    made = generate_answers(
-        base.folder, arguments.adapter, prompts, arguments.settings, arguments.inference, arguments.work, say
-    )
+    model = LoadedModel(base.folder, arguments.adapter, arguments.inference, section="MEDCOT_ANSWERS")
+    arm: Arm = "tuned" if arguments.adapter else "base"
+    made = generate_answers(model, arm, prompts, arguments.settings, arguments.work, say)
     write_jsonl(arguments.out / ANSWERS, made.answers)
-    return {"seconds": made.seconds, "made_with": written_with(base.folder, arguments.inference)}
+    return {"seconds": made.seconds, "made_with": model.written_with()}

@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py, endpoint.py), rules and flags (rules/, safety/), verdicts (judging/, people/).
+Does not: generating (generation.py), rules and flags (rules/, safety/), verdicts (judging/, people/).
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ from typing import Any
 
 from medcot_pipeline.artifacts import FileLink, Table
 from medcot_pipeline.evaluation.answers import checks
-from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
 from medcot_pipeline.evaluation.answers.figures import answer_figures
+from medcot_pipeline.evaluation.answers.generation import generate_answers, served_model
 from medcot_pipeline.evaluation.answers.job import ANSWERS, PROMPTS, GenerateAnswers, generate
 from medcot_pipeline.evaluation.answers.paired import check_answers, rule_table
 from medcot_pipeline.evaluation.answers.prompts import (
@@ -91,8 +91,12 @@ def _ask(run: Run, prompts: list[Prompt], adapter: Path | None) -> dict[str, Any
     settings = run.settings.answers
     arm: Arm = "tuned" if adapter else "base"
     template = read_json(run.input("base_model") / "base_model.json")["generation_prompt"]
-    given = ask_for_answers(prompts, arm, settings, run.work, run.say, generation_prompt=template)
+    model = served_model(settings, arm, template)
+    given = generate_answers(model, arm, prompts, settings, run.work, run.say)
     write_jsonl(run.path / ANSWERS, given.answers)
+    write_json(run.aside(checks.SERVED), given.served)
+    if uncounted := sum(answer.tokens is None for answer in given.answers):
+        run.say(f"the endpoint did not count the tokens of {uncounted:,} answers: their lengths are not known")
     if given.changed:
         run.describe(asked_otherwise=", ".join(given.changed))
         run.say(f"the endpoint does not take every option, and was asked {', '.join(given.changed)}")

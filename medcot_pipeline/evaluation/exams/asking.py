@@ -16,16 +16,16 @@ from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.chat import THINK_OPEN, encode_prompt, render_prompt, split_written
+from medcot_pipeline.chat import THINK_OPEN, encode_prompt, split_written
 from medcot_pipeline.corpus.normalize.chosen import ANY, chosen_letters
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts
-from medcot_pipeline.evaluation.exams.lm_eval_task import PutQuestion, WrittenText, ask_through_lm_eval
+from medcot_pipeline.evaluation.exams.lm_eval_task import PutQuestion, ask_through_lm_eval
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.inference.opening import positions_of
-from medcot_pipeline.inference.requests import Continuation, Request
+from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.inference.writing import write_requests
-from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings import ExamSettings, LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
@@ -90,25 +90,15 @@ def ask_exams(
     Raises:
         MedcotError: a question alone is longer than what the model can hold.
     """
-    quiet()
-    tokenizer = load_tokenizer(base)
-    opened = render_prompt(tokenizer, "").endswith(THINK_OPEN)
+    model = LoadedModel(base, adapter, inference, section="MEDCOT_EXAMS")
+    tokenizer = model.tokenizer
+    opened = model.generation_prompt.endswith(THINK_OPEN)
     room = _room(base, tokenizer, questions)
     if room < settings.max_new_tokens:
         say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
 
-    def write(requests: Sequence[Request]) -> Sequence[Continuation]:
-        return write_requests(
-            base,
-            adapter,
-            requests,
-            tokenizer,
-            inference,
-            work,
-            say,
-            what="exams",
-            limited_by="MEDCOT_EXAMS__MAX_NEW_TOKENS",
-        ).continuations
+    def write(requests: Sequence[Request]) -> Sequence[WrittenText]:
+        return write_requests(model, requests, work, say, what="exams").texts
 
     put_questions = [PutQuestion(f"{each.exam} {each.id}", put(each), each.answer) for each in questions]
     written = ask_through_lm_eval(put_questions, tokenizer, settings, min(room, settings.max_new_tokens), write)

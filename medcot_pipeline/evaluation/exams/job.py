@@ -15,7 +15,7 @@ from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.evaluation.exams.asking import ask_exams, asked_questions
 from medcot_pipeline.evaluation.exams.files import read_exam
 from medcot_pipeline.evaluation.exams.shuffled import Shown, shuffle_options
-from medcot_pipeline.inference.writing import written_with
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.settings import ExamSettings, LocalEngineSettings
 from medcot_pipeline.support.progress import Say
@@ -44,7 +44,7 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
 
     Returns:
         `left_out`, a sentence for each file with items that cannot be scored; `kept_order`, one for each with questions
-        whose options are not shuffled though that is set; `made_with`, as `written_with` has it.
+        whose options are not shuffled though that is set; `made_with`, as `LoadedModel.written_with` has it.
     """
     settings = arguments.settings
     read = [read_exam(path, settings.max_questions, settings.seed) for path in arguments.files]
@@ -65,8 +65,9 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
             for each, as_shown in zip(asked, shown.questions, strict=True)
         ],
     )
+    made_with = LoadedModel(base.folder, arguments.adapter, inference, section="MEDCOT_EXAMS").written_with()
     return {
         "left_out": left_out,
         "kept_order": shown.kept_order,
-        "made_with": {**written_with(base.folder, inference), "lm_eval": version("lm_eval")},
+        "made_with": {**made_with, "lm_eval": version("lm_eval")},
     }

@@ -4,15 +4,16 @@ Belongs here: everything that knows lm-eval.
 Does not: writing (inference/), how a question is put, what an answer is worth (asking.py).
 """
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from medcot_pipeline.inference.requests import Continuation, Request, Sampling, request_seed
+from medcot_pipeline.inference.requests import Request, Sampling, WrittenText, request_seed
 from medcot_pipeline.settings import ExamSettings
 
-Write = Callable[[Sequence[Request]], Sequence[Continuation]]
+Write = Callable[[Sequence[Request]], Sequence[WrittenText]]
 
 
 class PutQuestion(NamedTuple):
@@ -21,13 +22,6 @@ class PutQuestion(NamedTuple):
     name: str
     text: str
     key: str
-
-
-class WrittenText(NamedTuple):
-    """What was written once for a question, and whether it came to an end by itself."""
-
-    text: str
-    finished: bool
 
 
 def ask_through_lm_eval(
@@ -58,7 +52,7 @@ def ask_through_lm_eval(
     )
     by_question = {sample["doc_id"]: sample["resps"][0] for sample in outcome["samples"]["exams"]}
     return [
-        [WrittenText(text, model.finished[place, number]) for number, text in enumerate(by_question[place])]
+        [dataclasses.replace(model.written[place, number], text=text) for number, text in enumerate(by_question[place])]
         for place in range(len(questions))
     ]
 
@@ -73,14 +67,14 @@ def lm_eval_model(names: Sequence[str], tokenizer: Any, seed: int, write: Write)
         write: writes requests, in their order.
 
     Returns:
-        An `lm_eval.api.model.LM`; `finished` says by place and number of sample which texts came to an end.
+        An `lm_eval.api.model.LM`; `written` has by place and number of sample what was written.
     """
     from lm_eval.api.model import LM
 
     class RequestingModel(LM):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.finished: dict[tuple[int, int], bool] = {}
+            self.written: dict[tuple[int, int], WrittenText] = {}
 
         @property
         def tokenizer_name(self) -> str:
@@ -106,8 +100,8 @@ def lm_eval_model(names: Sequence[str], tokenizer: Any, seed: int, write: Write)
                 places.append((place, numbers[place]))
                 numbers[place] += 1
             written = write(asked)
-            self.finished = {place: each.finished for place, each in zip(places, written, strict=True)}
-            return [tokenizer.decode(each.token_ids, skip_special_tokens=False) for each in written]
+            self.written = dict(zip(places, written, strict=True))
+            return [each.text for each in written]
 
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             raise NotImplementedError("exams are scored by what is written")

@@ -1,7 +1,7 @@
 """Calls to a judge, for verdicts or for grades: those that are not kept are asked, and what all of them took is summed.
 
 Belongs here: which calls are new, refusing what is not done, totals.
-Does not: which calls to make (judge.py, evaluation/rubrics/grading.py), making them (calls.py, inference/paid.py).
+Does not: which calls to make (judge.py, evaluation/rubrics/grading.py), making them (calls.py, inference/served/).
 """
 
 from collections import Counter
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from medcot_pipeline.inference.calls import Unanswered
-from medcot_pipeline.inference.endpoint import OptionRefused
-from medcot_pipeline.inference.paid import Paid, PaidCache, ReplyCut
+from medcot_pipeline.inference.served.calls import Unanswered
+from medcot_pipeline.inference.served.endpoint import OptionRefused
+from medcot_pipeline.inference.served.paid import Paid, PaidCache, ReplyCut
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens, PaidCalls
 from medcot_pipeline.settings import JudgeServerSettings, JudgeSettings
 from medcot_pipeline.support.errors import MedcotError

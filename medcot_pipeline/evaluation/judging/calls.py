@@ -1,7 +1,7 @@
 """Calls to the judge's endpoint: asked at most once each, kept in a file, read into rulings.
 
 Belongs here: a call, and the ruling that it came to.
-Does not: asking and keeping (inference/paid.py), which calls to make and what they add up to (judge.py), the wording
+Does not: asking and keeping (inference/served/), which calls to make and what they add up to (judge.py), the wording
 (wording.py), reading a verdict out of a reply (reading.py).
 """
 
@@ -14,10 +14,10 @@ from typing import Any, get_args
 
 from medcot_pipeline.evaluation.judging.reading import Winner, parse_reply
 from medcot_pipeline.evaluation.judging.wording import first_messages, repair_messages, template_sha
-from medcot_pipeline.inference.calls import Unanswered
-from medcot_pipeline.inference.endpoint import Endpoint
-from medcot_pipeline.inference.paid import Paid, PaidCache, ask_all, ask_twice, took
-from medcot_pipeline.inference.replies import storable
+from medcot_pipeline.inference.served.calls import Unanswered
+from medcot_pipeline.inference.served.endpoint import Endpoint
+from medcot_pipeline.inference.served.paid import Paid, PaidCache, ask_all, ask_twice, took
+from medcot_pipeline.inference.served.replies import storable
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import JudgeServerSettings
 

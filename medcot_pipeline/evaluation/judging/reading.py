@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medcot_pipeline.inference.replies import json_objects, storable
+from medcot_pipeline.inference.served.replies import json_objects, storable
 
 Winner = Literal["A", "B", "tie", "none"]
 WINNERS: dict[str, Winner] = {"a": "A", "b": "B", "tie": "tie"}

@@ -7,7 +7,7 @@ Does not: sending it, or reading the reply (calls.py).
 import hashlib
 import json
 
-from medcot_pipeline.inference.messages import Messages, question, repair
+from medcot_pipeline.inference.served.messages import Messages, question, repair
 
 ZH = {
     "system": """你是严谨的医学问答评审。给你一条用户指令和两个回答（A 与 B），判断哪一个更好。

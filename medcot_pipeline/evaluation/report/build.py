@@ -149,7 +149,8 @@ def _cost(measured: Measured, settings: ReportSettings) -> Cost:
     stages = [_stage("training", measured.training.tokens, measured.training.seconds)]
     for arm in ARMS:
         own = [answer for answer in measured.answered.answers if answer.arm == arm]
-        tokens = sum(answer.tokens or 0 for answer in own)  # older versions kept null where nobody counted
+        counts = [answer.tokens for answer in own if answer.tokens]  # older versions kept 0 where nobody counted
+        tokens = sum(counts) if len(counts) == len(own) else None
         stages.append(_stage(f"answers, {arm}", tokens, measured.answered.seconds[arm]))
     judge, paid = measured.judge, measured.paid.model_dump() if measured.paid else {}
     if judge.status == "not configured":
@@ -164,8 +165,8 @@ def _cost(measured: Measured, settings: ReportSettings) -> Cost:
     return Cost(stages=tuple(stages), judge=took)
 
 
-def _stage(stage: str, tokens: int, seconds: float) -> StageCost:
-    rate = tokens / seconds if seconds else None
+def _stage(stage: str, tokens: int | None, seconds: float) -> StageCost:
+    rate = tokens / seconds if seconds and tokens is not None else None
     return StageCost(stage=stage, tokens=tokens, seconds=seconds, tokens_per_second=rate)
 
 

@@ -1,7 +1,7 @@
 """Calls to the judge as a grader: asked at most once each, kept in a file, read into gradings.
 
 Belongs here: a call, and the grading that it came to.
-Does not: asking and keeping (inference/paid.py), which calls to make and what they add up to (grading.py), the wording
+Does not: asking and keeping (inference/served/), which calls to make and what they add up to (grading.py), the wording
 (wording.py), what a reply is worth (replies.py).
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 
 from medcot_pipeline.evaluation.rubrics.replies import Said, parse_grading
 from medcot_pipeline.evaluation.rubrics.wording import first_messages, repair_messages, template_sha
-from medcot_pipeline.inference.calls import Unanswered
-from medcot_pipeline.inference.endpoint import Endpoint
-from medcot_pipeline.inference.paid import Paid, PaidCache, ask_all, ask_twice, took
-from medcot_pipeline.inference.replies import storable
+from medcot_pipeline.inference.served.calls import Unanswered
+from medcot_pipeline.inference.served.endpoint import Endpoint
+from medcot_pipeline.inference.served.paid import Paid, PaidCache, ask_all, ask_twice, took
+from medcot_pipeline.inference.served.replies import storable
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.records.rubrics.rubric import Criterion
 from medcot_pipeline.settings import JudgeServerSettings

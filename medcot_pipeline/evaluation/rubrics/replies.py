@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from medcot_pipeline.inference.replies import json_objects, storable
+from medcot_pipeline.inference.served.replies import json_objects, storable
 from medcot_pipeline.records.rubrics.rubric import Ungradable
 
 LONGEST_REPLY = 20_000

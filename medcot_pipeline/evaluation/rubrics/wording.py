@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from medcot_pipeline.inference.messages import Messages, question, repair
+from medcot_pipeline.inference.served.messages import Messages, question, repair
 from medcot_pipeline.records.rubrics.rubric import Criterion
 
 ZH = {

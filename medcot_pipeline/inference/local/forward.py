@@ -9,6 +9,7 @@ from typing import Any
 from medcot_pipeline.inference.local.cache import Cache
 from medcot_pipeline.inference.local.rows import POSITION, STEP, TABLE, TOKEN
 from medcot_pipeline.inference.local.weights import DecoderWeights
+from medcot_pipeline.models.products import product
 
 
 def prefill(weights: DecoderWeights, cache: Cache, ids: Any, places: Any, lasts: Any, *, adapter: bool) -> Any:
@@ -26,7 +27,7 @@ def prefill(weights: DecoderWeights, cache: Cache, ids: Any, places: Any, lasts:
         [prompts, vocabulary] logits behind each prompt.
     """
     import torch
-    from torch.nn.functional import embedding, linear, rms_norm, scaled_dot_product_attention, silu
+    from torch.nn.functional import embedding, rms_norm, scaled_dot_product_attention, silu
 
     shape, (count, width) = weights.shape, ids.shape
     heads, pairs, size = shape.heads, shape.key_heads, shape.head_size
@@ -51,7 +52,7 @@ def prefill(weights: DecoderWeights, cache: Cache, ids: Any, places: Any, lasts:
         gate, up = both.chunk(2, dim=-1)
         hidden = hidden + layer.down(silu(gate) * up, adapter=adapter)
     ends = hidden.view(count, width, -1)[torch.arange(count, device=ids.device), lasts]
-    return linear(norm(ends, weights.norm), weights.head)
+    return product(norm(ends, weights.norm), weights.head)
 
 
 def rotate(x: Any, cos: Any, sin: Any) -> Any:
@@ -72,7 +73,7 @@ def decode_step(weights: DecoderWeights, cache: Cache, state: Any, operations: A
         operations: the module that has them for this device.
         adapter: whether LoRA counts.
     """
-    from torch.nn.functional import embedding, linear
+    from torch.nn.functional import embedding
 
     position = state[:, POSITION].long()
     block = state[:, TABLE:].gather(1, (position // cache.block_tokens)[:, None])[:, 0]
@@ -89,6 +90,6 @@ def decode_step(weights: DecoderWeights, cache: Cache, state: Any, operations: A
         hidden, normed = operations.add_and_norm(hidden, change, layer.feed_forward_norm, weights.epsilon)
         change = layer.down(operations.gated(layer.gate_up(normed, adapter=adapter)), adapter=adapter)
     _, normed = operations.add_and_norm(hidden, change, weights.norm, weights.epsilon)
-    state[:, TOKEN] = operations.choose(linear(normed, weights.head), state)
+    state[:, TOKEN] = operations.choose(product(normed, weights.head), state)
     state[:, POSITION] += 1
     state[:, STEP] += 1

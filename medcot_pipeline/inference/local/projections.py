@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medcot_pipeline.models.nf4 import dense_weight, is_nf4, let_go
+from medcot_pipeline.models.products import product
 from medcot_pipeline.support.errors import MedcotError
 
 ALIGNED = 16
@@ -73,8 +74,8 @@ class Projection:
             out = made[0] if len(made) == 1 else torch.cat(made, dim=-1)
             return out.addmm_(linear(x, self._down), self._up.t()) if adapted else out
         if not adapted:
-            return linear(x, self._weight[: self.size], None if self._bias is None else self._bias[: self.size])
-        both = linear(x, self._weight, self._bias)
+            return product(x, self._weight[: self.size], None if self._bias is None else self._bias[: self.size])
+        both = product(x, self._weight, self._bias)
         return both[:, : self.size].addmm_(both[:, self.size :], self._up.t())
 
 

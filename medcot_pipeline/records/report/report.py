@@ -85,10 +85,10 @@ class ReportedRule(RuleCounts):
 
 
 class StageCost(RecordModel):
-    """What a stage took; seconds."""
+    """What a stage took; seconds. Tokens are None where an endpoint did not count those of every answer."""
 
     stage: str
-    tokens: Count
+    tokens: Count | None
     seconds: float
     tokens_per_second: float | None
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
-from medcot_pipeline.models.logits import chunk_positions, output_logits
+from medcot_pipeline.models.products import chunk_positions, output_logits
 
 
 def completion_loss(hidden: Any, head: Any, labels: Any, divisor: Any) -> Any:

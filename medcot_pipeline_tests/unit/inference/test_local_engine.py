@@ -13,7 +13,7 @@ from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.inference.opening import open_local_engine
-from medcot_pipeline.inference.requests import Continuation, Request, Sampling, request_seed
+from medcot_pipeline.inference.requests import Continuation, Request, Sampling, WrittenText, request_seed
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.small_decoders import (
@@ -29,6 +29,16 @@ from medcot_pipeline_tests.support.small_decoders import (
 DRAWN = Sampling(temperature=0.8, top_p=0.9)
 ENDS = (7, 11, 200, 201, 202, 203)
 Make = Callable[..., Any]
+
+
+def text_of(written: Continuation) -> WrittenText:
+    """Tokens as a text that holds them all."""
+    text = " ".join(map(str, written.token_ids))
+    return WrittenText(written.id, text, written.finished, len(written.token_ids) + written.finished)
+
+
+def as_texts(made: Sequence[tuple[Request, Continuation]]) -> list[tuple[Request, WrittenText]]:
+    return [(request, text_of(written)) for request, written in made]
 
 
 @pytest.mark.parametrize("make", [small_qwen, small_llama])
@@ -112,7 +122,7 @@ def test_a_killed_run_writes_the_others_alone_and_ends_the_same(tmp_path: Path) 
     kept = FinishedRequests(tmp_path, {"torch": "1"}, ignore)
 
     def keep_and_die(made: Any) -> None:
-        kept.keep(made)
+        kept.keep(as_texts(made))
         if len((tmp_path / NAME).read_text().splitlines()) > 4:
             raise Killed
 
@@ -125,22 +135,22 @@ def test_a_killed_run_writes_the_others_alone_and_ends_the_same(tmp_path: Path) 
     left = resumed.open(requests)
     assert 0 < len(left) < len(requests)
     assert said == [f"{len(requests) - len(left)} of {len(requests)} requests were finished before"]
-    engine_of(small_qwen(), ENDS).write(left, adapter=False, keep=resumed.keep)
-    assert resumed.collect(requests) == whole
+    engine_of(small_qwen(), ENDS).write(left, adapter=False, keep=lambda made: resumed.keep(as_texts(made)))
+    assert resumed.collect(requests) == [text_of(each) for each in whole]
 
 
 def test_what_other_versions_wrote_is_not_mixed_in(tmp_path: Path) -> None:
     request = some_requests(1)[0]
-    FinishedRequests(tmp_path, {"torch": "1"}, ignore).keep([(request, Continuation(request.id, (1, 2), True))])
+    FinishedRequests(tmp_path, {"torch": "1"}, ignore).keep([(request, WrittenText(request.id, "text", True, 2))])
     said: list[str] = []
     assert FinishedRequests(tmp_path, {"torch": "2"}, said.append).open([request]) == [request]
-    assert said == ["beginning anew: the finished requests were written with other versions or on another device"]
+    assert said == ["beginning anew: the finished requests were written elsewhere, or with other versions"]
 
 
 def test_another_prompt_under_the_same_id_is_written_anew(tmp_path: Path) -> None:
     request, other = some_requests(1)[0], Request("r-0", (1,), Sampling(), 0, 3)
     kept = FinishedRequests(tmp_path, {}, ignore)
-    kept.keep([(request, Continuation(request.id, (1, 2), True))])
+    kept.keep([(request, WrittenText(request.id, "text", True, 2))])
     assert kept.open([request, other]) == [other]
 
 

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from medcot_pipeline.models.load import load_base
-from medcot_pipeline.models.logits import output_logits
 from medcot_pipeline.models.nf4 import fits_host, is_nf4
+from medcot_pipeline.models.products import output_logits
 from medcot_pipeline_tests.support.small_decoders import VOCABULARY, small_qwen
 
 IDS = torch.arange(40)[None] * 7 % VOCABULARY

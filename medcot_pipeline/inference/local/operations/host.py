@@ -50,19 +50,21 @@ def rotate_and_store(joined: Any, weights: DecoderWeights, position: Any, places
 def attend(query: Any, keys: Any, values: Any, rows: list[tuple[int, int]]) -> Any:
     """Attention of one token of each row over its own: [rows, heads, head size] -> [rows, heads x head size].
 
-    Heads that share keys are the queries of one head: nothing is repeated.
+    A batch of one and heads that share keys are the shape that PyTorch has a fast kernel for.
     """
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     count, heads, size = query.shape
-    pairs = keys.shape[1]
     mixed = torch.zeros(count, heads * size, dtype=query.dtype)
     for row, (start, tokens) in enumerate(rows):
         if tokens:
             own = slice(start, start + tokens)
             mixed[row] = scaled_dot_product_attention(
-                query[row].view(pairs, heads // pairs, size), keys[own].transpose(0, 1), values[own].transpose(0, 1)
+                query[row][None, :, None],
+                keys[None, own].transpose(1, 2),
+                values[None, own].transpose(1, 2),
+                enable_gqa=heads > keys.shape[1],
             ).flatten()
     return mixed
 

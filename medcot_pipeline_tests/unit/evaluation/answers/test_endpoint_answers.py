@@ -12,21 +12,24 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from medcot_pipeline.evaluation.answers.endpoint import ask_for_answers
-from medcot_pipeline.evaluation.answers.given import NAME, Given
-from medcot_pipeline.inference.calls import GIVE_UP_AFTER
+from medcot_pipeline.evaluation.answers.checks import SERVED, two_models_answered
+from medcot_pipeline.evaluation.answers.generation import Given, generate_answers, served_model
+from medcot_pipeline.inference.finished import NAME
+from medcot_pipeline.inference.served.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.arms import ARMS, Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.journals import read_lines
+from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline_tests.support.chat_endpoint import COMPLETION_TOKENS, Reply, completion, endpoint
 
 SECRET = "sk-never-to-be-seen"
 PROMPTS = [Prompt(f"p{number}", "zh", "用药", f"问题{number}？") for number in range(8)]
 BOTH = ("r1", "r1-medcot")
+LONGEST = 2048
 TEMPLATE = "<｜User｜>…<｜Assistant｜><think>\n"
 
 
@@ -42,7 +45,8 @@ def settings(url: str, **changes: Any) -> AnswerSettings:
 def ask(
     url: str, work: Path, prompts: list[Prompt] = PROMPTS, *, arm: Arm = "base", say: Say = silent, **changes: Any
 ) -> Given:
-    return ask_for_answers(prompts, arm, settings(url, **changes), work, say, generation_prompt=TEMPLATE)
+    asked = settings(url, **changes)
+    return generate_answers(served_model(asked, arm, TEMPLATE), arm, prompts, asked, work, say)
 
 
 def thoughtful(messages: list[dict[str, str]]) -> str:
@@ -77,13 +81,13 @@ def test_both_arms_are_asked_under_their_own_name_with_the_seed_of_their_prompt(
     [
         (completion("想。\n</think>\n\n答。", "r1"), ("想。", "答。", True, True)),
         (completion("答。", "r1", reasoning_content="想。"), ("想。", "答。", True, True)),
-        (completion(None, "r1", "length", reasoning_content="想了又想"), ("想了又想", "", False, False)),
-        (completion("想了又想", "r1", "length"), ("想了又想", "", False, False)),
+        (completion(None, "r1", "length", LONGEST, reasoning_content="想了又想"), ("想了又想", "", False, False)),
+        (completion("想了又想", "r1", "length", LONGEST), ("想了又想", "", False, False)),
         (
-            completion("<｜User｜>问题0？<｜Assistant｜>", "r1", "length", reasoning_content="想了又想"),
+            completion("<｜User｜>问题0？<｜Assistant｜>", "r1", "length", LONGEST, reasoning_content="想了又想"),
             ("想了又想", "", False, False),
         ),
-        (completion("想。\n</think>\n\n答到一半", "r1", "length"), ("想。", "答到一半", True, False)),
+        (completion("想。\n</think>\n\n答到一半", "r1", "length", LONGEST), ("想。", "答到一半", True, False)),
     ],
 )
 def test_a_response_is_read_as_an_answer_however_the_server_gives_reasoning(
@@ -91,7 +95,7 @@ def test_a_response_is_read_as_an_answer_however_the_server_gives_reasoning(
 ) -> None:
     with endpoint(lambda messages: json.dumps(response).encode(), BOTH) as (url, _):
         answer = ask(url, tmp_path, PROMPTS[:1]).answers[0]
-    assert answer == Answer("p0", "base", *expected, COMPLETION_TOKENS)
+    assert answer == Answer("p0", "base", *expected, COMPLETION_TOKENS if expected[-1] else LONGEST)
 
 
 @pytest.mark.parametrize(
@@ -228,3 +232,56 @@ def test_a_response_that_is_no_completion_is_an_answer_that_did_not_come(tmp_pat
 def test_one_name_for_both_arms_is_refused(endpoint_settings: dict[str, str], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         AnswerSettings(backend="endpoint", endpoint=endpoint_settings)
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, "<|user|>…<|assistant|>\n"])
+@pytest.mark.parametrize("thought", ["想。", "<think>\n想。"])
+def test_reasoning_that_a_server_gives_apart_is_reasoning_whoever_opens_the_thinking_block(
+    tmp_path: Path, template: str, thought: str
+) -> None:
+    said = json.dumps(completion("答。", "r1", reasoning_content=thought)).encode()
+    with endpoint(lambda messages: said, BOTH) as (url, _):
+        asked = settings(url)
+        model = served_model(asked, "base", template)
+        (answer,) = generate_answers(model, "base", PROMPTS[:1], asked, tmp_path, silent).answers
+    assert (answer.reasoning, answer.answer, answer.closed) == ("想。", "答。", True)
+
+
+def test_answers_of_another_model_in_the_same_folder_are_not_mixed_in(tmp_path: Path) -> None:
+    said: list[str] = []
+    with endpoint(thoughtful, (*BOTH, "r1-new")) as (url, requests):
+        ask(url, tmp_path, PROMPTS[:2])
+        ask(url, tmp_path, PROMPTS[:2], base_model="r1-new", say=said.append)
+    assert [request["model"] for request in requests] == ["r1", "r1", "r1-new", "r1-new"]
+    assert said == ["beginning anew: the finished requests were written elsewhere, or with other versions"]
+
+
+def test_what_answers_took_is_the_time_that_passed_however_many_calls_were_in_flight(tmp_path: Path) -> None:
+    started = time.monotonic()
+    with endpoint(thoughtful, BOTH) as (url, _):
+        given = ask(url, tmp_path, concurrency=8)
+    assert 0 < given.seconds < time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "same", "passes"),
+    [
+        (["x.gguf"], ["x.gguf"], 2, False),
+        (["x.gguf"], ["x.gguf"], 1, True),
+        (["r1"], ["r1-medcot"], 2, True),
+        (["x-1", "x-2"], ["x-1", "x-2"], 2, True),
+        ([], [], 2, True),
+        (None, None, 2, True),
+    ],
+    ids=["one model", "texts differ", "two names", "many names", "no name", "answers of an older version"],
+)
+def test_one_model_for_both_arms_is_one_that_names_itself_twice_and_writes_the_same(
+    tmp_path: Path, base: list[str] | None, tuned: list[str] | None, same: int, passes: bool
+) -> None:
+    write_json(tmp_path / "figures.json", {"same": same, "prompts": 2})
+    inputs = {"base_answers": tmp_path / "base", "tuned_answers": tmp_path / "tuned"}
+    for folder, served in zip(inputs.values(), (base, tuned), strict=True):
+        (folder / "aside").mkdir(parents=True)
+        if served is not None:
+            write_json(folder / "aside" / SERVED, served)
+    assert two_models_answered(tmp_path, inputs)[0] is passes

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.evaluation.answers.generation import generate_answers
-from medcot_pipeline.evaluation.answers.given import Given
+from medcot_pipeline.evaluation.answers.generation import Given, generate_answers
 from medcot_pipeline.inference.finished import NAME
-from medcot_pipeline.inference.writing import written_with
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.models.base import base_folder
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import AnswerSettings, LocalEngineSettings, Settings, engine_settings
@@ -30,7 +29,8 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Arms:
 def ask(
     arms: Arms, work: Path, prompts: Sequence[Prompt] = PROMPTS, settings: AnswerSettings = DRAWN, *, tuned: bool = True
 ) -> Given:
-    return generate_answers(arms[0], arms[1] if tuned else None, prompts, settings, ENGINE, work, lambda line: None)
+    model = LoadedModel(arms[0], arms[1] if tuned else None, ENGINE, section="MEDCOT_ANSWERS")
+    return generate_answers(model, "tuned" if tuned else "base", prompts, settings, work, lambda line: None)
 
 
 def test_a_drawn_answer_is_the_same_alone_among_others_in_any_order_and_after_a_kill(
@@ -68,11 +68,12 @@ def test_more_tokens_than_the_model_has_positions_name_the_prompt_and_the_settin
 
 
 def test_what_answers_depend_on_is_said_of_both_arms_alike(arms: Arms) -> None:
-    said = written_with(arms[0], ENGINE)
+    said = LoadedModel(arms[0], None, ENGINE, section="MEDCOT_ANSWERS").written_with()
+    assert said == LoadedModel(*arms, ENGINE, section="MEDCOT_ANSWERS").written_with()
     assert said["engine"] == "local"
     assert said["precision"] == "NF4 unpacked to float32, LoRA beside it"
     assert said["rows"] == "3"
-    assert written_with(arms[0], LocalEngineSettings())["rows"] == "16"
+    assert LoadedModel(arms[0], None, LocalEngineSettings(), section="MEDCOT_ANSWERS").written_with()["rows"] == "16"
 
 
 def test_the_engine_keeps_to_the_memory_of_training_where_none_of_its_own_is_set() -> None:

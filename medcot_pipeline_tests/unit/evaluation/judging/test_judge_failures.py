@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.inference.calls import GIVE_UP_AFTER
+from medcot_pipeline.inference.served.calls import GIVE_UP_AFTER
 from medcot_pipeline.records.judgement import JudgeCalls, PaidCalls
 from medcot_pipeline_tests.support.chat_endpoint import completion, endpoint, longer_wins
 from medcot_pipeline_tests.support.judging import CALLS, SECRET, complaint, judge

@@ -452,13 +452,21 @@ def test_calls_that_were_refused_are_counted_with_what_asks_them_again() -> None
     assert "HTTP 400 3" in Page(render_report(made)).text
 
 
-def test_answers_whose_tokens_an_older_version_published_as_null_are_reported() -> None:
-    prompts = [Prompt("p0", "zh", "consultation", "？")]
-    uncounted: Any = None
-    answers = [Answer("p0", arm, "想。", "建议就医。", True, True, uncounted) for arm in ARMS]
+@pytest.mark.parametrize("uncounted", [None, 0], ids=["null", "0, by an older version"])
+def test_answers_whose_tokens_nobody_counted_have_no_number_of_tokens(uncounted: int | None) -> None:
+    prompts = [Prompt(f"p{number}", "zh", "consultation", "？") for number in range(2)]
+    answers = [
+        Answer(prompt.id, arm, "想。", "建议就医。", True, True, uncounted if arm == "tuned" else 9)
+        for prompt in prompts
+        for arm in ARMS
+    ]
     made = report(prompts=prompts, answers=answers)
-    assert [row.tokens for row in made.cost.stages if row.stage.startswith("answers")] == [0, 0]
-    assert "建议就医。" in Page(render_report(made)).text
+    tokens = {row.stage: (row.tokens, row.tokens_per_second is None) for row in made.cost.stages}
+    assert tokens["answers, base"] == (18, False)
+    assert tokens["answers, tuned"] == (None, True)
+    text = Page(render_report(made)).text
+    assert "tokens not counted" in text and " 0 tokens" not in text
+    assert "A dash: the endpoint did not count the tokens of every answer." in text
 
 
 def test_the_incumbent_stands_beside_tuned_with_what_was_measured() -> None:

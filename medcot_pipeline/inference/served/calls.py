@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from medcot_pipeline.inference.endpoint import CallFailed, NotConnected
+from medcot_pipeline.inference.served.endpoint import CallFailed, NotConnected
 
 T = TypeVar("T")
 GIVE_UP_AFTER = 8

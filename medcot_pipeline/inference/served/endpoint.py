@@ -19,8 +19,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from medcot_pipeline.inference.refusals import refusal
-from medcot_pipeline.inference.replies import (
+from medcot_pipeline.inference.served.refusals import refusal
+from medcot_pipeline.inference.served.replies import (
     Completion,
     Unusable,
     beginning,
@@ -179,13 +179,13 @@ class Endpoint:
         own = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
         if self._key:
             own["Authorization"] = f"Bearer {self._key}"
-        content = None if body is None else json.dumps(body).encode()
+        content, begun = None if body is None else json.dumps(body).encode(), False
         try:
             async with (
                 asyncio.timeout(self._settings.timeout_s),
                 self._client.stream(method, self._address + path, content=content, headers=own) as response,
             ):
-                sent, headers = response.aiter_raw(), response.headers
+                sent, headers, begun = response.aiter_raw(), response.headers, True
                 packing = headers.get("content-encoding", "").strip().lower()
                 received = await (unpack(sent, packing) if response.is_success else beginning(sent))
                 return _Response(response.status_code, received, asked_to_wait(headers), headers.get("location", ""))
@@ -193,8 +193,8 @@ class Endpoint:
             raise CallFailed(f"no reply within {self._settings.timeout_s:g} s") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise NotConnected(self._no_connection(error)) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
-            raise CallFailed("the connection broke off, or it speaks no HTTP") from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise CallFailed(_broke_off(error, begun=begun)) from None
 
     def _no_connection(self, error: Exception) -> str:
         proxy = proxies_on_the_way(self._address)
@@ -245,6 +245,17 @@ def _about_options(
         return CallFailed(f"prompt and longest reply do not fit into the model's context, {said}", refused=True)
     what = "does not take this value of" if about.what == "value" else "does not take"
     return OptionRefused(f"it {what} {about.option}, {said}", sent[about.option])
+
+
+def _broke_off(error: Exception, *, begun: bool) -> str:
+    """How a connection ended before a whole reply had come; `begun`: its status and headers had."""
+    import httpx
+
+    if begun:
+        return "the connection broke off in the middle of its reply"
+    if isinstance(error, httpx.ReadError | httpx.WriteError) or "disconnected" in str(error):
+        return "it closed the connection without a reply"
+    return "the connection broke off, or it speaks no HTTP"
 
 
 def _in_words(changed: Mapping[str, str | None]) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from medcot_pipeline.inference.calls import Unanswered, ask_each
-from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
-from medcot_pipeline.inference.messages import Messages
-from medcot_pipeline.inference.replies import Completion, storable
+from medcot_pipeline.inference.served.calls import Unanswered, ask_each
+from medcot_pipeline.inference.served.endpoint import CallFailed, Endpoint, open_endpoint
+from medcot_pipeline.inference.served.messages import Messages
+from medcot_pipeline.inference.served.replies import Completion, storable
 from medcot_pipeline.settings import JudgeServerSettings
 from medcot_pipeline.support.journals import add_line, read_lines
 
