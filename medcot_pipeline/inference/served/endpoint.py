@@ -193,8 +193,9 @@ class Endpoint:
             raise CallFailed(f"no reply within {self._settings.timeout_s:g} s") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise NotConnected(self._no_connection(error)) from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise CallFailed(_broke_off(error, begun=begun)) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError):
+            broke_off = "the connection broke off in the middle of its reply"
+            raise CallFailed(broke_off if begun else "it closed the connection without an HTTP reply") from None
 
     def _no_connection(self, error: Exception) -> str:
         proxy = proxies_on_the_way(self._address)
@@ -245,17 +246,6 @@ def _about_options(
         return CallFailed(f"prompt and longest reply do not fit into the model's context, {said}", refused=True)
     what = "does not take this value of" if about.what == "value" else "does not take"
     return OptionRefused(f"it {what} {about.option}, {said}", sent[about.option])
-
-
-def _broke_off(error: Exception, *, begun: bool) -> str:
-    """How a connection ended before a whole reply had come; `begun`: its status and headers had."""
-    import httpx
-
-    if begun:
-        return "the connection broke off in the middle of its reply"
-    if isinstance(error, httpx.ReadError | httpx.WriteError) or "disconnected" in str(error):
-        return "it closed the connection without a reply"
-    return "the connection broke off, or it speaks no HTTP"
 
 
 def _in_words(changed: Mapping[str, str | None]) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ def cut_chunks(connection: Any) -> None:
 @pytest.mark.parametrize(
     ("send", "came"),
     [
-        (gone, "it closed the connection without a reply"),
+        (gone, "it closed the connection without an HTTP reply"),
         (cut_off, "the connection broke off in the middle of its reply"),
         (cut_chunks, "the connection broke off in the middle of its reply"),
         (says({**completion(TEXT, "base"), "choices": [{}]}), "unusable reply: no completion in it"),
@@ -192,7 +192,8 @@ def test_a_server_that_is_gone_after_half_of_the_answers_is_asked_for_the_others
         servers.append(server)
         with pytest.raises(MedcotError) as raised:
             ask(server.url, tmp_path, concurrency=1)
-    assert "3 of 6 answers did not come (3 no connection). The first is p3 (base): no connection." in str(raised.value)
+    said = str(raised.value)  # the next call may just have been let in
+    assert "3 of 6 answers did not come (" in said and "no connection" in said and "The first is p3 (base): " in said
     with wire(says(completion(TEXT, "base")), BOTH) as back:
         assert len(ask(back.url, tmp_path).answers) == len(PROMPTS)
         posts = [body["messages"][0]["content"] for line, _, body in back.asked if line.startswith("POST")]
