@@ -20,6 +20,7 @@ import click
 from medcot_pipeline import table
 from medcot_pipeline.corpus.sources.incoming import passed_over
 from medcot_pipeline.evaluation.answers.outlook import answer_lines
+from medcot_pipeline.evaluation.perplexity.packing.outlook import perplexity_lines
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError, comes_of, printable
@@ -77,7 +78,7 @@ def env() -> None:
 
 @cli.command()
 def plan() -> None:
-    """Show every asset (fresh, stale and why, missing, waiting for a stale one), the training plan and the answers."""
+    """Show every asset (fresh, stale and why, missing, waiting for a stale one), and what the models will take."""
     workspace = open_workspace()
     lines = make_plan(workspace)
     click.echo(f"Profile {workspace.profile}, data in {workspace.store.root}")
@@ -86,6 +87,7 @@ def plan() -> None:
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
     _show_passed_over(workspace)
     click.echo("Training: " + "\n          ".join(training_lines(workspace)))
+    click.echo("Perplexity: " + "\n            ".join(perplexity_lines(workspace)))
     click.echo("Answers:  " + "\n          ".join(answer_lines(workspace)))
     click.echo(_cost(lines))
 
