@@ -19,15 +19,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generation import lora, unpack
+from benchmarks.generation import lora
 from medcot_pipeline.chat import encode_prompt
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
+from medcot_pipeline.models.origin.sources import get_model
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.models.sources import get_model
 from medcot_pipeline.settings import BaseModelSettings, LocalEngineSettings
 from medcot_pipeline.support.json_files import read_json
 
@@ -88,10 +88,17 @@ def main() -> None:
     questions = [row["Question"] for row in read_json(options.rows / "medical_o1_en.json")][: options.prompts]
     prompts = [tuple(encode_prompt(tokenizer, question)) for question in questions]
     requests = [Request(str(n), ids, Sampling(), n, options.tokens) for n, ids in enumerate(prompts)]
-    model = lora(load_base(folder))
-    unpack(model)
+    model = lora(load_base(folder, unpack=True))
     longest = max(map(len, prompts)) + options.tokens
-    plan = plan_engine(shape, this_device(None), LocalEngineSettings(rows=AT_ONCE), longest, lora_rank=8, nf4=False)
+    plan = plan_engine(
+        shape,
+        this_device(None),
+        LocalEngineSettings(rows=AT_ONCE),
+        longest,
+        lora_rank=8,
+        nf4=False,
+        limited_by="TOKENS",
+    )
     engine = LocalEngine(copy.deepcopy(model), [tokenizer.eos_token_id], plan, print)
     for which in ("base", "tuned"):
         equal = ties = count = 0

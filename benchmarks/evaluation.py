@@ -24,7 +24,7 @@ from medcot_pipeline.evaluation.perplexity.measure import measure_texts, token_n
 from medcot_pipeline.evaluation.perplexity.texts import Text, encode_rows
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
-from medcot_pipeline.models.sources import make_tiny_model
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.prompts import read_prompts
 from medcot_pipeline.settings import engine_settings, load_settings, project_root

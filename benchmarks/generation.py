@@ -30,13 +30,12 @@ from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
 from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
-from medcot_pipeline.inference.local.projections import dense_weight, is_nf4, let_go
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
 from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, LocalEngineSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 
@@ -63,27 +62,32 @@ def lora(model: Any) -> Any:
     return made
 
 
-def prompts_and_lengths(rows: Path, tokenizer: Any, count: int, shrink: int) -> tuple[list[Request], list[int]]:
-    """Prompts of genuine rows, and lengths by the quantiles of their completions, in a random order.
+def reasoning_lengths(rows: Path, tokenizer: Any, count: int, longest: int, shrink: int) -> list[int]:
+    """Lengths of answers by the quantiles of genuine completions, stretched to the median, in a random order.
 
     Args:
         rows: JSON with Question, Complex_CoT and Response.
         tokenizer: of the model.
         count: how many.
+        longest: of the last one, and of any.
         shrink: lengths are divided by it.
     """
-    records = read_json(rows)
-    encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in records]
+    encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in read_json(rows)]
     genuine = sorted(len(row.reasoning) + len(row.answer) for row in encoded)
     stretch = MEDIAN / genuine[len(genuine) // 2]
     lengths = [round(genuine[int((n + 0.5) / count * len(genuine))] * stretch) for n in range(count - 1)]
-    lengths = [max(1, min(each, LONGEST) // shrink) for each in [*lengths, LONGEST]]
+    lengths = [max(1, min(each, longest) // shrink) for each in [*lengths, longest]]
     random.Random(0).shuffle(lengths)
+    return lengths
+
+
+def prompts_and_lengths(rows: Path, tokenizer: Any, count: int, shrink: int) -> tuple[list[Request], list[int]]:
+    """Prompts of genuine rows, and how long their answers get; arguments as of `reasoning_lengths`."""
     requests = []
-    for number, record in enumerate(records[:count]):
+    for number, record in enumerate(read_json(rows)[:count]):
         ids = encode_prompt(tokenizer, record["Question"])
         requests.append(Request(str(number), tuple(ids), SAMPLING, request_seed(0, str(number)), LONGEST // shrink))
-    return requests, lengths
+    return requests, reasoning_lengths(rows, tokenizer, count, LONGEST, shrink)
 
 
 def copy_bandwidth() -> float:
@@ -168,14 +172,14 @@ def run_engine(
     engine.lengths = dict(zip((request.id for request in requests), lengths, strict=True))
     found = []
     for which in ("base", "tuned"):
-        before, engine.steps_taken = engine.record_seconds, 0
+        before, engine.steps_taken = engine.runner.record_seconds, 0
         _wait()
         started = time.monotonic()
         written = engine.write(requests, adapter=which == "tuned", what=which)
         _wait()
         seconds = time.monotonic() - started
         _say_memory(f"{which} written")
-        recording = engine.record_seconds - before
+        recording = engine.runner.record_seconds - before
         tokens = sum(len(each.token_ids) + each.finished for each in written)
         assert tokens == sum(lengths), (tokens, sum(lengths))
         found.append(
@@ -206,11 +210,11 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     limit_gpu_memory(options.limit_gb - CONTEXT_BYTES / GB)
     longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
     settings = LocalEngineSettings(max_gpu_memory_gb=options.limit_gb, rows=options.rows_at_once)
-    plan = plan_engine(shape, this_device(options.limit_gb), settings, longest, lora_rank=RANK, nf4=True)
+    plan = plan_engine(
+        shape, this_device(options.limit_gb), settings, longest, lora_rank=RANK, nf4=True, limited_by="LONGEST"
+    )
     started = time.monotonic()
-    model = lora(load_base(folder))
-    if arm == "dequantised":
-        unpack(model)
+    model = lora(load_base(folder, unpack=arm == "dequantised"))
     load_seconds = time.monotonic() - started
     _say_memory("loaded")
     if device() == "cuda":
@@ -218,7 +222,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     if arm in BATCH:
         found = run_generate(arm, model, requests, lengths, options.steps, tokenizer.pad_token_id)
     else:
-        print(*plan.lines(sum(lengths)), sep="\n", flush=True)
+        print(*plan.lines(plan.ahead([Row(request) for request in requests])), sep="\n", flush=True)
         found = run_engine(model, plan, requests, lengths, graphs=arm == "engine")
     itemsize = 2 if device() == "cuda" else 4
     read_once = weight_bytes(shape, 0, itemsize, packed=False)
@@ -239,25 +243,10 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
         "median": sorted(lengths)[len(lengths) // 2],
         "load_seconds": round(load_seconds, 1),
         "bandwidth": round(bandwidth / 1e9),
-        "peak_gib": _peak_gib(),
+        "peak_gib": peak_gib(),
         "device": torch.cuda.get_device_name(0) if device() == "cuda" else "CPU",
         "torch": torch.__version__,
     }
-
-
-def unpack(model: Any) -> None:
-    """Replace every NF4 layer by a plain one with the same numbers."""
-    import torch
-
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, torch.nn.Linear) and is_nf4(child):
-                plain = torch.nn.Linear(1, 1, bias=False, device="meta")
-                plain.in_features, plain.out_features = child.in_features, child.out_features
-                plain.weight = torch.nn.Parameter(dense_weight(child), requires_grad=False)
-                plain.bias = child.bias
-                let_go(child)
-                setattr(parent, name, plain)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -287,7 +276,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _peak_gib() -> float | None:
+def peak_gib() -> float | None:
     """Most memory that PyTorch reserved, with CUDA's own beside it, GiB."""
     import torch
 
@@ -314,6 +303,18 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def make_random_model(folder: Path, *, tiny: bool) -> None:
+    """Write random weights where there are none: of the 7B shape, or of a tiny one."""
+    if (folder / "config.json").is_file():
+        return
+    if tiny:
+        make_tiny_model(BaseModelSettings(kind="tiny_random"), folder)
+        return
+    # In a process of its own, which gives the GPU's memory back.
+    make = "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", make, str(folder)], check=True)
+
+
 def main() -> None:
     """Run the arms one after another and print the table as it grows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -335,15 +336,7 @@ def main() -> None:
     if options.one:
         write_json(options.out, run_arm(options.arms[0], options.model, rows, options))
         return
-    if not (options.model / "config.json").is_file():
-        if options.rehearse:
-            make_tiny_model(BaseModelSettings(kind="tiny_random"), options.model)
-        else:
-            # In a process of its own, which gives the GPU's memory back.
-            make = (
-                "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
-            )
-            subprocess.run([sys.executable, "-c", make, str(options.model)], check=True)
+    make_random_model(options.model, tiny=options.rehearse)
     results = []
     given = [f"--prompts={options.prompts}", f"--steps={options.steps}", f"--limit-gb={options.limit_gb}"]
     given += [f"--rows={rows}", f"--model={options.model}"] + ["--rehearse"] * options.rehearse

@@ -20,6 +20,7 @@ import click
 from medcot_pipeline import table
 from medcot_pipeline.corpus.sources.incoming import passed_over
 from medcot_pipeline.evaluation.answers.outlook import answer_lines
+from medcot_pipeline.evaluation.exams.outlook import exam_lines
 from medcot_pipeline.evaluation.perplexity.packing.outlook import perplexity_lines
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
 from medcot_pipeline.pipeline.workspace import Workspace
@@ -34,6 +35,14 @@ DAGSTER_DEV = (
     'dagster() { if [ "$1" = dev ]; then env -u DAGSTER_MODULE_NAME dagster "$@"; else command dagster "$@"; fi; }'
 )
 """`dagster asset materialize` needs DAGSTER_MODULE_NAME; the servers that `dagster dev` starts hang if they see it."""
+
+OUTLOOKS = {
+    "Training": training_lines,
+    "Perplexity": perplexity_lines,
+    "Answers": answer_lines,
+    "Exams": exam_lines,
+}
+"""What `medcot plan` says of stages that take long: lines, or none where there is nothing to do."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,7 +87,7 @@ def env() -> None:
 
 @cli.command()
 def plan() -> None:
-    """Show every asset (fresh, stale and why, missing, waiting for a stale one), and what the models will take."""
+    """Show every asset (fresh, stale and why, missing, waiting for a stale one), and what takes long."""
     workspace = open_workspace()
     lines = make_plan(workspace)
     click.echo(f"Profile {workspace.profile}, data in {workspace.store.root}")
@@ -86,9 +95,9 @@ def plan() -> None:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
     _show_passed_over(workspace)
-    click.echo("Training: " + "\n          ".join(training_lines(workspace)))
-    click.echo("Perplexity: " + "\n            ".join(perplexity_lines(workspace)))
-    click.echo("Answers:  " + "\n          ".join(answer_lines(workspace)))
+    for title, lines_of in OUTLOOKS.items():
+        for number, said in enumerate(lines_of(workspace)):
+            click.echo(f"{'' if number else f'{title}:':12}{said}")
     click.echo(_cost(lines))
 
 

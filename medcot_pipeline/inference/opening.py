@@ -29,6 +29,8 @@ def open_local_engine(
     ends: Sequence[int],
     settings: LocalEngineSettings,
     say: Say,
+    *,
+    limited_by: str,
 ) -> LocalEngine | PlainEngine:
     """An engine for these requests, or for any that are no longer; the plain one for models that are not known here.
 
@@ -39,18 +41,19 @@ def open_local_engine(
         ends: tokens that end an answer.
         settings: rows and memory.
         say: told the plan.
+        limited_by: the setting that says the most tokens of an answer, which messages name.
 
     Raises:
         MedcotError: a model, an adapter or lengths that the engine does not take, or too little memory.
     """
     quiet()
-    refuse_beyond_positions(base, requests)
+    refuse_beyond_positions(base, requests, limited_by)
     config = read_json(base / "config.json")
     if not is_known(config):
         say(f"a {config.get('model_type')} model is written with by transformers' own forward pass, which is slower")
         limit_gpu_memory(settings.max_gpu_memory_gb)
-        return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say)
-    plan = plan_requests(base, adapter, requests, this_device(settings.max_gpu_memory_gb), settings)
+        return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say, limited_by=limited_by)
+    plan = plan_requests(base, adapter, requests, this_device(settings.max_gpu_memory_gb), settings, limited_by)
     for line in plan.lines():
         say(line)
     if plan.limit_bytes is not None:
@@ -59,7 +62,12 @@ def open_local_engine(
 
 
 def plan_requests(
-    base: Path, adapter: Path | None, requests: Sequence[Request], device: Device, settings: LocalEngineSettings
+    base: Path,
+    adapter: Path | None,
+    requests: Sequence[Request],
+    device: Device,
+    settings: LocalEngineSettings,
+    limited_by: str,
 ) -> EnginePlan:
     """The plan for these requests, on this or another device.
 
@@ -69,23 +77,24 @@ def plan_requests(
     rank = 0 if adapter is None else int(read_json(adapter / "adapter_config.json")["r"])
     longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
     shape = ModelShape.of(read_json(base / "config.json"))
-    return plan_engine(shape, device, settings, longest, lora_rank=rank, nf4=True)
+    return plan_engine(shape, device, settings, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
 
 
-def refuse_beyond_positions(base: Path, requests: Sequence[Request]) -> None:
+def refuse_beyond_positions(base: Path, requests: Sequence[Request], limited_by: str) -> None:
     """Refuse what the model has no positions for, before anything is loaded.
 
     Raises:
         MedcotError: prompt and answer of a request are longer than `max_position_embeddings`.
     """
     positions = positions_of(base)
-    for request in requests:
-        if len(request.prompt_ids) + request.max_tokens > positions:
-            raise MedcotError(
-                f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
-                f"answer, but the model has {positions:,} positions.",
-                "Lower the most tokens of an answer.",
-            )
+    longest = max(requests, key=lambda request: len(request.prompt_ids) + request.max_tokens)
+    left = positions - len(longest.prompt_ids)
+    if longest.max_tokens > left:
+        raise MedcotError(
+            f"request {longest.id}: {len(longest.prompt_ids):,} tokens of prompt and {longest.max_tokens:,} of "
+            f"answer, but the model has {positions:,} positions.",
+            f"Lower {limited_by} to {left:,} at most." if left > 0 else "Shorten the prompt.",
+        )
 
 
 def positions_of(base: Path) -> int:

@@ -4,7 +4,7 @@ It is slower: finished requests keep their place until the last of their group e
 engine, by noise of each request's own.
 
 Belongs here: groups, and their steps.
-Does not: models that are known (local/), choosing a token (local/host_operations.py).
+Does not: models that are known (local/), choosing a token (local/operations/host.py).
 """
 
 import contextlib
@@ -12,11 +12,12 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from medcot_pipeline.inference.local.engine import Keep
-from medcot_pipeline.inference.local.host_operations import choose
+from medcot_pipeline.inference.local.expected.progress import TokenProgress
+from medcot_pipeline.inference.local.operations.host import choose
 from medcot_pipeline.inference.local.rows import Row, line_of, longest_first
 from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.progress import Progress, Say
+from medcot_pipeline.support.progress import Say
 
 ROWS = 8
 """Requests at once where no number is set."""
@@ -25,9 +26,18 @@ ROWS = 8
 class PlainEngine:
     """Writes requests with any causal model of transformers, with its adapter or without."""
 
-    def __init__(self, model: Any, ends: Collection[int], rows: int, say: Say) -> None:
-        """Args: model: as loaded. ends: tokens that end an answer. rows: requests at once. say: where progress goes."""
+    def __init__(self, model: Any, ends: Collection[int], rows: int, say: Say, *, limited_by: str) -> None:
+        """Take a model as it is loaded.
+
+        Args:
+            model: of transformers, or one of PEFT around it.
+            ends: tokens that end an answer.
+            rows: requests at once.
+            say: where progress goes.
+            limited_by: the setting that says the most tokens of an answer.
+        """
         self._model, self._ends, self._rows, self._say = model, frozenset(ends), rows, say
+        self._limited_by = limited_by
 
     def write(
         self, requests: Sequence[Request], *, adapter: bool, keep: Keep = lambda made: None, what: str = "writing"
@@ -40,17 +50,18 @@ class PlainEngine:
         import torch
 
         waiting, finished = longest_first(requests), dict[str, Continuation]()
-        progress = Progress(what, self._say)
+        progress = TokenProgress(what, self._say, in_groups=True)
         while waiting:
             group = [Row(request) for request in waiting[: self._rows]]
+            later = [Row(request) for request in waiting[self._rows :]]
             try:
                 with torch.no_grad(), self._arm(adapter=adapter):
-                    self._write_group(group, progress, sum(request.max_tokens for request in requests))
+                    self._write_group(group, later, list(finished.values()), progress)
             except torch.OutOfMemoryError:
                 if len(group) == 1:
                     raise MedcotError(
                         f"request {group[0].request.id}: out of memory while writing it alone.",
-                        "Lower the most tokens of an answer, or free the GPU.",
+                        f"Lower {self._limited_by}, or free the GPU.",
                     ) from None
                 self._rows = len(group) // 2
                 self._say(f"out of memory: {self._rows} requests at once")
@@ -65,8 +76,10 @@ class PlainEngine:
         has_adapter = hasattr(self._model, "disable_adapter")
         return self._model.disable_adapter() if has_adapter and not adapter else contextlib.nullcontext()
 
-    def _write_group(self, rows: Sequence[Row], progress: Progress, most: int) -> None:
-        """Write some requests to their ends, padded at the left."""
+    def _write_group(
+        self, rows: Sequence[Row], later: Sequence[Row], before: Sequence[Continuation], progress: TokenProgress
+    ) -> None:
+        """Write some requests to their ends, padded at the left; `later` wait for that, `before` is written."""
         import torch
 
         device = self._model.device
@@ -88,4 +101,6 @@ class PlainEngine:
                 row.add(token, ended=token in self._ends)
             ids, positions = chosen[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-            progress(sum(len(row.written) for row in rows), most, f"tokens at most, {len(rows)} requests at once")
+            finished = [*before, *(row.result() for row in rows if row.over)]
+            running = [row for row in rows if not row.over]
+            progress(1, finished, running, later, at_once=self._rows, read=sum(row.position for row in rows))

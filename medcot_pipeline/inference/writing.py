@@ -39,6 +39,7 @@ def write_requests(
     say: Say,
     *,
     what: str,
+    limited_by: str,
 ) -> TimedContinuations:
     """Write requests with the base, or with the adapter on it.
 
@@ -51,6 +52,7 @@ def write_requests(
         work: folder for the finished requests of this work alone.
         say: where progress goes.
         what: the work's name in progress lines.
+        limited_by: the setting that says the most tokens of an answer, which messages name.
 
     Raises:
         MedcotError: the model, the adapter or a request is not for this engine or this device.
@@ -62,7 +64,7 @@ def write_requests(
         ends = end_tokens(base, tokenizer)
         if len(ends) > 1:
             say(f"an answer ends at any of {', '.join(tokenizer.convert_ids_to_tokens(ends))}: the first is learned")
-        engine = open_local_engine(base, adapter, requests, ends, settings, say)
+        engine = open_local_engine(base, adapter, requests, ends, settings, say, limited_by=limited_by)
         last = time.monotonic()
 
         def keep(made: Sequence[tuple[Request, Continuation]]) -> None:
@@ -100,7 +102,7 @@ def end_tokens(base: Path, tokenizer: Any) -> list[int]:
     from transformers import AutoConfig, GenerationConfig
 
     try:
-        generation = GenerationConfig.from_pretrained(base)
+        generation = GenerationConfig.from_pretrained(base, trust_remote_code=False)
     except OSError:  # a folder without generation_config.json
         generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(base, trust_remote_code=False))
     others = generation.eos_token_id

@@ -14,20 +14,20 @@ from medcot_pipeline.models.load import load_base
 from medcot_pipeline.support.errors import MedcotError
 
 
-def load_arm(base: Path, adapter: Path | None) -> Any:
+def load_arm(base: Path, adapter: Path | None, *, unpack: bool | None = None) -> Any:
     """The NF4 base, with the adapter on top where one is given; in evaluation mode.
 
-    The base alone answers to the bit as it does with an adapter that is switched off.
+    The base alone answers to the bit as it does with an adapter that is switched off. `unpack` is as of `load_base`.
 
     Raises:
         MedcotError: the adapter does not fit the base.
     """
     if adapter is None:
-        return load_base(base).eval()
+        return load_base(base, unpack=unpack).eval()
     from peft import PeftModel
 
     with _fitting(base, adapter):
-        return PeftModel.from_pretrained(load_base(base), adapter).eval()
+        return PeftModel.from_pretrained(load_base(base, unpack=unpack), adapter).eval()
 
 
 def without_adapter(model: Any) -> Any:

@@ -1,8 +1,7 @@
 """The base model as an artifact: what is recorded of it, and opening it again.
 
 Belongs here: the description, with a sha256 for every file, and where the weights lie.
-Does not: getting the weights (sources.py), looking into them (inspection.py), quantisation, which happens at loading
-(load.py).
+Does not: getting the weights and looking into them (origin/), quantisation, which happens at loading (load.py).
 """
 
 import dataclasses
@@ -11,9 +10,9 @@ from typing import Any
 
 from medcot_pipeline.artifacts import FileHashes
 from medcot_pipeline.artifacts.hash_memory import MEMORY
-from medcot_pipeline.models.folder import whole_model_files
-from medcot_pipeline.models.inspection import inspect_model
-from medcot_pipeline.models.sources import get_model
+from medcot_pipeline.models.origin.folder import whole_model_files
+from medcot_pipeline.models.origin.inspection import inspect_model
+from medcot_pipeline.models.origin.sources import get_model
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, write_json

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.models.devices import compute_dtype, device
+from medcot_pipeline.models.nf4 import fits_host, unpack_weights
 
 
 def quiet() -> None:
@@ -40,8 +41,15 @@ def load_empty(folder: Path) -> tuple[Any, Any]:
     return loaded
 
 
-def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa") -> Any:
-    """The base model: linear layers in NF4 with double quantisation (Dettmers et al. 2023), the rest as computed in."""
+def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa", unpack: bool | None = None) -> Any:
+    """The base model: linear layers in NF4 with double quantisation (Dettmers et al. 2023), the rest as computed in.
+
+    Args:
+        folder: of the base model.
+        training: whether it is computed in what training takes.
+        attention: transformers' name of the kernel.
+        unpack: hold the numbers that NF4 stands for, unpacked once; if not said, on a CPU with the memory for them.
+    """
     dtype = compute_dtype(training=training)
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -61,6 +69,10 @@ def load_base(folder: Path, *, training: bool = False, attention: str = "sdpa") 
         attn_implementation=attention,
     )
     _keep_nf4_layout(model)
+    if unpack is None:
+        unpack = device() == "cpu" and fits_host(model, dtype.itemsize)
+    if unpack:
+        unpack_weights(model)
     return model
 
 

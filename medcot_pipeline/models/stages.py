@@ -6,8 +6,8 @@ Does not: weights and tokenizers (base.py).
 
 from medcot_pipeline.artifacts import FileLink, Markdown
 from medcot_pipeline.models import checks
-from medcot_pipeline.models.folder import model_files
 from medcot_pipeline.models.job import PrepareBase, prepare
+from medcot_pipeline.models.origin.folder import model_files
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 Say = Callable[[str], None]
+SECONDS_BETWEEN_LINES = 5.0
 
 
 def duration(seconds: float) -> str:
@@ -25,13 +26,20 @@ def size_text(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
+def progress_line(what: str, done: int, total: int, seconds_left: float | None, detail: str = "") -> str:
+    """How far a piece of work is; `seconds_left`: until its end, where that is known; `detail` is put behind."""
+    left = "" if seconds_left is None else f", {duration(seconds_left)} left"
+    suffix = f", {detail}" if detail else ""
+    return f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%}){left}{suffix}"
+
+
 class Progress:
     """Say how far a piece of work is, at most every `every` seconds; silent for work that is over sooner.
 
     The clock starts with the first piece done, so that loading and compiling before it do not count as speed.
     """
 
-    def __init__(self, what: str, say: Say, *, every: float = 5.0) -> None:
+    def __init__(self, what: str, say: Say, *, every: float = SECONDS_BETWEEN_LINES) -> None:
         """Args: what: the work's name; say: where a line goes; every: seconds between lines."""
         self._what = what
         self._say = say
@@ -48,6 +56,5 @@ class Progress:
             return
         self._last = now
         start, before = self._first
-        left = f", {duration((now - start) / (done - before) * (total - done))} left" if done > before else ""
-        suffix = f", {detail}" if detail else ""
-        self._say(f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}){left}{suffix}")
+        left = (now - start) / (done - before) * (total - done) if done > before else None
+        self._say(progress_line(self._what, done, total, left, detail))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from medcot_pipeline.models.base import prepare_base_model
-from medcot_pipeline.models.sources import make_tiny_model
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 

@@ -9,8 +9,8 @@ from typing import Any
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.devices import limit_gpu_memory, this_device
 from medcot_pipeline.models.load import load_tokenizer
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
-from medcot_pipeline.models.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, TrackingSettings, TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from medcot_pipeline.models.sources import make_tiny_model
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.json_files import read_json
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from medcot_pipeline.inference.local import host_operations
 from medcot_pipeline.inference.local.cache import Cache
 from medcot_pipeline.inference.local.engine import LocalEngine
+from medcot_pipeline.inference.local.operations import host
 from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.local.rows import POSITION, SEED, STEP, TABLE, TEMPERATURE, TOP_P, Row
 from medcot_pipeline.inference.local.weights import DecoderWeights
@@ -17,7 +17,7 @@ from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import this_device
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
-from medcot_pipeline_tests.support.small_decoders import LORA_RANK, ignore, small_qwen, some_requests
+from medcot_pipeline_tests.support.small_decoders import LORA_RANK, SETTING, ignore, small_qwen, some_requests
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -29,9 +29,9 @@ ENDS = (7, 11, 200, 201)
 
 @pytest.fixture(scope="module")
 def kernels() -> Any:
-    from medcot_pipeline.inference.local import gpu_operations
+    from medcot_pipeline.inference.local.operations import gpu
 
-    return gpu_operations
+    return gpu
 
 
 def near(left: Any, right: Any) -> None:
@@ -47,12 +47,12 @@ def test_norm_and_gate_are_those_of_pytorch(kernels: Any, adds: bool) -> None:
     hidden, change, weight = random(5, 3584), random(5, 4000)[:, :3584] if adds else None, random(3584)
     for mine, its in zip(
         kernels.add_and_norm(hidden, change, weight, 1e-6),
-        host_operations.add_and_norm(hidden, change, weight, 1e-6),
+        host.add_and_norm(hidden, change, weight, 1e-6),
         strict=True,
     ):
         near(mine, its)
     both = random(5, 8208)[:, :8192]
-    near(kernels.gated(both), host_operations.gated(both))
+    near(kernels.gated(both), host.gated(both))
 
 
 def test_attention_reads_what_each_row_has_out_of_its_blocks(kernels: Any) -> None:
@@ -76,7 +76,7 @@ def test_attention_reads_what_each_row_has_out_of_its_blocks(kernels: Any) -> No
     joined = random(len(state), (28 + 8) * 128)
     its_keys, its_values = keys.clone(), values.clone()
     query = kernels.rotate_and_store(joined, weights, at_position, places.cuda(), keys, values)
-    near(query, host_operations.rotate_and_store(joined, weights, at_position, places.cuda(), its_keys, its_values))
+    near(query, host.rotate_and_store(joined, weights, at_position, places.cuda(), its_keys, its_values))
     near(keys, its_keys)
     assert torch.equal(values, its_values)
     mixed = kernels.attend(query, keys, values, kernels.reading(state, cache))
@@ -100,14 +100,14 @@ def test_the_same_tokens_are_drawn_on_a_gpu_as_on_a_cpu(kernels: Any, spread: fl
     state[:, TEMPERATURE] = torch.tensor([0.0, 0.6, 1.0] * 16).view(torch.int32)
     state[:, TOP_P] = torch.tensor([0.95, 0.95, 1.0, 0.5] * 12).view(torch.int32)
     mine = kernels.choose(logits.cuda(), state.cuda()).cpu().long()
-    its = host_operations.choose(logits, state)
+    its = host.choose(logits, state)
     assert int((mine != its).sum()) <= 1  # sums of probabilities are rounded otherwise
 
 
 def engine_here(model: Any, *, graphs: bool, blocks: int | None = None, ends: tuple[int, ...] = ENDS) -> LocalEngine:
     plan = plan_engine(
         ModelShape.of(model.config.to_dict()), this_device(4.0), LocalEngineSettings(rows=8), 300,
-        lora_rank=LORA_RANK, nf4=False,
+        lora_rank=LORA_RANK, nf4=False, limited_by=SETTING,
     )  # fmt: skip
     plan = plan if blocks is None else dataclasses.replace(plan, blocks=blocks)
     return LocalEngine(model.to("cuda", torch.bfloat16), ends, plan, ignore, graphs=graphs)
@@ -141,7 +141,7 @@ def test_rows_that_find_no_block_wait_and_go_on_where_they_were() -> None:
     scarce = engine.write(requests, adapter=False)
     assert engine.came_back > 0  # type: ignore[attr-defined]
     assert [len(each.token_ids) for each in scarce] == [200] * 12
-    assert engine._cache.free == 12
+    assert engine.runner.cache.free == 12
     assert agreement([dataclasses.replace(a, token_ids=a.token_ids[:8]) for a in plenty],
                      [dataclasses.replace(b, token_ids=b.token_ids[:8]) for b in scarce]) >= 0.7  # fmt: skip
 
@@ -149,7 +149,8 @@ def test_rows_that_find_no_block_wait_and_go_on_where_they_were() -> None:
 def test_a_cache_that_does_not_fit_becomes_smaller_and_says_so() -> None:
     model = small_qwen()
     shape = ModelShape.of(model.config.to_dict())
-    plan = plan_engine(shape, this_device(4.0), LocalEngineSettings(rows=8), 300, lora_rank=0, nf4=False)
+    settings = LocalEngineSettings(rows=8)
+    plan = plan_engine(shape, this_device(4.0), settings, 300, lora_rank=0, nf4=False, limited_by=SETTING)
     total = torch.cuda.get_device_properties(0).total_memory
     block_bytes = 2 * shape.layers * 64 * shape.key_heads * shape.head_size * 2
     torch.cuda.set_per_process_memory_fraction(min(1.0, 2e9 / total))
@@ -168,8 +169,8 @@ def test_steps_that_cannot_be_recorded_take_memory_from_the_cache_and_that_is_sa
     torch.cuda.empty_cache()
     engine = engine_here(small_qwen(), graphs=True, blocks=100_000)
     said: list[str] = []
-    engine._say = said.append
-    had, total = engine._cache.blocks, torch.cuda.get_device_properties(0).total_memory
+    engine.runner._say = said.append
+    had, total = engine.runner.cache.blocks, torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**20) / total)
     try:
@@ -177,7 +178,7 @@ def test_steps_that_cannot_be_recorded_take_memory_from_the_cache_and_that_is_sa
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert said[0].startswith("out of memory while recording steps: a cache of")
-    assert engine._cache.blocks == engine._cache.free < had
+    assert engine.runner.cache.blocks == engine.runner.cache.free < had
     assert written == expected
 
 

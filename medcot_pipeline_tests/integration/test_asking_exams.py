@@ -14,7 +14,7 @@ from medcot_pipeline.evaluation.exams.lm_eval_task import WrittenText, lm_eval_m
 from medcot_pipeline.inference.finished import NAME
 from medcot_pipeline.inference.requests import Continuation, Request
 from medcot_pipeline.models.load import load_tokenizer
-from medcot_pipeline.models.sources import make_tiny_model
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings, ExamSettings, LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 

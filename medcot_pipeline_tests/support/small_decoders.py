@@ -25,6 +25,8 @@ SIZES = {
 }
 CPU = Device("CPU", None, varlen_kernel=False)
 LORA_RANK = 3
+SETTING = "MEDCOT_ANSWERS__MAX_NEW_TOKENS"
+"""What messages name as what limits an answer."""
 
 
 def ignore(line: str) -> None:
@@ -65,7 +67,8 @@ def engine_of(
 ) -> LocalEngine:
     """An engine over a loaded model on this CPU."""
     shape = ModelShape.of(model.config.to_dict())
-    plan = plan_engine(shape, CPU, LocalEngineSettings(rows=rows), longest, lora_rank=lora_rank, nf4=False)
+    settings = LocalEngineSettings(rows=rows)
+    plan = plan_engine(shape, CPU, settings, longest, lora_rank=lora_rank, nf4=False, limited_by=SETTING)
     return LocalEngine(model, ends, plan, ignore)
 
 

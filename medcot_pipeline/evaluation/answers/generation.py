@@ -44,7 +44,17 @@ def generate_answers(
     tokenizer = load_tokenizer(base)
     arm: Arm = "tuned" if adapter else "base"
     requests = answer_requests(tokenizer, prompts, settings)
-    written = write_requests(base, adapter, requests, tokenizer, inference, work, say, what="answers")
+    written = write_requests(
+        base,
+        adapter,
+        requests,
+        tokenizer,
+        inference,
+        work,
+        say,
+        what="answers",
+        limited_by="MEDCOT_ANSWERS__MAX_NEW_TOKENS",
+    )
     return Given(
         [_answer(tokenizer, prompt, arm, each) for prompt, each in zip(prompts, written.continuations, strict=True)],
         written.seconds,

@@ -98,7 +98,17 @@ def ask_exams(
         say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
 
     def write(requests: Sequence[Request]) -> Sequence[Continuation]:
-        return write_requests(base, adapter, requests, tokenizer, inference, work, say, what="exams").continuations
+        return write_requests(
+            base,
+            adapter,
+            requests,
+            tokenizer,
+            inference,
+            work,
+            say,
+            what="exams",
+            limited_by="MEDCOT_EXAMS__MAX_NEW_TOKENS",
+        ).continuations
 
     put_questions = [PutQuestion(f"{each.exam} {each.id}", put(each), each.answer) for each in questions]
     written = ask_through_lm_eval(put_questions, tokenizer, settings, min(room, settings.max_new_tokens), write)

@@ -1,7 +1,7 @@
 """The forward pass of a decoder, once over whole prompts and once over one token of each row.
 
 Belongs here: the order of operations.
-Does not: an operation (host_operations.py, gpu_operations.py), choosing the rows (engine.py).
+Does not: an operation (operations/), choosing the rows (engine.py).
 """
 
 from typing import Any

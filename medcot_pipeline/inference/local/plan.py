@@ -1,23 +1,22 @@
 """How much memory writing takes, and how fast it can be: what is chosen before a model is taken apart.
 
-Belongs here: whether weights are unpacked, how many rows and blocks there are, every prediction, and what is done
-where less fits.
-Does not: what a cache is (cache.py), the device (models/devices.py).
+Belongs here: whether weights are unpacked, how many rows and blocks there are, every prediction.
+Does not: what is left once the weights are there (measured.py), what a cache is (cache.py), the device
+(models/devices.py).
 """
 
-import contextlib
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
-from medcot_pipeline.inference.local.cache import Cache, place_bytes
-from medcot_pipeline.inference.local.forward import decode_step, prefill
-from medcot_pipeline.inference.local.weights import DecoderWeights
+from medcot_pipeline.inference.local.cache import place_bytes
+from medcot_pipeline.inference.local.expected.lengths import Ahead, expected_ahead
+from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request
-from medcot_pipeline.models.devices import GB, Device, most_reserved
+from medcot_pipeline.models.devices import GB, Device
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.progress import Say, duration
+from medcot_pipeline.support.progress import duration
 
 GPU_ROWS, CPU_ROWS = 128, 16
 """Rows at once where none are set: beyond these a step takes longer in proportion."""
@@ -57,7 +56,10 @@ class EnginePlan:
         steps: decoding steps between two looks at what was written.
         weight_bytes: of all weights.
         limit_bytes: memory that may be used; none on a CPU.
-        step_seconds: of a decoding step of all rows at half their length; none where the bandwidth is not known.
+        place_bytes: of one token's keys and values.
+        reached: bytes per second that a step is taken to read; none where that is not known, or nothing is predicted of
+            unpacking in every step.
+        limited_by: the setting that says the most tokens of an answer, for messages.
     """
 
     device: str
@@ -70,7 +72,9 @@ class EnginePlan:
     steps: int
     weight_bytes: float
     limit_bytes: float | None
-    step_seconds: float | None
+    place_bytes: int
+    reached: float | None
+    limited_by: str
 
     @property
     def row_tokens(self) -> int:
@@ -95,30 +99,46 @@ class EnginePlan:
             raise MedcotError(
                 f"request {request.id}: {len(request.prompt_ids):,} tokens of prompt and {request.max_tokens:,} of "
                 f"answer do not fit the cache's rows of {self.longest:,}.",
-                "Shorten the prompt, or lower the most tokens of an answer.",
+                f"Shorten the prompt, or lower {self.limited_by}.",
             )
 
-    def _steps_for(self, tokens: float) -> float:
-        """Steps: as many rows as the cache holds at half their length, and never fewer steps than the longest row."""
-        held = self.blocks * self.block_tokens / (self.longest / 2)
-        return max(tokens / min(self.rows, held), self.longest)
+    def ahead(self, waiting: Sequence[Row]) -> Ahead:
+        """What is expected of requests that wait: as many at once as the cache holds at the length they have midway."""
+        freely = expected_ahead([], [], waiting, self.rows)
+        held = int(self.blocks * self.block_tokens / max(1.0, freely.read / max(1.0, freely.tokens)))
+        return freely if held >= min(self.rows, len(waiting)) else expected_ahead([], [], waiting, max(1, held))
 
-    def lines(self, tokens: float | None = None) -> list[str]:
-        """The plan as people read it; `tokens`: how many are to be written, if that is known."""
+    def seconds(self, steps: float, read: float) -> float | None:
+        """Decoding steps, which read the weights once each, and tokens of keys and values that all of them read.
+
+        Reading from memory is what limits a step of so few rows (Pope et al. 2022).
+        """
+        return None if self.reached is None else (steps * self.weight_bytes + read * self.place_bytes) / self.reached
+
+    def lines(self, ahead: Ahead | None = None) -> list[str]:
+        """The plan as people read it; `ahead`: what is expected to be written, if that is known."""
         kept = "NF4, unpacked in every step" if self.keep_nf4 else "unpacked once"
         memory = "" if self.limit_bytes is None else f" within {self.limit_bytes / GB:.1f} GB"
-        speed = "" if self.step_seconds is None else f"; about {self.rows / self.step_seconds:,.0f} tokens/s at most"
-        time = "" if not tokens or self.step_seconds is None else (
-            f", {tokens:,.0f} tokens in about {duration(self._steps_for(tokens) * self.step_seconds)}"
-        )  # fmt: skip
+        step = self.seconds(1, self.blocks * self.block_tokens / 2)
+        speed = "" if step is None else f"; about {self.rows / step:,.0f} tokens/s at most"
+        seconds = ahead and self.seconds(ahead.steps, ahead.read)
+        time = "" if seconds is None else f" in about {duration(seconds)}"
+        expected = "" if ahead is None else f"; {ahead.tokens:,.0f} tokens expected{time}"
         return [
             f"writing on {self.device}: weights {kept} ({self.weight_bytes / GB:.1f} GB), up to {self.rows} rows of "
-            f"{self.longest:,} tokens, cache of {self.blocks * self.block_tokens:,} tokens{memory}{speed}{time}"
+            f"{self.longest:,} tokens, cache of {self.blocks * self.block_tokens:,} tokens{memory}{speed}{expected}"
         ]
 
 
 def plan_engine(
-    shape: ModelShape, device: Device, settings: LocalEngineSettings, longest: int, *, lora_rank: int, nf4: bool
+    shape: ModelShape,
+    device: Device,
+    settings: LocalEngineSettings,
+    longest: int,
+    *,
+    lora_rank: int,
+    nf4: bool,
+    limited_by: str,
 ) -> EnginePlan:
     """Choose rows and cache within the memory, weights unpacked where that leaves room.
 
@@ -129,48 +149,61 @@ def plan_engine(
         longest: tokens of the longest row, prompt and answer.
         lora_rank: of an adapter on all linear modules; 0 for none.
         nf4: whether the model is loaded packed.
+        limited_by: the setting that says the most tokens of an answer.
 
     Raises:
         MedcotError: one row of that length does not fit.
     """
     if device.memory_gb is None:
         rows = settings.rows or CPU_ROWS
-        weights = weight_bytes(shape, lora_rank, 4, packed=False)
         return EnginePlan(
-            device.name, False, rows, rows, longest + CPU_STEPS, longest, 0, CPU_STEPS, weights, None, None
-        )  # fmt: skip
+            device=device.name,
+            keep_nf4=False,
+            rows=rows,
+            blocks=rows,
+            block_tokens=longest + CPU_STEPS,
+            longest=longest,
+            prefill_tokens=0,
+            steps=CPU_STEPS,
+            weight_bytes=weight_bytes(shape, lora_rank, 4, packed=False),
+            limit_bytes=None,
+            place_bytes=place_bytes(shape, 4),
+            reached=None,
+            limited_by=limited_by,
+        )
     limit, prefill = device.memory_gb * GB, max(PREFILL_TOKENS, longest)
-    each = place_bytes(shape, 2) * GPU_BLOCK_TOKENS
+    place = place_bytes(shape, 2)
+    each = place * GPU_BLOCK_TOKENS
     row_blocks = -(-(longest + GPU_STEPS) // GPU_BLOCK_TOKENS)
     rows = settings.rows or GPU_ROWS
-    room = 0.0
-    for packed, least in ((False, LEAST_ROWS if nf4 else 1), (True, 1)):
+    rate = next((rate for part, rate in BANDWIDTHS.items() if part in device.name), None)
+    room = weights = 0.0
+    for packed, least in ((False, LEAST_ROWS if nf4 else 1), (True, 1))[: 1 + nf4]:
         weights = weight_bytes(shape, lora_rank, 2, packed=packed)
         room = limit - weights - beside_bytes(shape, rows, row_blocks * GPU_BLOCK_TOKENS, prefill)
         if room >= min(least, rows) * row_blocks * each:
-            blocks = int(min(room // each, rows * row_blocks))
-            used = weights + blocks * each / 2
-            rate = next((rate for part, rate in BANDWIDTHS.items() if part in device.name), None)
-            seconds = None if rate is None or packed else used / (rate * REACHED_SHARE)
             return EnginePlan(
-                device.name,
-                packed,
-                rows,
-                blocks,
-                GPU_BLOCK_TOKENS,
-                longest,
-                prefill,
-                GPU_STEPS,
-                weights,
-                limit,
-                seconds,
+                device=device.name,
+                keep_nf4=packed,
+                rows=rows,
+                blocks=int(min(room // each, rows * row_blocks)),
+                block_tokens=GPU_BLOCK_TOKENS,
+                longest=longest,
+                prefill_tokens=prefill,
+                steps=GPU_STEPS,
+                weight_bytes=weights,
+                limit_bytes=limit,
+                place_bytes=place,
+                reached=None if rate is None or packed else rate * REACHED_SHARE,
+                limited_by=limited_by,
             )
-        if not nf4:
-            break
+    shortest = limit - weights - beside_bytes(shape, rows, GPU_BLOCK_TOKENS, PREFILL_TOKENS)
     raise MedcotError(
         f"{device.name} with {device.memory_gb:.1f} GB is too small to write rows of {longest:,} tokens: "
         f"{(row_blocks * each - room) / GB:.1f} GB are lacking.",
-        "Lower the most tokens of an answer.",
+        f"Lower {limited_by}, or let the engine have more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
+        if shortest >= each
+        else "Choose a smaller base model or a GPU with more memory.",
     )
 
 
@@ -193,85 +226,3 @@ def beside_bytes(shape: ModelShape, rows: int, row_tokens: int, prefill_tokens: 
     logits = rows * shape.vocabulary * 2 * 2
     partial = rows * shape.heads * -(-row_tokens // 256) * (shape.head_size + 2) * 4
     return max(reading, logits + partial) + CONTEXT_BYTES + HEADROOM_BYTES
-
-
-@dataclasses.dataclass(frozen=True)
-class Taken:
-    """Bytes of a GPU's memory, measured once the weights are there.
-
-    Attributes:
-        reserved: that PyTorch holds, the weights for the most part.
-        free: that nobody holds.
-        reading: that reading the most prompts takes besides.
-        step: that a decoding step of all rows takes besides.
-    """
-
-    reserved: int
-    free: int
-    reading: int
-    step: int
-
-
-def try_out(weights: DecoderWeights, plan: EnginePlan, operations: Any, state: Any) -> Taken:
-    """Read the most prompts that are read together, and take a step of all rows, with a cache of nobody's block alone.
-
-    Raises:
-        MedcotError: not even these fit.
-    """
-    import torch
-
-    nobodys = Cache(weights.shape, 0, plan.block_tokens, weights.dtype, weights.device)
-    width, adapter = min(padded(plan.longest), len(weights.cos)), weights.has_adapter
-    ids = torch.zeros(max(1, plan.prefill_tokens // width), width, dtype=torch.int64, device=weights.device)
-    try:
-        with torch.no_grad():
-            reading = most_reserved(lambda: prefill(weights, nobodys, ids, ids.flatten(), ids[:, 0], adapter=adapter))
-            step = most_reserved(lambda: decode_step(weights, nobodys, state, operations, adapter=adapter))
-    except torch.OutOfMemoryError:
-        raise MedcotError(
-            f"out of memory while trying out {ids.numel():,} tokens of prompts and a step of {plan.rows} rows.",
-            "Free the GPU, or set a lower number of rows.",
-        ) from None
-    return Taken(torch.cuda.memory_reserved(), torch.cuda.mem_get_info()[0], reading, step)
-
-
-def blocks_left(plan: EnginePlan, weights: DecoderWeights, taken: Taken) -> tuple[int, str]:
-    """Blocks of the plan that fit beside what is taken, a whole row's at least; and a line that says so.
-
-    Args:
-        plan: with a limit.
-        weights: the model's.
-        taken: as measured.
-    """
-    limit = (plan.limit_bytes or float("inf")) - CONTEXT_BYTES
-    left = min(limit - taken.reserved, taken.free) - taken.reading - taken.step
-    each = plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
-    blocks = max(plan.row_blocks, min(plan.blocks, int((left - HEADROOM_BYTES) // each) - 1))  # one more is nobody's
-    cache = (blocks + 1) * each
-    return blocks, (
-        f"memory: weights {taken.reserved / GB:.2f} GB, cache of {blocks * plan.block_tokens:,} tokens "
-        f"{cache / GB:.2f}, reading prompts {taken.reading / GB:.2f}, a step of {plan.rows} rows "
-        f"{taken.step / GB:.2f}, spare {(left - cache) / GB:.2f}; PyTorch may take {limit / GB:.2f}"
-    )
-
-
-def make_cache(weights: DecoderWeights, plan: EnginePlan, blocks: int, say: Say) -> Cache:
-    """A cache of so many blocks, or of what there is memory for, which is said.
-
-    Raises:
-        MedcotError: not even one row.
-    """
-    import torch
-
-    while blocks >= plan.row_blocks:
-        if weights.device.type == "cuda":
-            torch.cuda.empty_cache()
-        with contextlib.suppress(torch.OutOfMemoryError):
-            return Cache(weights.shape, blocks, plan.block_tokens, weights.dtype, weights.device)
-        blocks = blocks * 4 // 5
-        say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
-    size = plan.row_blocks * plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
-    raise MedcotError(
-        f"the cache of a single row of {plan.longest:,} tokens ({size / GB:.1f} GB) does not fit the memory left.",
-        "Lower the most tokens of an answer, or free the GPU.",
-    )

@@ -11,6 +11,7 @@ Does not: which modules a model has (weights.py), whether NF4 is kept (plan.py).
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from medcot_pipeline.models.nf4 import dense_weight, is_nf4, let_go
 from medcot_pipeline.support.errors import MedcotError
 
 ALIGNED = 16
@@ -75,30 +76,6 @@ class Projection:
             return linear(x, self._weight[: self.size], None if self._bias is None else self._bias[: self.size])
         both = linear(x, self._weight, self._bias)
         return both[:, : self.size].addmm_(both[:, self.size :], self._up.t())
-
-
-def is_nf4(layer: Any) -> bool:
-    """Whether a linear layer's weight is packed by bitsandbytes."""
-    return getattr(layer.weight, "quant_state", None) is not None
-
-
-def dense_weight(layer: Any) -> Any:
-    """The weight of a linear layer; of an NF4 one the numbers that its product unpacks in every step."""
-    if not is_nf4(layer):
-        return layer.weight.detach()
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(layer.weight.data, layer.weight.quant_state)
-
-
-def let_go(layer: Any) -> None:
-    """Give back the memory of a linear layer's weight, which was copied, whoever still refers to the layer.
-
-    A packed weight of bitsandbytes refers to its layer and the layer to it: Python alone would free them some day.
-    """
-    layer.weight.data = layer.weight.data.new_empty(0)
-    if is_nf4(layer):
-        layer.weight.quant_state = layer.quant_state = None
 
 
 def lora_of(modules: Sequence[Any], sizes: Sequence[int], dtype: Any, device: Any) -> tuple[Any, Any]:

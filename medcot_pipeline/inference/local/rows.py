@@ -1,19 +1,15 @@
-"""Requests that run, wait or are finished, what the device knows of each, and how much is still to be written.
+"""Requests that run, wait or are finished, and what the device knows of each.
 
-Belongs here: the order, a request's tokens so far, the columns of its line, the estimate of what is left.
-Does not: moving lines to the device (engine.py).
+Belongs here: the order, a request's tokens so far, the columns of its line.
+Does not: moving lines to the device (runner.py), what is left to write (expected/).
 """
 
 import dataclasses
 import struct
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from medcot_pipeline.inference.requests import Continuation, Request
-from medcot_pipeline.support.progress import Progress, Say
-
-SECONDS_BETWEEN_ESTIMATES = 1.0
 
 TOKEN, POSITION, STEP, SEED, TEMPERATURE, TOP_P, TABLE = range(7)
 """Columns of a row's line of 32-bit integers, which one copy brings to the device with all others: the token that goes
@@ -97,53 +93,3 @@ def fill_lines(lines: Any, rows: Sequence[Row]) -> None:
 def longest_first(requests: Iterable[Request]) -> list[Request]:
     """In the order in which they start: what may take longest first, so that it does not run alone at the end."""
     return sorted(requests, key=lambda request: (-request.max_tokens, -len(request.prompt_ids)))
-
-
-def expected_total(finished: Sequence[int], running: Sequence[tuple[int, int]], waiting: Sequence[int]) -> float:
-    """Tokens of all requests, expected from those so far; exact at the end.
-
-    How long a request gets follows from the product-limit estimate (Kaplan and Meier 1958): a running one is known to
-    be longer than it is, which a mean over the finished ones alone would leave out.
-
-    Args:
-        finished: tokens of the finished ones.
-        running: tokens so far and at most of the running ones.
-        waiting: most tokens of the waiting ones.
-    """
-    ends = sorted([(length, 0) for length in finished] + [(now, 1) for now, _ in running])
-    steps: list[tuple[int, float]] = [(0, 1.0)]  # from this length on, this share goes on
-    for number, (length, censored) in enumerate(ends):
-        if not censored:
-            steps.append((length, steps[-1][1] * (1 - 1 / (len(ends) - number))))
-
-    def expected(now: int, most: int) -> float:
-        share = next(share for length, share in reversed(steps) if length <= now)
-        if share <= 0.0:
-            return float(most)
-        bounds = [(max(length, now), value) for length, value in steps]
-        total = float(now)
-        for (start, value), (end, _) in zip(bounds, [*bounds[1:], (most, 0.0)], strict=True):
-            total += max(0, min(end, most) - start) * value / share
-        return total
-
-    return sum(finished) + sum(expected(*each) for each in running) + sum(expected(0, most) for most in waiting)
-
-
-class TokenProgress:
-    """Progress in tokens, against the total that is expected by now."""
-
-    def __init__(self, what: str, say: Say) -> None:
-        """Args: what: the work's name; say: where a line goes."""
-        self._progress, self._last = Progress(what, say), float("-inf")
-
-    def __call__(self, finished: Sequence[Continuation], running: Sequence[Row], waiting: Sequence[Row]) -> None:
-        """Note how far all requests are."""
-        now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_ESTIMATES:
-            return
-        self._last = now
-        lengths = [len(each.token_ids) for each in finished]
-        so_far = [(len(row.written), row.request.max_tokens) for row in running]
-        total = expected_total(lengths, so_far, [row.request.max_tokens for row in waiting])
-        done = sum(lengths) + sum(tokens for tokens, _ in so_far)
-        self._progress(done, round(total), f"tokens, {len(finished):,} finished, {len(running):,} running")

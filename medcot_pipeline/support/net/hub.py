@@ -2,7 +2,7 @@
 
 Belongs here: which errors mean that something cannot be fetched, said without the hub's own words: a mirror may repeat
 the token that it was sent.
-Does not: what is fetched (corpus/sources/source.py, models/sources.py).
+Does not: what is fetched (corpus/sources/source.py, models/origin/sources.py).
 """
 
 import contextlib

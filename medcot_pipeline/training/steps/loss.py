@@ -6,7 +6,7 @@ since the gradient of the loss with respect to them is known at once (softmax le
 without a label are left out.
 
 Belongs here: this loss. Unsloth's models bring one of their own.
-Does not: perplexity, which wants every token's value (evaluation/perplexity/measure.py).
+Does not: perplexity, which wants every token's value (evaluation/perplexity/packing/likelihood.py).
 """
 
 from typing import Any
@@ -14,9 +14,7 @@ from typing import Any
 import torch
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
-
-CHUNK_BYTES = {"cuda": 512 * 2**20, "cpu": 8 * 2**20}
-"""Of a chunk's float32 logits; on a CPU they should stay in its cache."""
+from medcot_pipeline.models.logits import chunk_positions, output_logits
 
 
 def completion_loss(hidden: Any, head: Any, labels: Any, divisor: Any) -> Any:
@@ -43,12 +41,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Any, head: Any, targets: Any) -> Any:
-        rows = max(1, CHUNK_BYTES[hidden.device.type] // (4 * head.shape[0]))
+        rows = chunk_positions(head)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), rows):
             chunk, target = hidden[start : start + rows], targets[start : start + rows, None]
-            logits = (chunk @ head.t()).float()
+            logits = output_logits(chunk, head)
             normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
             total += (normalizer - logits.gather(1, target)).sum()
             if gradient is not None:

@@ -1,26 +1,27 @@
-"""What of a model and a cache fits a device, and what is expected still to be written."""
+"""What of a model and a cache fits a device, and how fast it should be."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcot_pipeline.inference.local.expected.lengths import Ahead
 from medcot_pipeline.inference.local.graphs import row_counts
+from medcot_pipeline.inference.local.measured import Taken, blocks_left
 from medcot_pipeline.inference.local.plan import (
     CONTEXT_BYTES,
     HEADROOM_BYTES,
     EnginePlan,
-    Taken,
-    blocks_left,
     plan_engine,
 )
-from medcot_pipeline.inference.local.rows import expected_total, longest_first
+from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request, Sampling
 from medcot_pipeline.models.devices import Device
 from medcot_pipeline.models.shape import KNOWN_SHAPES
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.small_decoders import SETTING
 
 SEVEN_B = KNOWN_SHAPES["deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"]
 SEVEN_B_WEIGHTS = DecoderWeights(
@@ -30,7 +31,9 @@ SEVEN_B_WEIGHTS = DecoderWeights(
 
 def plan(gigabytes: float, longest: int = 2200, rows: int | None = None) -> EnginePlan:
     device = Device("NVIDIA GeForce RTX 4090", gigabytes, varlen_kernel=True)
-    return plan_engine(SEVEN_B, device, LocalEngineSettings(rows=rows), longest, lora_rank=8, nf4=True)
+    return plan_engine(
+        SEVEN_B, device, LocalEngineSettings(rows=rows), longest, lora_rank=8, nf4=True, limited_by=SETTING
+    )
 
 
 def test_the_7b_shape_is_unpacked_in_24_gb_with_a_cache_for_over_100_000_tokens() -> None:
@@ -44,14 +47,25 @@ def test_the_7b_shape_is_unpacked_in_24_gb_with_a_cache_for_over_100_000_tokens(
 def test_the_7b_shape_stays_packed_in_12_gb() -> None:
     made = plan(12.0)
     assert made.keep_nf4
-    assert made.step_seconds is None
+    assert made.seconds(1, 0) is None
 
 
-def test_what_does_not_fit_is_refused_in_one_line() -> None:
-    with pytest.raises(
-        MedcotError, match=r"^NVIDIA GeForce RTX 4090 with 6\.0 GB is too small .* Lower the most tokens"
-    ):
+def test_rows_that_do_not_fit_are_refused_with_the_setting_to_lower() -> None:
+    with pytest.raises(MedcotError) as raised:
+        plan(9.0, 200_000)
+    assert str(raised.value) == (
+        "NVIDIA GeForce RTX 4090 with 9.0 GB is too small to write rows of 200,000 tokens: 44.3 GB are lacking. "
+        "Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS, or let the engine have more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
+    )
+
+
+def test_a_model_that_does_not_fit_is_refused_with_another_way_out() -> None:
+    with pytest.raises(MedcotError) as raised:
         plan(6.0)
+    assert str(raised.value) == (
+        "NVIDIA GeForce RTX 4090 with 6.0 GB is too small to write rows of 2,200 tokens: 1.3 GB are lacking. "
+        "Choose a smaller base model or a GPU with more memory."
+    )
 
 
 @given(st.floats(9.0, 200.0), st.integers(10, 20_000), st.integers(1, 300))
@@ -78,9 +92,23 @@ def test_a_cache_leaves_room_for_all_that_was_measured(gigabytes: float, others:
 
 
 def test_a_plan_says_its_tokens_and_time() -> None:
-    (line,) = plan(24.0).lines(70_000)
+    (line,) = plan(24.0).lines(Ahead(70_000, 2000, 40e6))
     assert line.startswith("writing on NVIDIA GeForce RTX 4090: weights unpacked once (15.")
-    assert "70,000 tokens in about" in line
+    assert line.endswith("; 70,000 tokens expected in about 55 s")
+
+
+def test_requests_wait_for_room_in_the_cache() -> None:
+    rows = [Row(Request(str(n), (0,) * 4000, Sampling(), 0, 2048)) for n in range(100)]
+    tight, wide = plan(20.0, 6048).ahead(rows), plan(80.0, 6048).ahead(rows)
+    assert tight.tokens == wide.tokens
+    assert tight.steps > 1.2 * wide.steps
+
+
+def test_a_step_takes_the_time_of_reading_weights_and_cache_once() -> None:
+    made = plan(24.0)
+    reached = 1.01e12 * 0.6
+    assert made.seconds(10, 0) == pytest.approx(10 * made.weight_bytes / reached)
+    assert made.seconds(0, 1000) == pytest.approx(1000 * 57_344 / reached)
 
 
 @given(st.integers(1, 600))
@@ -95,24 +123,3 @@ def test_what_may_take_longest_starts_first() -> None:
         Request(str(n), (0,) * prompt, Sampling(), 0, most) for n, (prompt, most) in enumerate([(3, 5), (9, 5), (1, 9)])
     ]
     assert [request.id for request in longest_first(requests)] == ["2", "1", "0"]
-
-
-@given(st.lists(st.integers(1, 500), min_size=1, max_size=40))
-def test_the_expected_total_is_exact_at_the_end(lengths: list[int]) -> None:
-    assert expected_total(lengths, [], []) == sum(lengths)
-
-
-def test_nothing_finished_means_that_all_may_take_the_most() -> None:
-    assert expected_total([], [(10, 100), (10, 100)], [100]) == 300
-
-
-def test_running_requests_are_known_to_be_longer_than_they_are() -> None:
-    generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(100, 900, (400,), generator=generator).tolist()
-    now = 400
-    finished = [length for length in lengths if length <= now]
-    running = [(now, 1000) for length in lengths if length > now]
-    naive = sum(finished) + len(running) * sum(finished) / len(finished)
-    expected = expected_total(finished, running, [])
-    assert expected > sum(lengths) > naive
-    assert expected <= sum(finished) + len(running) * 1000

@@ -17,6 +17,7 @@ from medcot_pipeline.inference.requests import Continuation, Request, Sampling, 
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline_tests.support.small_decoders import (
+    SETTING,
     engine_of,
     generated,
     ignore,
@@ -66,7 +67,7 @@ def test_a_packed_model_writes_as_generate_does_whether_it_stays_packed_or_not(t
     expected = [generated(model, request) for request in requests]
     assert [list(each.token_ids) for each in engine_of(model).write(requests, adapter=True)] == expected
     kept = engine_of(packed())
-    kept._weights = take_weights(packed(), torch.float32, 130, keep_nf4=True)
+    kept.runner.weights = take_weights(packed(), torch.float32, 130, keep_nf4=True)
     assert [list(each.token_ids) for each in kept.write(requests, adapter=True)] == expected
 
 
@@ -75,7 +76,7 @@ def test_what_was_unpacked_gives_its_memory_back_whoever_still_refers_to_it(tmp_
     from medcot_pipeline.models.load import load_base
 
     small_qwen().save_pretrained(tmp_path)
-    model = load_base(tmp_path) if packed else small_qwen()
+    model = load_base(tmp_path, unpack=False) if packed else small_qwen()
     linear = [module for layer in model.model.layers for module in layer.modules() if hasattr(module, "in_features")]
     assert len(linear) == 14
     take_weights(model, torch.float32, 10, keep_nf4=False)
@@ -160,7 +161,34 @@ def test_memory_that_runs_out_in_the_middle_makes_it_smaller_and_is_said() -> No
     engine._say = said.append
     assert [list(each.token_ids) for each in engine.write(requests, adapter=False)] == expected
     assert said == ["out of memory: at most 2 rows at once"]
-    assert engine._cache.free == engine.plan.blocks
+    assert engine.runner.cache.free == engine.plan.blocks
+
+
+class NoSteps(LocalEngine):
+    """An engine on a device that holds no step at all."""
+
+    def _take_steps(self, running: Sequence[Row], *, adapter: bool) -> None:
+        raise torch.OutOfMemoryError
+
+
+class NoPrompts(LocalEngine):
+    """An engine on a device that holds no prompt."""
+
+    def _read_prompts(self, group: Sequence[Row], *, adapter: bool) -> None:
+        raise torch.OutOfMemoryError
+
+
+@pytest.mark.parametrize(("kind", "what"), [(NoSteps, "writing it alone"), (NoPrompts, "reading 12 tokens")])
+def test_memory_that_runs_out_for_a_single_request_is_one_line(kind: type[LocalEngine], what: str) -> None:
+    engine = engine_of(small_qwen())
+    engine.__class__ = kind
+    with pytest.raises(MedcotError) as raised:
+        engine.write([Request(f"v-zh-{n}", (1,) * 12, Sampling(), 0, 30) for n in range(3)], adapter=False)
+    assert str(raised.value) == (
+        f"request v-zh-0: out of memory while {what}. "
+        "Set MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB lower, so that the cache is smaller, or free the GPU."
+    )
+    assert engine.runner.cache.free <= engine.plan.blocks
 
 
 def test_a_prompt_longer_than_the_cache_is_refused_in_one_line() -> None:
@@ -169,18 +197,26 @@ def test_a_prompt_longer_than_the_cache_is_refused_in_one_line() -> None:
         engine_of(small_qwen()).write([request], adapter=False)
     assert str(raised.value) == (
         "request v-zh-001: 100 tokens of prompt and 30 of answer do not fit the cache's rows of 120. "
-        "Shorten the prompt, or lower the most tokens of an answer."
+        "Shorten the prompt, or lower MEDCOT_ANSWERS__MAX_NEW_TOKENS."
     )
 
 
-def test_more_tokens_than_the_model_has_positions_are_refused_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "way_out"),
+    [(100, "Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS to 412 at most."), (600, "Shorten the prompt.")],
+)
+def test_more_tokens_than_the_model_has_positions_are_refused_in_one_line(
+    tmp_path: Path, prompt: int, way_out: str
+) -> None:
     small_qwen().config.save_pretrained(tmp_path)
-    request = Request("v-zh-001", (1,) * 100, Sampling(), 0, 500)
+    requests = [
+        Request("v-zh-000", (1,) * 20, Sampling(), 0, 500),
+        Request("v-zh-001", (1,) * prompt, Sampling(), 0, 500),
+    ]
     with pytest.raises(MedcotError) as raised:
-        open_local_engine(tmp_path, None, [request], [0], LocalEngineSettings(), ignore)
+        open_local_engine(tmp_path, None, requests, [0], LocalEngineSettings(), ignore, limited_by=SETTING)
     assert str(raised.value) == (
-        "request v-zh-001: 100 tokens of prompt and 500 of answer, but the model has 512 positions. "
-        "Lower the most tokens of an answer."
+        f"request v-zh-001: {prompt} tokens of prompt and 500 of answer, but the model has 512 positions. {way_out}"
     )
 
 
@@ -189,8 +225,9 @@ def test_folders_of_base_and_adapter_become_an_engine_of_both_arms(tmp_path: Pat
     small_qwen(adapter=True).save_pretrained(tmp_path / "adapter")
     requests, said = some_requests(3), list[str]()
     engine = open_local_engine(
-        tmp_path / "base", tmp_path / "adapter", requests, [0], LocalEngineSettings(rows=2), said.append
-    )
+        tmp_path / "base", tmp_path / "adapter", requests, [0], LocalEngineSettings(rows=2), said.append,
+        limited_by=SETTING,
+    )  # fmt: skip
     assert engine.write(requests, adapter=True) != engine.write(requests, adapter=False)
     assert "weights unpacked once" in said[0]
     assert "up to 2 rows of 62 tokens" in said[0]

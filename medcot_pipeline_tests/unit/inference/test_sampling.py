@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcot_pipeline.inference.local.host_operations import LIKELIEST, choose
-from medcot_pipeline.inference.local.noise import gumbel_noise, mix
+from medcot_pipeline.inference.local.operations.host import LIKELIEST, choose
+from medcot_pipeline.inference.local.operations.noise import gumbel_noise, mix
 from medcot_pipeline.inference.local.rows import SEED, STEP, TABLE, TEMPERATURE, TOP_P
 
 WORDS = st.integers(0, 2**32 - 1)

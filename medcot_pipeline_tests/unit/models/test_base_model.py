@@ -7,7 +7,7 @@ import pytest
 
 from medcot_pipeline.artifacts import FileHashes, sha256_file
 from medcot_pipeline.models.base import open_base_model, prepare_base_model
-from medcot_pipeline.models.sources import WHEEL, make_tiny_model, smollm2_wheel
+from medcot_pipeline.models.origin.sources import WHEEL, make_tiny_model, smollm2_wheel
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 

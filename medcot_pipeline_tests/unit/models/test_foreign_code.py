@@ -14,7 +14,7 @@ import pytest
 import medcot_pipeline
 from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.models.load import load_base
-from medcot_pipeline.models.sources import make_tiny_model
+from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 

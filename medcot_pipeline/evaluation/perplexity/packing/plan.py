@@ -26,7 +26,7 @@ GPU_TOKENS = 8192
 CPU_TOKENS = 1024
 """The same on a CPU."""
 ADAPTER_RANK = 16
-"""That memory is planned for: the base is measured by the plan of an adapter, for both are to be cut into equal lines."""
+"""That memory is planned for, also where the base is measured alone: both arms are to have equal lines."""
 REACHED_SHARE = 0.5
 """Share of a device's matrix rate that measuring is taken to reach."""
 

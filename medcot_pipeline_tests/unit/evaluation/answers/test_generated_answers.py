@@ -61,8 +61,9 @@ def test_the_size_of_a_batch_changes_nothing(arms: Arms, tmp_path: Path) -> None
     assert one.answers == ask(arms, tmp_path / "8", settings=DRAWN.model_copy(update={"batch_size": 8})).answers
 
 
-def test_more_tokens_than_the_model_has_positions_name_the_prompt(arms: Arms, tmp_path: Path) -> None:
-    with pytest.raises(MedcotError, match=r"^request p1: \d+ tokens of prompt and 5,000 of answer, but the model has "):
+def test_more_tokens_than_the_model_has_positions_name_the_prompt_and_the_setting(arms: Arms, tmp_path: Path) -> None:
+    said = r"^request p7: \d+ tokens of prompt and 5,000 of answer, but the model has [\d,]+ positions\. "
+    with pytest.raises(MedcotError, match=said + r"Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS to [\d,]+ at most\.$"):
         ask(arms, tmp_path, settings=AnswerSettings(max_new_tokens=5_000))
 
 

@@ -118,8 +118,8 @@ def test_memory_that_runs_out_makes_lines_shorter_and_nothing_is_lost(model: Any
     with SmallMemory(model, 100):
         losses = token_nll(model, ROWS, budget, told.append)
     assert said == [
-        "out of GPU memory: lines of 72 tokens from here on; a lower MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB plans for them "
-        "from the start"
+        "out of GPU memory: lines of 72 tokens from here on; a lower MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB plans for "
+        "them from the start"
     ]
     assert (budget.tokens, budget.lowered) == (72, True)
     assert sum(told) == sum(map(len, ROWS))

@@ -125,6 +125,15 @@ def test_the_page_opens_with_a_sentence_the_decision_and_the_failures_before_any
     assert after.count("<table") > 5
 
 
+@pytest.mark.parametrize("backend", ["model", "endpoint"])
+def test_what_is_not_bit_equal_is_said_of_answers_that_were_written_here(backend: str) -> None:
+    content = json.loads(file_of("both").read_text(encoding="utf-8"))
+    content["answers"]["backend"] = backend
+    page = render_report(Report.model_validate(content))
+    for said in ("On a GPU sums are rounded by how many rows run at once", "求和的舍入取决于同时运行的行数"):
+        assert (said in page) == (backend == "model")
+
+
 def test_few_prompts_and_rows_are_called_a_smoke_test() -> None:
     said = test_report.report(**CASES["tiny n"]).smoke_test
     assert [each.en for each in said] == [

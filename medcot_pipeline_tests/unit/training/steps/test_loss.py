@@ -7,8 +7,8 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
+from medcot_pipeline.models import logits as logits_module
 from medcot_pipeline.training.rows import TrainingRow
-from medcot_pipeline.training.steps import loss as loss_module
 from medcot_pipeline.training.steps.attention import Packing, packed, use_in_transformers, varlen_attention
 from medcot_pipeline.training.steps.batches import Batching, Cutting
 from medcot_pipeline.training.steps.loss import completion_loss
@@ -84,7 +84,7 @@ def test_however_a_step_is_cut_its_gradient_is_that_of_its_rows(
 def test_chunks_do_not_show_in_the_loss(
     model: Any, rows: list[TrainingRow], one_by_one: tuple[float, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loss_module.CHUNK_BYTES, "cpu", 4 * VOCABULARY * 5)
+    monkeypatch.setitem(logits_module.CHUNK_BYTES, "cpu", 4 * VOCABULARY * 5)
     assert step(model, rows, "tokens", 256)[0] == pytest.approx(one_by_one[0], rel=1e-5)
 
 

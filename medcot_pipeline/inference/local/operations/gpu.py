@@ -2,7 +2,7 @@
 
 Each replaces several kernels of PyTorch; attention reads just the tokens that a row has, out of its blocks.
 
-Belongs here: the same functions as in host_operations.py; tests hold one against the other.
+Belongs here: the same functions as in host.py; tests hold one against the other.
 Does not: their order (forward.py), recording them (graphs.py).
 """
 
@@ -30,7 +30,7 @@ def reading(state: Any, cache: Cache) -> tuple[Any, int]:
 
 
 def add_and_norm(hidden: Any, change: Any, weight: Any, epsilon: float) -> tuple[Any, Any]:
-    """As in host_operations.py."""
+    """As in host.py."""
     rows, size = hidden.shape
     total, normed = torch.empty_like(hidden), torch.empty_like(hidden)
     other = hidden if change is None else change
@@ -61,7 +61,7 @@ def _add_and_norm(
 
 
 def rotate_and_store(joined: Any, weights: DecoderWeights, position: Any, places: Any, keys: Any, values: Any) -> Any:
-    """As in host_operations.py."""
+    """As in host.py."""
     shape = weights.shape
     rows = joined.shape[0]
     query = torch.empty(rows, shape.heads, shape.head_size, dtype=joined.dtype, device=joined.device)
@@ -104,7 +104,7 @@ def _rotate_and_store(
 
 
 def attend(query: Any, keys: Any, values: Any, rows: tuple[Any, int]) -> Any:
-    """As in host_operations.py."""
+    """As in host.py."""
     state, block_tokens = rows
     count, heads, size = query.shape
     pairs = keys.shape[1]
@@ -191,7 +191,7 @@ def _attend_join(
 
 
 def gated(both: Any) -> Any:
-    """As in host_operations.py."""
+    """As in host.py."""
     rows, size = both.shape[0], both.shape[1] // 2
     out = torch.empty(rows, size, dtype=both.dtype, device=both.device)
     _gated[(rows, triton.cdiv(size, 1024))](both, both.stride(0), out, size, block=1024, num_warps=4)
@@ -210,7 +210,7 @@ def _gated(both, both_stride, out, size, block: tl.constexpr):
 
 
 def choose(logits: Any, state: Any) -> Any:
-    """As in host_operations.py; logits count by their upper 16 bits, which is all that bfloat16 has."""
+    """As in host.py; logits count by their upper 16 bits, which is all that bfloat16 has."""
     chosen = torch.empty(logits.shape[0], dtype=torch.int32, device=logits.device)
     _choose[(logits.shape[0],)](
         logits, logits.stride(0), state, state.stride(0), chosen, logits.shape[1], block=VOCABULARY_BLOCK, num_warps=16

@@ -3,7 +3,7 @@
 A row's result depends on the row alone, to the bit: products have one number of rows whatever is running, attention is
 of one row at a time over just its own tokens.
 
-Belongs here: the same functions as in gpu_operations.py.
+Belongs here: the same functions as in gpu.py.
 Does not: their order (forward.py).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from medcot_pipeline.inference.local.cache import NOBODYS, Cache
 from medcot_pipeline.inference.local.forward import rotate
-from medcot_pipeline.inference.local.noise import gumbel_noise
+from medcot_pipeline.inference.local.operations.noise import gumbel_noise
 from medcot_pipeline.inference.local.rows import POSITION, SEED, STEP, TABLE, TEMPERATURE, TOP_P, floats
 from medcot_pipeline.inference.local.weights import DecoderWeights
 

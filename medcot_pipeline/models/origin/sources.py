@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 from medcot_pipeline.artifacts import sha256_file
-from medcot_pipeline.models.folder import WANTED_FILES
+from medcot_pipeline.models.origin.folder import WANTED_FILES
 from medcot_pipeline.settings import BaseModelSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.net.hub import fetching

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.chat import PLACEHOLDER, render_prompt, tokenizer_problems
-from medcot_pipeline.models.folder import COPY_AGAIN, own_code, read_object, weight_files
 from medcot_pipeline.models.load import load_empty, load_tokenizer
+from medcot_pipeline.models.origin.folder import COPY_AGAIN, own_code, read_object, weight_files
 from medcot_pipeline.support.errors import MedcotError
 
 

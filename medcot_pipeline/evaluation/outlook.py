@@ -1,0 +1,49 @@
+"""What writing in this process would be before it starts, on a machine that may have no GPU.
+
+Belongs here: what is known of base and device without loading a model, and the lines of both arms.
+Does not: which requests a stage has (answers/outlook.py, exams/outlook.py), the plan itself (inference/local/plan.py),
+which the stages make again from what they find.
+"""
+
+from collections.abc import Sequence
+
+from medcot_pipeline.compute.gpu_lock import gpu_is_here
+from medcot_pipeline.inference.local.plan import plan_engine
+from medcot_pipeline.inference.local.rows import Row, longest_first
+from medcot_pipeline.inference.requests import Request, Sampling
+from medcot_pipeline.pipeline.plan import make_plan
+from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.settings import engine_settings
+from medcot_pipeline.training.plan.outlook import planned_device, wanted_shape
+
+
+def writing_lines(
+    workspace: Workspace, prompts: Sequence[str], most: int, stages: tuple[str, str], limited_by: str
+) -> list[str]:
+    """A line for each arm: tokens, memory, expected time.
+
+    A prompt is taken to have a token for each character, which is more than it has.
+
+    Args:
+        workspace: settings and artifacts.
+        prompts: one for each request.
+        most: most tokens of an answer.
+        stages: that write, of the base and of the tuned model.
+        limited_by: the setting that says `most`.
+
+    Raises:
+        MedcotError: the device is too small.
+    """
+    settings, engine = workspace.settings, engine_settings(workspace.settings)
+    shape = wanted_shape(workspace, {line.asset: line for line in make_plan(workspace)}["base_model"])
+    if shape is None:
+        return ["planned once there is base_model"]
+    requests = [Request(str(n), (0,) * len(text), Sampling(), 0, most) for n, text in enumerate(prompts)]
+    rows = [Row(request) for request in longest_first(requests)]
+    longest = max(len(text) for text in prompts) + most
+    device = planned_device(engine.max_gpu_memory_gb, gpu_here=gpu_is_here())
+    lines = []
+    for stage, rank in zip(stages, (0, settings.training.lora_rank), strict=True):
+        plan = plan_engine(shape, device, engine, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
+        lines += [f"{stage}: {len(rows) * most:,} tokens at most; {line}" for line in plan.lines(plan.ahead(rows))]
+    return lines
