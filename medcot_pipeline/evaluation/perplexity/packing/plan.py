@@ -55,7 +55,11 @@ class PerplexityPlan:
 
     def line(self, tokens: int | None = None) -> str:
         """The plan as people read it; `tokens`: about how many are to be measured, if that is known."""
-        held = "NF4, unpacked in every pass" if self.unpack is False else "unpacked once"
+        held = {
+            True: "unpacked once",
+            False: "NF4, unpacked in every pass",
+            None: "unpacked once where the memory of this machine allows",
+        }[self.unpack]
         memory = "" if self.memory_bytes is None or self.limit_bytes is None else (
             f", about {self.memory_bytes / GB:.1f} GB of {self.limit_bytes / GB:.1f}"
         )  # fmt: skip
