@@ -159,9 +159,9 @@ def test_an_adapter_whose_data_are_gone_is_measured_without_training_rows(measur
 def test_the_plan_is_said_before_loading_and_figures_say_what_they_depend_on(measured: Path) -> None:
     said: list[str] = []
     made_with = measure(measured, "said", None, said.append)["made_with"]
-    assert said[0].startswith("measuring on CPU, ") and "rows packed in lines of 1,024 tokens; " in said[0]
+    assert said[0].startswith("measuring on CPU, ") and "rows packed in lines of 2,048 tokens; " in said[0]
     assert made_with["precision"] == "NF4 unpacked to float32"
-    assert made_with["rows"] == "packed in lines of 1,024 tokens"
+    assert made_with["rows"] == "packed in lines of 2,048 tokens"
 
 
 def test_a_batch_size_of_older_settings_is_read_and_changes_nothing(measured: Path) -> None:
