@@ -1,38 +1,53 @@
-"""What evaluation costs in the profile `tiny`, and perplexity beside lm-eval's: `python -m benchmarks.evaluation`.
+"""What perplexity costs: padded NF4 as it was shipped, weights unpacked, rows packed; and what an answer costs.
 
-Belongs here: cost per example of perplexity and of answers, base and tuned together; tokens a second of this project's
-likelihoods and of lm-eval's rolling log-likelihood over the same texts with the same model, in turn.
-Does not: whether the figures are right (the tests). An adapter of random weights costs what a trained one does.
+    python -m benchmarks.evaluation                              the profile `tiny`, lm-eval beside it, answers too
+    python -m benchmarks.evaluation --model FOLDER --limit-gb 24 likelihoods alone, with another model
+
+Every arm measures the same rows twice, by the base alone and with LoRA of rank 8 of random weights, which costs what a
+trained one does. The arms take turns and load their model anew each time. A folder that is not there is filled with
+random weights of the exact shape of DeepSeek-R1-Distill-Qwen-7B, for which a GPU is needed.
+
+Belongs here: tokens a second and memory of each arm, how far their likelihoods lie apart, cost of an answer.
+Does not: whether the figures are right (the tests).
 
 Rows are genuine ones of the folder `MEDCOT_REALDATA` where there is one, else the project's sample.
 """
 
 import argparse
+import gc
 import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from medcot_pipeline.evaluation.answers.generation import generate_answers
-from medcot_pipeline.evaluation.perplexity.measure import measure_texts, token_nll
-from medcot_pipeline.evaluation.perplexity.texts import Text, encode_rows
-from medcot_pipeline.inference.loaded import LoadedModel
-from medcot_pipeline.models.arms import load_arm
+from benchmarks.generation import lora
+from medcot_pipeline.chat import encode_row
+from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget, token_nll
+from medcot_pipeline.evaluation.perplexity.packing.plan import PerplexityPlan, forward_operations, plan_perplexity
+from medcot_pipeline.inference.local.plan import CONTEXT_BYTES
+from medcot_pipeline.models.arms import without_adapter
+from medcot_pipeline.models.devices import GB, Device, device, limit_gpu_memory, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.origin.sources import make_tiny_model
-from medcot_pipeline.records.arms import ARMS
-from medcot_pipeline.records.prompts import read_prompts
+from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import engine_settings, load_settings, project_root
+from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import duration
 
 FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")
 SAMPLE = project_root() / "data" / "sample" / "medical_o1_sample.json"
+ARMS = ("padded, NF4", "padded, unpacked", "packed, unpacked")
+"""As shipped before, with the same weights unpacked once, and as planned now."""
+SHIPPED_CHUNKS = {"cpu": 32, "cuda": 256}
+"""Positions whose logits stood in memory together in what was shipped before."""
+WARM_ROWS = 4
+LONGEST = 2048
 
 
 def rows(count: int) -> tuple[str, list[dict[str, str]]]:
@@ -42,47 +57,125 @@ def rows(count: int) -> tuple[str, list[dict[str, str]]]:
     return ("genuine" if genuine else "sample"), records[:count]
 
 
-def make_arms(folder: Path) -> tuple[Path, Path]:
-    """The base model of the profile `tiny`, and an adapter of its shape with random weights."""
-    from peft import LoraConfig, get_peft_model
-
-    settings = load_settings("tiny")
-    base, adapter = folder / "base", folder / "adapter"
-    make_tiny_model(settings.base_model, base)
-    config = LoraConfig(
-        r=settings.training.lora_rank,
-        lora_alpha=settings.training.lora_alpha,
-        target_modules="all-linear",
-        init_lora_weights=False,
-        task_type="CAUSAL_LM",
-    )
-    get_peft_model(load_base(base), config).save_pretrained(adapter)
-    return base, adapter
+def encode(tokenizer: Any, records: Sequence[dict[str, str]]) -> list[list[int]]:
+    """Token ids of the rows, the longest first, less those above `LONGEST`."""
+    encoded = [encode_row(tokenizer, row["Question"], row["Complex_CoT"], row["Response"]) for row in records]
+    ids = [[*row.prompt, *row.reasoning, *row.answer] for row in encoded]
+    return sorted((row for row in ids if len(row) <= LONGEST), key=len, reverse=True)
 
 
-def encode(tokenizer: Any, records: Sequence[dict[str, str]], longest: int) -> list[Text]:
-    """The rows as perplexity measures them, the longest first, less those above `longest` tokens."""
-    columns = {"question": "Question", "reasoning": "Complex_CoT", "answer": "Response"}
-    shaped = [
-        {"row_id": f"{number:06d}", "group_id": f"{number:06d}", "language": ""}
-        | {name: row[field] for name, field in columns.items()}
-        for number, row in enumerate(records)
-    ]
-    texts = encode_rows(tokenizer, pl.DataFrame(shaped), "test")
-    return sorted((text for text in texts if len(text.ids) <= longest), key=lambda text: -len(text.ids))
+def padded_nll(model: Any, texts: Sequence[Sequence[int]], pad: int, batch_size: int) -> list[Any]:
+    """What was shipped before: batches padded on the right, logits by the model's own output layer."""
+    import torch
+
+    split: Any = torch.Tensor.split
+    decoder, chunk = without_adapter(model), SHIPPED_CHUNKS[model.device.type]
+    found: list[Any] = []
+    for start in range(0, len(texts), batch_size):
+        batch = texts[start : start + batch_size]
+        lengths = [len(row) for row in batch]
+        ids = torch.tensor([[*row, *[pad] * (lengths[0] - len(row))] for row in batch]).to(model.device)
+        mask = torch.tensor([[1] * size + [0] * (lengths[0] - size) for size in lengths]).to(model.device)
+        with torch.no_grad():
+            hidden = decoder.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+            scored = mask[:, 1:].bool()
+            pieces = []
+            for some, own in zip(split(hidden[:, :-1][scored], chunk), split(ids[:, 1:][scored], chunk), strict=True):
+                logits = decoder.lm_head(some).float()
+                wanted, largest = logits.gather(1, own[:, None])[:, 0], logits.amax(1, keepdim=True)
+                pieces.append(logits.sub_(largest).exp_().sum(1).log_() + largest[:, 0] - wanted)
+        found += split(torch.cat(pieces).double().cpu(), [size - 1 for size in lengths])
+    return found
 
 
-def likelihood_ways(
-    model: Any, tokenizer: Any, texts: Sequence[Text], batch_size: int
-) -> dict[str, Callable[[], float]]:
-    """Both ways, each a function that measures every text and returns the sum of all negative log-likelihoods, nats.
+def run_arm(arm: str, folder: Path, texts: Sequence[Sequence[int]], plan: PerplexityPlan, batch_size: int) -> Any:
+    """Seconds of base and tuned, likelihoods of both, and most memory, of one arm with a model of its own."""
+    import torch
 
-    lm-eval puts a first token before each text, which is the begin token that the texts already start with: it is
-    given the texts without theirs, so that both score the same tokens in the same context.
+    tokenizer, base = load_tokenizer(folder), load_base(folder, unpack=arm != ARMS[0])
+    torch.manual_seed(0)  # the same adapter in every arm
+    model = lora(base)
+
+    def measure(some: Sequence[Sequence[int]]) -> list[Any]:
+        if arm == ARMS[2]:
+            return token_nll(model, some, LineBudget(plan.line_tokens, say))
+        return padded_nll(model, some, tokenizer.pad_token_id, batch_size)
+
+    measure(texts[:WARM_ROWS])
+    if device() == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    seconds, spent, losses = {}, {}, {}
+    for which in ("base", "tuned"):
+        started, before = time.perf_counter(), time.process_time()
+        if which == "base":
+            with model.disable_adapter():
+                found = measure(texts)
+        else:
+            found = measure(texts)
+        seconds[which], spent[which] = time.perf_counter() - started, time.process_time() - before
+        losses[which] = torch.cat(found)
+    peak = None
+    if device() == "cuda":
+        peak = (torch.cuda.max_memory_reserved() + CONTEXT_BYTES) / GB
+        del model, base, measure
+        gc.collect()
+        torch.cuda.empty_cache()
+    return seconds, spent, losses, peak
+
+
+def compare(folder: Path, texts: Sequence[Sequence[int]], options: argparse.Namespace, where: Device) -> dict[str, Any]:
+    """Every arm in turn: tokens a second of both models, and the largest difference to the first arm."""
+    tokens, shape = sum(map(len, texts)), ModelShape.of(read_json(folder / "config.json"))
+    plan = plan_perplexity(shape, where, LONGEST, packs=where.memory_gb is None or where.varlen_kernel)
+    say(plan.line(tokens))
+    limit_gpu_memory(None if plan.limit_bytes is None else (plan.limit_bytes - CONTEXT_BYTES) / GB)
+    result: dict[str, Any] = {
+        "device": where.name,
+        "rows": len(texts),
+        "tokens": tokens,
+        "batch_size": options.batch_size,
+        "line_tokens": plan.line_tokens,
+        "predicted_gb": plan.memory_bytes and round(plan.memory_bytes / GB, 2),
+        "arms": {arm: {"base": [], "tuned": [], "cpu_base": [], "cpu_tuned": []} for arm in options.arms},
+    }
+    reference: dict[str, Any] = {}
+    for turn in range(options.repeats):
+        for arm in options.arms:
+            seconds, spent, losses, peak = run_arm(arm, folder, texts, plan, options.batch_size)
+            reference = reference or losses
+            own = result["arms"][arm]
+            for which in ("base", "tuned"):
+                apart = (losses[which] - reference[which]).abs()
+                own[which].append(seconds[which])
+                own[f"cpu_{which}"].append(spent[which])
+                own[f"mean_nll_{which}"] = float(losses[which].mean())
+                own[f"largest_difference_{which}"] = float(apart.max())
+                own[f"mean_difference_{which}"] = float(apart.mean())
+                say(
+                    f"  run {turn + 1} of {options.repeats}, {arm}, {which}: {tokens / seconds[which]:,.0f} tokens/s "
+                    f"({seconds[which]:.2f} s, {spent[which]:.2f} s of processor), largest difference of a token's nll "
+                    f"to {options.arms[0]} {float(apart.max()):.2g}, mean {float(apart.mean()):.2g} nats"
+                    + ("" if peak is None else f", peak {peak:.1f} GB")
+                )
+            own["peak_gb"] = peak
+            rate = tokens * forward_operations(shape, tokens / len(texts)) / min(own["tuned"])
+            own["operations_per_second"] = rate
+            own["share_of_matrix_rate"] = where.matrix_rate and round(rate / where.matrix_rate, 3)
+            write_json(options.json, {"likelihoods": result})
+    return result
+
+
+def lm_eval_seconds(folder: Path, texts: Sequence[Sequence[int]], batch_size: int) -> dict[str, float]:
+    """lm-eval's rolling log-likelihood of the same texts by the tuned model: seconds, and the sum of nll.
+
+    It puts a first token before each text, which is the begin token that the texts already start with: it is given the
+    texts without theirs, so that both score the same tokens in the same context.
     """
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
+    tokenizer, model = load_tokenizer(folder), lora(load_base(folder))
     runner = HFLM(
         pretrained=model,
         tokenizer=tokenizer,
@@ -90,108 +183,101 @@ def likelihood_ways(
         prefix_token_id=tokenizer.bos_token_id,
         trust_remote_code=False,
     )
-    strings = [tokenizer.decode(text.ids[1:], skip_special_tokens=False) for text in texts]
+    strings = [tokenizer.decode(text[1:], skip_special_tokens=False) for text in texts]
     requests = [Instance("loglikelihood_rolling", {}, (string,), number) for number, string in enumerate(strings)]
-    batches = [texts[start : start + batch_size] for start in range(0, len(texts), batch_size)]
-
-    def own() -> float:
-        losses = (token_nll(model, [text.ids for text in batch], tokenizer.pad_token_id) for batch in batches)
-        return sum(float(loss.sum()) for batch in losses for loss in batch)
-
-    def rolling() -> float:
-        return -sum(runner.loglikelihood_rolling(requests, disable_tqdm=True))
-
-    return {"this project": own, "lm-eval, rolling": rolling}
+    started = time.perf_counter()
+    nll = -sum(runner.loglikelihood_rolling(requests, disable_tqdm=True))
+    return {"seconds": time.perf_counter() - started, "nll": nll}
 
 
-def compare(ways: dict[str, Callable[[], float]], tokens: int, repeats: int) -> dict[str, Any]:
-    """Run the ways in turn: tokens a second of wall time, seconds of processor time, and the sum that each found."""
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    processor: dict[str, list[float]] = {name: [] for name in ways}
-    sums = {}
-    for turn in range(repeats):
-        for name, way in ways.items():
-            started, spent = time.perf_counter(), time.process_time()
-            sums[name] = way()
-            rates[name].append(tokens / (time.perf_counter() - started))
-            processor[name].append(time.process_time() - spent)
-            print(f"  run {turn + 1} of {repeats}, {name}: {rates[name][-1]:,.0f} tokens/s", flush=True)
-    return {
-        name: {
-            "median": statistics.median(values),
-            "slowest": min(values),
-            "fastest": max(values),
-            "cpu_seconds": statistics.median(processor[name]),
-            "nll": sums[name],
-        }
-        for name, values in rates.items()
-    }
+def answer_cost(folder: Path, count: int) -> dict[str, float]:
+    """Seconds that answers take in the profile `tiny`, base and tuned together."""
+    from medcot_pipeline.evaluation.answers.generation import generate_answers
+    from medcot_pipeline.inference.loaded import LoadedModel
+    from medcot_pipeline.records.prompts import read_prompts
+
+    settings, adapter = load_settings("tiny"), folder.parent / "adapter"
+    lora(load_base(folder)).save_pretrained(adapter)
+    prompts = read_prompts(project_root() / settings.answers.prompts, count)
+    answers = settings.answers.model_copy(update={"max_prompts": count})
+    started = time.perf_counter()
+    for arm, own in (("base", None), ("tuned", adapter)):
+        model = LoadedModel(folder, own, engine_settings(settings), section="MEDCOT_ANSWERS")
+        generate_answers(model, arm, prompts, answers, folder.parent / arm, say)
+    seconds = time.perf_counter() - started
+    return {"examples": len(prompts), "seconds": seconds, "max_new_tokens": answers.max_new_tokens}
+
+
+def table(result: dict[str, Any]) -> str:
+    """One line for each arm and model, as Markdown."""
+    found = result["likelihoods"]
+    lines = [
+        f"{found['device']}; {found['rows']} {result['rows_from']} rows, {found['tokens']:,} tokens, batches of "
+        f"{found['batch_size']}, lines of {found['line_tokens']:,}; predicted peak {found['predicted_gb']} GB",
+        "",
+        "| arm | model | tokens/s, median (slowest to fastest) | processor s | mean nll | largest difference | peak |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm, own in found["arms"].items():
+        for which in ("base", "tuned"):
+            rates = [found["tokens"] / seconds for seconds in own[which]]
+            peak = "" if own["peak_gb"] is None else f"{own['peak_gb']:.1f} GB"
+            lines.append(
+                f"| {arm} | {which} | {statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | "
+                f"{statistics.median(own[f'cpu_{which}']):.1f} | {own[f'mean_nll_{which}']:.4f} | "
+                f"{own[f'largest_difference_{which}']:.2g} | {peak} |"
+            )
+    if beside := result.get("lm_eval"):
+        lines.append(f"| lm-eval, rolling | tuned | {found['tokens'] / beside['seconds']:,.0f} | | | | |")
+    if spent := result.get("answers"):
+        each = spent["seconds"] / spent["examples"]
+        lines += ["", f"{spent['examples']} answers of {spent['max_new_tokens']} tokens, base and tuned: "
+                  f"{duration(spent['seconds'])}, {each:.2f} s each"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    print(line, flush=True)
 
 
 def main() -> None:
     """Print the tables and write the numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=500, help="rows for the cost of perplexity")
-    parser.add_argument("--prompts", type=int, default=100, help="prompts for the cost of answers")
-    parser.add_argument("--compared-rows", type=int, default=60, help="of these rows, spread evenly, beside lm-eval")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each way beside lm-eval")
+    parser.add_argument("--rows", type=int, default=200, help="rows measured")
+    parser.add_argument("--prompts", type=int, default=100, help="prompts for the cost of answers; 0: not measured")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each arm")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--batch-size", type=int, default=4, help="rows of a padded batch, as was shipped")
+    parser.add_argument("--model", type=Path, help="folder of a base; then nothing but likelihoods is measured")
+    parser.add_argument("--limit-gb", type=float, help="GPU memory, 10^9 bytes, CUDA's own counted")
+    parser.add_argument("--no-lm-eval", action="store_true", help="leave lm-eval out")
     parser.add_argument("--json", type=Path, default=Path("evaluation_benchmark.json"), help="where the numbers go")
-    args = parser.parse_args()
+    options = parser.parse_args()
     os.environ["TQDM_DISABLE"] = "1"  # lm-eval's bars would run through the progress lines
     quiet()
-    settings = load_settings("tiny")
-    source, records = rows(args.rows)
+    source, records = rows(options.rows)
     result: dict[str, Any] = {"rows_from": source}
     with tempfile.TemporaryDirectory() as name:
-        base, adapter = make_arms(Path(name))
-        tokenizer, arms = load_tokenizer(base), {"base": load_arm(base, None), "tuned": load_arm(base, adapter)}
-        texts = encode(tokenizer, records, longest=2048)
-        batch_size = settings.perplexity.batch_size
-        some = texts[:: max(1, len(texts) // args.compared_rows)]
-        tokens = sum(len(text.ids) - 1 for text in some)
-        print(f"Likelihoods of {len(some)} {source} rows, {tokens:,} tokens, batches of {batch_size}")
-        result["likelihoods"] = compare(
-            likelihood_ways(arms["tuned"], tokenizer, some, batch_size), tokens, args.repeats
-        )
-
-        started = time.perf_counter()
-        for arm in ARMS:
-            measure_texts(arms[arm], tokenizer, texts, batch_size, lambda line: print(f"  {line}", flush=True))
-        seconds = time.perf_counter() - started
-        result["perplexity"] = cost(len(texts), seconds)
-
-        prompts = read_prompts(project_root() / settings.answers.prompts, args.prompts)
-        answers = settings.answers.model_copy(update={"max_prompts": args.prompts})
-        started = time.perf_counter()
-        for arm, own in zip(ARMS, (None, adapter), strict=True):
-            work = Path(name) / "work" / arm
-            model = LoadedModel(base, own, engine_settings(settings), section="MEDCOT_ANSWERS")
-            generate_answers(model, arm, prompts, answers, work, lambda line: print(f"  {line}", flush=True))
-        result["answers"] = cost(len(prompts), time.perf_counter() - started) | {
-            "max_new_tokens": answers.max_new_tokens
-        }
-
-    show(result)
-    args.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    print(f"\nnumbers in {args.json}")
-
-
-def cost(examples: int, seconds: float) -> dict[str, float]:
-    """Seconds in all and per example, base and tuned together."""
-    return {"examples": examples, "arms": len(ARMS), "seconds": seconds, "seconds_per_example": seconds / examples}
-
-
-def show(result: dict[str, Any]) -> None:
-    """Print the tables."""
-    print(f"\n{'likelihoods':20} {'tokens/s, median':>18} {'slowest to fastest':>22} {'CPU s':>8} {'sum of nll':>14}")
-    for name, rate in result["likelihoods"].items():
-        spread = f"{rate['slowest']:,.0f} to {rate['fastest']:,.0f}"
-        print(f"{name:20} {rate['median']:18,.0f} {spread:>22} {rate['cpu_seconds']:8,.1f} {rate['nll']:14,.1f}")
-    print(f"\n{'cost, base and tuned':20} {'examples':>10} {'in all':>14} {'per example':>14}")
-    for name in ("perplexity", "answers"):
-        spent = result[name]
-        each = f"{spent['seconds_per_example']:.3f} s"
-        print(f"{name:20} {spent['examples']:10,} {duration(spent['seconds']):>14} {each:>14}")
+        folder = options.model or Path(name) / "base"
+        if options.model is None:
+            make_tiny_model(load_settings("tiny").base_model, folder)
+        elif not (folder / "config.json").is_file():
+            # In a process of its own, which gives the GPU's memory back.
+            make = (
+                "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
+            )
+            subprocess.run([sys.executable, "-c", make, str(folder)], check=True)
+        texts = encode(load_tokenizer(folder), records)
+        result["likelihoods"] = compare(folder, texts, options, this_device(options.limit_gb))
+        if options.model is None:
+            if not options.no_lm_eval:
+                result["lm_eval"] = lm_eval_seconds(folder, texts, options.batch_size)
+            if options.prompts:
+                result["answers"] = answer_cost(folder, options.prompts)
+    say("\n" + table(result))
+    write_json(options.json, result)
+    say(f"\nnumbers in {options.json}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from medcot_pipeline import table
 from medcot_pipeline.corpus.sources.incoming import passed_over
 from medcot_pipeline.evaluation.answers.outlook import answer_lines
 from medcot_pipeline.evaluation.exams.outlook import exam_lines
+from medcot_pipeline.evaluation.perplexity.packing.outlook import perplexity_lines
 from medcot_pipeline.pipeline.plan import PlanLine, make_plan
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError, comes_of, printable
@@ -35,7 +36,12 @@ DAGSTER_DEV = (
 )
 """`dagster asset materialize` needs DAGSTER_MODULE_NAME; the servers that `dagster dev` starts hang if they see it."""
 
-OUTLOOKS = {"Training": training_lines, "Answers": answer_lines, "Exams": exam_lines}
+OUTLOOKS = {
+    "Training": training_lines,
+    "Perplexity": perplexity_lines,
+    "Answers": answer_lines,
+    "Exams": exam_lines,
+}
 """What `medcot plan` says of stages that take long: lines, or none where there is nothing to do."""
 
 
@@ -91,7 +97,7 @@ def plan() -> None:
     _show_passed_over(workspace)
     for title, lines_of in OUTLOOKS.items():
         for number, said in enumerate(lines_of(workspace)):
-            click.echo(f"{'' if number else f'{title}:':10}{said}")
+            click.echo(f"{'' if number else f'{title}:':12}{said}")
     click.echo(_cost(lines))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from medcot_pipeline.evaluation.perplexity.compare import both_arms
 from medcot_pipeline.evaluation.perplexity.measure import measure_texts
+from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget
 from medcot_pipeline.evaluation.perplexity.rows import by_row
 from medcot_pipeline.evaluation.perplexity.texts import encode_rows
 from medcot_pipeline.models.arms import load_arm
@@ -78,13 +79,14 @@ def test_the_published_perplexity_is_that_of_an_independent_computation(
         assert figures[arm]["value"] == pytest.approx(independent[arm], rel=1e-4)
 
 
-@pytest.mark.parametrize("batch_size", [1, ROWS])
-def test_another_batch_size_gives_the_same_perplexity(
-    chain: Home, loaded: dict[Arm, Any], independent: dict[Arm, float], batch_size: int
+@pytest.mark.parametrize("tokens", [1, 4096])
+def test_longer_lines_give_the_same_perplexity(
+    chain: Home, loaded: dict[Arm, Any], independent: dict[Arm, float], tokens: int
 ) -> None:
     tokenizer = load_tokenizer(chain.current("base_model") / "weights")
     texts = list(encode_rows(tokenizer, held_out(chain), "test"))
-    base, tuned = (measure_texts(loaded[arm], tokenizer, texts, batch_size, lambda line: None)[0] for arm in ARMS)
+    budget = LineBudget(tokens, lambda line: None)
+    base, tuned = (measure_texts(loaded[arm], texts, budget, lambda tokens: None)[0] for arm in ARMS)
     rows = by_row(both_arms(base, tuned))
     for arm in ARMS:
         value = math.exp(sum(rows[f"{arm}_nll"].to_list()) / sum(rows["tokens"].to_list()))

@@ -34,11 +34,12 @@ def test_the_command_is_installed_beside_the_interpreter() -> None:
 def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home) -> None:
     done = fresh_home.run("medcot", "plan")
     assert done.returncode == 0, done.stderr
-    first, *assets, training, answers, last = done.stdout.splitlines()
+    first, *assets, training, perplexity, answers, last = done.stdout.splitlines()
     assert first == f"Profile tiny, data in {fresh_home.data}"
     assert [line.split()[1] for line in assets] == ["missing"] * len(GRAPH.assets)
-    assert training == "Training: planned once there is sft_dataset and base_model"
-    assert answers == "Answers:  planned once there is base_model"
+    assert training == "Training:   planned once there is sft_dataset and base_model"
+    assert perplexity == "Perplexity: planned once there is base_model"
+    assert answers == "Answers:    planned once there is base_model"
     assert last == f"`medcot sync` would look at {len(GRAPH.assets)} of {len(GRAPH.assets)} assets."
 
 

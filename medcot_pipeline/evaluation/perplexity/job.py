@@ -13,7 +13,9 @@ import polars as pl
 from pydantic import BaseModel
 
 from medcot_pipeline.artifacts import FileHashes
-from medcot_pipeline.evaluation.perplexity.measure import measure_texts
+from medcot_pipeline.evaluation.perplexity.measure import MeasuredTokens, measure_texts, tokens_of
+from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget
+from medcot_pipeline.evaluation.perplexity.packing.plan import PerplexityPlan, may_pack, measured_with, plan_perplexity
 from medcot_pipeline.evaluation.perplexity.texts import (
     Text,
     by_language,
@@ -22,12 +24,15 @@ from medcot_pipeline.evaluation.perplexity.texts import (
     held_out_texts,
     read_passages,
 )
-from medcot_pipeline.models.arms import load_arm, made_with
+from medcot_pipeline.inference.local.plan import CONTEXT_BYTES
+from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.base import open_base_model
+from medcot_pipeline.models.devices import GB, fix_threads, limit_gpu_memory, this_device
 from medcot_pipeline.models.load import load_tokenizer, quiet
+from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.records.perplexity import TrainingRows
-from medcot_pipeline.settings import PerplexitySettings
-from medcot_pipeline.support.json_files import write_model
+from medcot_pipeline.settings import LocalEngineSettings, PerplexitySettings
+from medcot_pipeline.support.json_files import read_json, write_model
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.support.table_files import read_parquet
 from medcot_pipeline.training.learned import learned_rows
@@ -55,9 +60,10 @@ class MeasuredAdapter(BaseModel):
 
 
 class MeasurePerplexity(BaseModel):
-    """Which model is measured, on which texts; no adapter means the base."""
+    """Which model is measured, on which texts, within which memory; no adapter means the base."""
 
     settings: PerplexitySettings
+    inference: LocalEngineSettings
     base_model: Path
     adapter: MeasuredAdapter | None
     hashes: Path
@@ -73,32 +79,56 @@ def measure_perplexity(arguments: MeasurePerplexity, say: Say) -> dict[str, Any]
     adapter switched off.
 
     Returns:
-        `left_out`: held-out rows that are too long, by language, as of `RowsOf`; `made_with` of models/arms.py.
+        `left_out`: held-out rows that are too long, by language, as of `RowsOf`; `made_with`, as of `measured_with`.
 
     Raises:
-        MedcotError: no held-out row is short enough.
+        MedcotError: no held-out row is short enough, or the longest does not fit the memory.
     """
     quiet()
+    fix_threads()
     settings, adapter, out = arguments.settings, arguments.adapter, arguments.out
     base = open_base_model(arguments.base_model, FileHashes(arguments.hashes)).folder
     tokenizer = load_tokenizer(base)
     held_out, left_out = held_out_texts(tokenizer, read_parquet(arguments.splits), settings.max_row_tokens)
     general = (encode_passage(tokenizer, passage) for passage in read_passages(arguments.passages))
     texts = [*held_out[: settings.max_rows], *general]
-    model = load_arm(base, adapter.folder if adapter else None)
-    # Both models measure these in the same batches: padding rounds, and an adapter without effect is to differ by 0.
-    examples, tokens = measure_texts(model, tokenizer, texts, settings.batch_size, say)
+    training = _training_texts(tokenizer, adapter, settings, out) if adapter else []
+    plan = _planned(base, texts, settings, arguments.inference)
+    total = tokens_of(texts) + 2 * tokens_of(training)
+    say(plan.line(total))
+    model = load_arm(base, adapter.folder if adapter else None, unpack=plan.unpack)
+    budget, measured = LineBudget(plan.line_tokens, say), MeasuredTokens(total, say)
+    # Both models measure these in the same lines: products round by their size, and an adapter without effect is to
+    # differ by 0.
+    examples, tokens = measure_texts(model, texts, budget, measured)
     tokens.write_parquet(out / TOKENS)
     if adapter:
-        training = _training_texts(tokenizer, adapter, settings, out)
-        tuned, _ = measure_texts(model, tokenizer, training, settings.batch_size, say)
+        tuned, _ = measure_texts(model, training, budget, measured)
         examples = pl.concat([examples, tuned])
         with model.disable_adapter():
-            alone, _ = measure_texts(model, tokenizer, training, settings.batch_size, say)
+            alone, _ = measure_texts(model, training, budget, measured)
         alone.write_parquet(out / BASE_ON_TRAINING)
     examples.write_parquet(out / EXAMPLES)
-    made = made_with() | {"batch_size": str(settings.batch_size)}  # padding rounds otherwise
-    return {"left_out": {name: each.model_dump() for name, each in left_out.items()}, "made_with": made}
+    return {
+        "left_out": {name: each.model_dump() for name, each in left_out.items()},
+        "made_with": measured_with(model, plan, budget),
+    }
+
+
+def _planned(
+    base: Path, texts: Sequence[Text], settings: PerplexitySettings, inference: LocalEngineSettings
+) -> PerplexityPlan:
+    """The plan for this device, which is then held to its limit.
+
+    Training rows, which one arm alone measures, are no longer than `max_row_tokens`; passages may be.
+    """
+    device = this_device(inference.max_gpu_memory_gb)
+    longest = max(settings.max_row_tokens, *(len(text.ids) for text in texts))
+    shape = ModelShape.of(read_json(base / "config.json"))
+    plan = plan_perplexity(shape, device, longest, packs=may_pack(base, device))
+    if plan.limit_bytes is not None:
+        limit_gpu_memory((plan.limit_bytes - CONTEXT_BYTES) / GB)
+    return plan
 
 
 def _training_texts(tokenizer: Any, adapter: MeasuredAdapter, settings: PerplexitySettings, out: Path) -> list[Text]:

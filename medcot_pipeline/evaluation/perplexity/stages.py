@@ -28,7 +28,7 @@ from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import RowsOf
 from medcot_pipeline.records.perplexity import IncumbentPerplexity, TrainingRows
-from medcot_pipeline.settings import project_file
+from medcot_pipeline.settings import engine_settings, project_file
 from medcot_pipeline.support import charts
 from medcot_pipeline.support.json_files import read_json, read_model, write_json, write_model
 from medcot_pipeline.support.table_files import read_parquet
@@ -67,6 +67,7 @@ def _measure(run: Run, adapter: MeasuredAdapter | None) -> None:
     settings, splits = run.settings.perplexity, run.input("corpus_splits") / "rows.parquet"
     arguments = MeasurePerplexity(
         settings=settings,
+        inference=engine_settings(run.settings),
         base_model=run.input("base_model"),
         adapter=adapter,
         hashes=run.place.store.hashes.memory,

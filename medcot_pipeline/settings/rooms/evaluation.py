@@ -28,7 +28,9 @@ class PerplexitySettings(Section):
         Path("data/general/passages.jsonl"), description="JSONL: id, language, text; what tuning should not forget"
     )
     max_row_tokens: Count = Field(2048, description="longer rows are left out and counted, tokens")
-    batch_size: Annotated[Count, NOT_IDENTITY] = Field(4, description="rows in a batch")
+    batch_size: Annotated[Count, NOT_IDENTITY] = Field(
+        4, description="without effect: rows are packed by the memory there is; still read from older settings"
+    )
     bootstrap_resamples: Annotated[Count, NOT_IDENTITY] = Field(
         10_000, description="without effect: intervals are computed, not drawn; still read from older settings"
     )

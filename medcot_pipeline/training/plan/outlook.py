@@ -29,7 +29,7 @@ def training_lines(workspace: Workspace) -> list[str]:
     """
     settings = workspace.settings
     lines = {line.asset: line for line in make_plan(workspace)}
-    sft, shape = _as_wanted(workspace, lines["sft_dataset"]), wanted_shape(workspace, lines["base_model"])
+    sft, shape = as_wanted(workspace, lines["sft_dataset"]), wanted_shape(workspace, lines["base_model"])
     if shape is None:
         lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
         return [f"planned once there is {' and '.join(lacking)}"]
@@ -44,11 +44,11 @@ def training_lines(workspace: Workspace) -> list[str]:
 
 def wanted_shape(workspace: Workspace, line: PlanLine) -> ModelShape | None:
     """The shape of the base model that is wanted, as far as it is known; `line`: its line of the plan."""
-    base = _as_wanted(workspace, line)
+    base = as_wanted(workspace, line)
     return base_shape(workspace.settings.base_model, base_folder(base) if base else _own_folder(workspace))
 
 
-def _as_wanted(workspace: Workspace, line: PlanLine) -> Path | None:
+def as_wanted(workspace: Workspace, line: PlanLine) -> Path | None:
     """The folder of an artifact that is as the settings want it, whether it is current or not."""
     if line.wanted is None or workspace.store.find(line.asset, line.wanted) is None:
         return None

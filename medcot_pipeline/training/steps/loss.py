@@ -6,7 +6,7 @@ since the gradient of the loss with respect to them is known at once (softmax le
 without a label are left out.
 
 Belongs here: this loss. Unsloth's models bring one of their own.
-Does not: perplexity, which wants every token's value (evaluation/perplexity/measure.py).
+Does not: perplexity, which wants every token's value (evaluation/perplexity/packing/likelihood.py).
 """
 
 from typing import Any

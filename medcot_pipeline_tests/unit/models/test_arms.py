@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from medcot_pipeline.evaluation.perplexity.measure import token_nll
+from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget, token_nll
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
@@ -53,7 +53,7 @@ def greedy(model: Any) -> list[int]:
 
 def losses(model: Any) -> list[list[float]]:
     """The loss of every token of the rows."""
-    return [own.tolist() for own in token_nll(model, ROWS, pad_token_id=0)]
+    return [own.tolist() for own in token_nll(model, ROWS, LineBudget(32, lambda line: None))]
 
 
 def test_the_base_alone_is_to_the_bit_the_base_with_an_adapter_that_is_switched_off(

@@ -1,6 +1,7 @@
 """Measuring a tiny model with and without an adapter, for real, on the CPU."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.models.load import load_base, load_tokenizer
 from medcot_pipeline.records.figures import RowsOf
 from medcot_pipeline.records.perplexity import TrainingRows
-from medcot_pipeline.settings import BaseModelSettings, PerplexitySettings
+from medcot_pipeline.settings import BaseModelSettings, LocalEngineSettings, PerplexitySettings
 from medcot_pipeline.support.json_files import read_model
 from medcot_pipeline.training.rows import choose_rows
 
-SETTINGS = PerplexitySettings(max_rows=5, train_rows=6, max_row_tokens=80, batch_size=2)
+SETTINGS = PerplexitySettings(max_rows=5, train_rows=6, max_row_tokens=80)
 RECORDED = {
     "sft.max_tokens": 2048,
     "training.max_row_tokens": 60,
@@ -86,10 +87,17 @@ def told(folder: Path, name: str) -> MeasuredAdapter:
     return MeasuredAdapter(folder=folder / name, settings=RECORDED, sft=folder / "sft")
 
 
-def measure(folder: Path, out: str, adapter: MeasuredAdapter | None) -> dict[str, Any]:
+def measure(
+    folder: Path,
+    out: str,
+    adapter: MeasuredAdapter | None,
+    say: Callable[[str], None] = lambda line: None,
+    settings: PerplexitySettings = SETTINGS,
+) -> dict[str, Any]:
     (folder / out).mkdir()
     asked = MeasurePerplexity(
-        settings=SETTINGS,
+        settings=settings,
+        inference=LocalEngineSettings(),
         base_model=folder / "base_model",
         adapter=adapter,
         hashes=folder / "hashes.sqlite",
@@ -97,7 +105,7 @@ def measure(folder: Path, out: str, adapter: MeasuredAdapter | None) -> dict[str
         passages=folder / "passages.jsonl",
         out=folder / out,
     )
-    return measure_perplexity(MeasurePerplexity(**json.loads(asked.model_dump_json())), lambda line: None)
+    return measure_perplexity(MeasurePerplexity(**json.loads(asked.model_dump_json())), say)
 
 
 def test_training_rows_are_such_as_the_adapter_has_learned_from(measured: Path) -> None:
@@ -146,3 +154,18 @@ def test_an_adapter_whose_data_are_gone_is_measured_without_training_rows(measur
     measure(measured, "without data", adapter)
     assert set(pl.read_parquet(measured / "without data" / EXAMPLES)["set"]) == {"test", "general"}
     assert read_model(measured / "without data" / TRAINING, TrainingRows).learned is None
+
+
+def test_the_plan_is_said_before_loading_and_figures_say_what_they_depend_on(measured: Path) -> None:
+    said: list[str] = []
+    made_with = measure(measured, "said", None, said.append)["made_with"]
+    assert said[0].startswith("measuring on CPU, ") and "rows packed in lines of 2,048 tokens; " in said[0]
+    assert made_with["precision"] == "NF4 unpacked to float32"
+    assert made_with["rows"] == "packed in lines of 2,048 tokens"
+
+
+def test_a_batch_size_of_older_settings_is_read_and_changes_nothing(measured: Path) -> None:
+    older = SETTINGS.model_copy(update={"batch_size": 1})
+    before, after = measure(measured, "as ever", None), measure(measured, "older", None, settings=older)
+    assert before["made_with"] == after["made_with"]
+    assert pl.read_parquet(measured / "as ever" / TOKENS).equals(pl.read_parquet(measured / "older" / TOKENS))

@@ -3,9 +3,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medcot_pipeline.evaluation.perplexity import measure as perplexity
 from medcot_pipeline.evaluation.perplexity.compare import largest_difference
-from medcot_pipeline.evaluation.perplexity.measure import measure_texts, token_nll
+from medcot_pipeline.evaluation.perplexity.measure import MeasuredTokens, measure_texts, tokens_of
+from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget
 from medcot_pipeline.evaluation.perplexity.texts import Piece, Text
 from medcot_pipeline_tests.support.byte_tokenizer import byte_tokenizer
 
@@ -36,14 +36,23 @@ def library_nll(model: Any, ids: list[int]) -> float:
         return float(model(input_ids=row, labels=row).loss) * (len(ids) - 1)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 32])
-def test_padding_and_chunks_change_nothing(arms: Any, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(perplexity.LOGIT_CHUNKS, "cpu", chunk)
-    together = token_nll(arms, ROWS, pad_token_id=0)
-    assert [len(losses) for losses in together] == [len(ids) - 1 for ids in ROWS]
-    for losses, ids in zip(together, ROWS, strict=True):
-        assert float(losses.sum()) == pytest.approx(library_nll(arms, ids), rel=1e-5)
-        assert losses.tolist() == pytest.approx(token_nll(arms, [ids], pad_token_id=0)[0].tolist(), abs=1e-5)
+def measured(model: Any, texts: list[Text], tokens: int = 32) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tables of some texts in lines of so many tokens."""
+    return measure_texts(model, texts, LineBudget(tokens, lambda line: None), lambda tokens: None)
+
+
+def texts_of(rows: list[list[int]]) -> list[Text]:
+    """A text of each row, whose first token is given."""
+    return [
+        Text(
+            "test",
+            str(n),
+            "zh",
+            "g",
+            {"prompt": Piece(ids[:1], [False], 0), "text": Piece(ids[1:], [True] * len(ids[1:]), len(ids) - 1)},
+        )
+        for n, ids in enumerate(rows)
+    ]
 
 
 def test_segments_add_up_to_the_whole_and_marks_are_no_text(arms: Any) -> None:
@@ -52,7 +61,7 @@ def test_segments_add_up_to_the_whole_and_marks_are_no_text(arms: Any) -> None:
     prompt, reasoning = Piece([3, 4], [False] * 2, 0), Piece([5, 6, 7], [True] * 3, 3)
     answer = Piece([8, end], [True, False], 1)
     texts = [Text("test", "a", "zh", "g", {"prompt": prompt, "reasoning": reasoning, "answer": answer})]
-    examples, tokens = measure_texts(arms, tokenizer, texts, 4, lambda line: None)
+    examples, tokens = measured(arms, texts)
     tuned = {row["segment"]: row for row in examples.to_dicts()}
     assert sum(row["nll"] for row in tuned.values()) == pytest.approx(library_nll(arms, texts[0].ids), rel=1e-5)
     assert {name: row["tokens"] for name, row in tuned.items()} == {"prompt": 1, "reasoning": 3, "answer": 2}
@@ -65,14 +74,9 @@ def test_segments_add_up_to_the_whole_and_marks_are_no_text(arms: Any) -> None:
 
 def base_and_tuned(arms: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The loss of every token of the rows under the base and under the base with the adapter."""
-    first = Piece([1], [False], 0)
-    texts = [
-        Text("test", str(n), "zh", "g", {"prompt": first, "text": Piece(ids, [True] * len(ids), len(ids))})
-        for n, ids in enumerate(ROWS)
-    ]
-    _, tuned = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+    _, tuned = measured(arms, texts_of(ROWS))
     with arms.disable_adapter():
-        _, base = measure_texts(arms, byte_tokenizer(), texts, 2, lambda line: None)
+        _, base = measured(arms, texts_of(ROWS))
     return base, tuned
 
 
@@ -98,3 +102,29 @@ def test_an_adapter_without_effect_has_a_difference_of_0(arms: Any) -> None:
         assert largest_difference(*base_and_tuned(arms)) == 0.0
     finally:
         arms.load_state_dict(weights)
+
+
+def test_texts_in_any_order_have_the_same_tables(arms: Any) -> None:
+    texts = texts_of(ROWS)
+    for one, other in zip(measured(arms, texts), measured(arms, texts[::-1]), strict=True):
+        assert one.equals(other)
+
+
+def test_progress_counts_the_tokens_of_all_texts(arms: Any) -> None:
+    texts, told = texts_of(ROWS), list[int]()
+    measure_texts(arms, texts, LineBudget(32, lambda line: None), told.append)
+    assert sum(told) == tokens_of(texts) == sum(map(len, ROWS))
+    assert len(told) > 1
+
+
+def test_progress_is_said_in_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 10.0, 20.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    said: list[str] = []
+    measured_tokens = MeasuredTokens(4000, said.append)
+    measured_tokens(1000)
+    measured_tokens(1000)
+    assert said == [
+        "perplexity: 1,000 of 4,000 (25%), tokens",
+        "perplexity: 2,000 of 4,000 (50%), 20 s left, tokens",
+    ]
