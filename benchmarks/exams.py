@@ -31,7 +31,8 @@ from typing import Any
 from benchmarks.generation import SHRINK, EndingEngine, lora, make_random_model, peak_gib, reasoning_lengths
 from medcot_pipeline.inference import opening
 from medcot_pipeline.inference.finished import NAME
-from medcot_pipeline.inference.requests import Continuation, Request, Sampling
+from medcot_pipeline.inference.loaded import LoadedModel
+from medcot_pipeline.inference.requests import Request, Sampling, WrittenText
 from medcot_pipeline.inference.writing import write_requests
 from medcot_pipeline.models.devices import device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
@@ -71,9 +72,9 @@ def collect(options: argparse.Namespace) -> None:
     questions = read_exam(options.exam, settings.max_questions, settings.seed).questions
     kept: list[Request] = []
 
-    def keep(requests: Sequence[Request]) -> list[Continuation]:
+    def keep(requests: Sequence[Request]) -> list[WrittenText]:
         kept.extend(requests)
-        return [Continuation(request.id, (), True) for request in requests]
+        return [WrittenText(request.id, "", finished=True, tokens=0) for request in requests]
 
     started = time.monotonic()
     asked = [PutQuestion(f"{each.exam} {each.id}", put(each), each.answer) for each in questions]
@@ -124,11 +125,11 @@ def run_arm(arm: str, options: argparse.Namespace) -> dict[str, Any]:
             assert len(answers) == len(requests)
         else:
             write_requests(
-                options.model, adapter, requests, tokenizer, engine, work, _say, what=arm, limited_by="LONGEST"
+                LoadedModel(options.model, adapter, engine, section="MEDCOT_EXAMS"), requests, work, _say, what=arm
             )
         whole = time.monotonic() - started
         lines = [json.loads(line) for line in (work / NAME).read_text().splitlines()[1:]]
-    tokens, writing = sum(len(line["tokens"]) + line["finished"] for line in lines), sum(x["seconds"] for x in lines)
+    tokens, writing = sum(line["written"]["tokens"] for line in lines), sum(line["seconds"] for line in lines)
     assert tokens == sum(lengths), (tokens, sum(lengths))
     runner = ExamEngine.made.runner
     return {
