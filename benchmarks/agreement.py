@@ -1,6 +1,6 @@
 """Whether the engine writes what transformers' `generate` writes, greedily, with real weights on this CPU or GPU.
 
-    python -m benchmarks.agreement                      50 prompts of 200 tokens, SmolLM2-135M, without and with LoRA
+    python -m benchmarks.agreement                      50 prompts of 200 tokens, SmolLM2-135M: base, tuned, incumbent
     python -m benchmarks.agreement --weights FOLDER     another base model
 
 Both multiply by the same unpacked NF4 weights. Where two tokens are as likely as each other but for rounding, either
@@ -73,7 +73,7 @@ def gap_at(model: Any, request: Request, written: Sequence[int]) -> float:
 
 
 def main() -> None:
-    """Compare both arms, some prompts at a time."""
+    """Compare each arm, some prompts at a time; tuned and incumbent differ in the LoRA that was drawn."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--prompts", type=int, default=50)
@@ -88,7 +88,6 @@ def main() -> None:
     questions = [row["Question"] for row in read_json(options.rows / "medical_o1_en.json")][: options.prompts]
     prompts = [tuple(encode_prompt(tokenizer, question)) for question in questions]
     requests = [Request(str(n), ids, Sampling(), n, options.tokens) for n, ids in enumerate(prompts)]
-    model = lora(load_base(folder, unpack=True))
     longest = max(map(len, prompts)) + options.tokens
     plan = plan_engine(
         shape,
@@ -97,10 +96,11 @@ def main() -> None:
         longest,
         lora_rank=8,
         nf4=False,
-        limited_by="TOKENS",
+        limited_by="--tokens",
     )
-    engine = LocalEngine(copy.deepcopy(model), [tokenizer.eos_token_id], plan, print)
-    for which in ("base", "tuned"):
+    for which, seed in (("base", 0), ("tuned", 0), ("incumbent", 1)):
+        model = lora(load_base(folder, unpack=True), seed)
+        engine = LocalEngine(copy.deepcopy(model), [tokenizer.eos_token_id], plan, print)
         equal = ties = count = 0
         seconds = {"generate": 0.0, "engine": 0.0}
         for start in range(0, len(requests), AT_ONCE):
@@ -110,7 +110,7 @@ def main() -> None:
                 expected = generated(model, some, tokenizer.eos_token_id)
                 seconds["generate"] += time.monotonic() - begun
             begun = time.monotonic()
-            made = engine.write(some, adapter=which == "tuned")
+            made = engine.write(some, adapter=which != "base")
             seconds["engine"] += time.monotonic() - begun
             for request, mine, its in zip(some, made, expected, strict=True):
                 count += len(its)

@@ -49,13 +49,13 @@ SHRINK = 64
 SAMPLING = Sampling(temperature=0.6, top_p=0.95)
 
 
-def lora(model: Any) -> Any:
-    """A model with LoRA of rank 8 on all linear modules, none of it zero."""
+def lora(model: Any, seed: int = 0) -> Any:
+    """A model with LoRA of rank 8 on all linear modules, none of it zero, drawn by a seed."""
     import torch
     from peft import LoraConfig, get_peft_model
 
+    torch.manual_seed(seed)
     made = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear")).eval()
-    torch.manual_seed(0)
     for name, weight in made.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.01)
