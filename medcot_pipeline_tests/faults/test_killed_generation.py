@@ -24,12 +24,14 @@ from medcot_pipeline_tests.support.child_process import finish, said, start_chil
 from medcot_pipeline_tests.support.home import Home
 from medcot_pipeline_tests.support.tiny_arms import tiny_arms
 
-SETTINGS = AnswerSettings(max_prompts=24, max_new_tokens=48, seed=5)
-EXAMS = ExamSettings(max_questions=8, samples=3, max_new_tokens=48, seed=5)
+SETTINGS = AnswerSettings(max_prompts=24, max_new_tokens=120, seed=5)
+EXAMS = ExamSettings(max_questions=8, samples=3, max_new_tokens=120, seed=5)
 REQUESTS = 24
 """Of either."""
 ENGINE = LocalEngineSettings(rows=3)
 MOMENTS = 10
+LATEST = 14
+"""Finished requests at the last moment: behind it enough are left that the child cannot be over before it is killed."""
 Start = Callable[[Path, Path], "subprocess.Popen[str]"]
 """Starts a child that writes into a folder, with another for what is finished."""
 
@@ -93,7 +95,7 @@ def answers(child: "subprocess.Popen[str]", folder: Path) -> list[str]:
 
 def kill_ten_times(start: Start, folder: Path, work: Path, drawn: random.Random) -> None:
     """Kill one child after the other, each with more requests finished than the one before, or as many."""
-    moments = sorted(drawn.uniform(0, REQUESTS - 2) for _ in range(MOMENTS))
+    moments = sorted(drawn.uniform(0, LATEST) for _ in range(MOMENTS))
     for number, moment in enumerate(moments):
         killed = start(folder / f"killed-{number}", work)
         deadline = time.monotonic() + 240
