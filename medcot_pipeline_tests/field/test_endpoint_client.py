@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from medcot_pipeline.inference.served import endpoint as client
-from medcot_pipeline.inference.served.endpoint import CallFailed, NotConnected, asked_to_wait, open_endpoint
+from medcot_pipeline.inference import endpoint as client
+from medcot_pipeline.inference.endpoint import CallFailed, NotConnected, asked_to_wait, open_endpoint
 from medcot_pipeline.inference.served.replies import Completion
 from medcot_pipeline.settings import ServerSettings
 from medcot_pipeline.support.errors import MedcotError

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcot_pipeline.inference.served.endpoint import CallFailed, OptionRefused
+from medcot_pipeline.inference.endpoint import CallFailed, OptionRefused
 from medcot_pipeline.inference.served.refusals import Refusal, refusal
 from medcot_pipeline_tests.field.test_endpoint_client import ask
 from medcot_pipeline_tests.support.chat_endpoint import endpoint

@@ -198,14 +198,14 @@ def test_the_child_process_knows_no_job() -> None:
 
 
 def test_only_two_files_open_connections_by_themselves() -> None:
-    assert importers("httpx") == {"inference/served/endpoint.py", "support/net/hub.py", "support/net/client.py"}
+    assert importers("httpx") == {"inference/endpoint.py", "support/net/hub.py", "support/net/client.py"}
     assert importers("openai") == set()
     callers = {
         path.as_posix()
         for path in modules()
         if any(lies_in(name, "support.net.client.open_client") for name in own(path))
     }
-    assert callers == {"inference/served/endpoint.py", "orchestration/automation/alerts.py"}
+    assert callers == {"inference/endpoint.py", "orchestration/automation/alerts.py"}
 
 
 # 6. Settings are a leaf.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from medcot_pipeline.inference.endpoint import OptionRefused
 from medcot_pipeline.inference.served.calls import Unanswered
-from medcot_pipeline.inference.served.endpoint import OptionRefused
 from medcot_pipeline.inference.served.paid import Paid, PaidCache, ReplyCut
 from medcot_pipeline.records.judgement import JudgeCalls, JudgeTokens, PaidCalls
 from medcot_pipeline.settings import JudgeServerSettings, JudgeSettings

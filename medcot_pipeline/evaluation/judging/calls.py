@@ -14,8 +14,8 @@ from typing import Any, get_args
 
 from medcot_pipeline.evaluation.judging.reading import Winner, parse_reply
 from medcot_pipeline.evaluation.judging.wording import first_messages, repair_messages, template_sha
+from medcot_pipeline.inference.endpoint import Endpoint
 from medcot_pipeline.inference.served.calls import Unanswered
-from medcot_pipeline.inference.served.endpoint import Endpoint
 from medcot_pipeline.inference.served.paid import Paid, PaidCache, ask_all, ask_twice, took
 from medcot_pipeline.inference.served.replies import storable
 from medcot_pipeline.records.prompts import Prompt

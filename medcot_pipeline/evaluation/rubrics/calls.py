@@ -14,8 +14,8 @@ from typing import Any
 
 from medcot_pipeline.evaluation.rubrics.replies import Said, parse_grading
 from medcot_pipeline.evaluation.rubrics.wording import first_messages, repair_messages, template_sha
+from medcot_pipeline.inference.endpoint import Endpoint
 from medcot_pipeline.inference.served.calls import Unanswered
-from medcot_pipeline.inference.served.endpoint import Endpoint
 from medcot_pipeline.inference.served.paid import Paid, PaidCache, ask_all, ask_twice, took
 from medcot_pipeline.inference.served.replies import storable
 from medcot_pipeline.records.prompts import Prompt

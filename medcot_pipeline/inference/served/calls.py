@@ -1,7 +1,7 @@
 """Many calls to one endpoint, a few at a time, given up where going on would be waste.
 
 Belongs here: how many at a time, when to stop, and counting what failed.
-Does not: a call itself (endpoint.py), what comes of it.
+Does not: a call itself (inference/endpoint.py), what comes of it.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from medcot_pipeline.inference.served.endpoint import CallFailed, NotConnected
+from medcot_pipeline.inference.endpoint import CallFailed, NotConnected
 
 T = TypeVar("T")
 GIVE_UP_AFTER = 8

@@ -1,7 +1,8 @@
 """A model that a server has, asked one request a call: the base or the tuned model of one endpoint.
 
 Belongs here: a request as a call, what must hold of a reply to be what was asked for, its text.
-Does not: the client (endpoint.py), reading a reply (replies.py), keeping what is finished (inference/writing.py).
+Does not: the client (inference/endpoint.py), reading a reply (replies.py), keeping what is finished
+(inference/writing.py).
 """
 
 import asyncio
@@ -10,9 +11,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from medcot_pipeline.chat import PLACEHOLDER, THINK_CLOSE, THINK_OPEN
+from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.inference.served.calls import Unanswered, ask_each
-from medcot_pipeline.inference.served.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.served.replies import Completion
 from medcot_pipeline.inference.served.unfit import NotAsAsked, is_listed, one_model, refuse_unfit
 from medcot_pipeline.inference.writing import KeepTexts, WriteRequests

@@ -1,7 +1,7 @@
 """Calls that are paid for: asked at most once each, and kept in a file as they come.
 
 Belongs here: the cache of what calls came to, asking what is not in it, a second call where a reply cannot be used.
-Does not: the client (endpoint.py), how many calls at a time (calls.py), what a reply means.
+Does not: the client (inference/endpoint.py), how many calls at a time (calls.py), what a reply means.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.served.calls import Unanswered, ask_each
-from medcot_pipeline.inference.served.endpoint import CallFailed, Endpoint, open_endpoint
 from medcot_pipeline.inference.served.messages import Messages
 from medcot_pipeline.inference.served.replies import Completion, storable
 from medcot_pipeline.settings import JudgeServerSettings

@@ -2,7 +2,8 @@
 
 Belongs here: sizes, packing, JSON, types, and text that cannot be stored; whether an
 error's body says that an account is empty.
-Does not: sending (endpoint.py), what an error says about options (refusals.py), what a text means to whoever asked.
+Does not: sending (inference/endpoint.py), what an error says about options (refusals.py), what a text means to whoever
+asked.
 """
 
 import json

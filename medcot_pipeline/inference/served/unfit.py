@@ -8,7 +8,7 @@ Does not: the form of a reply (replies.py), what is told and not refused (model.
 
 from collections.abc import Sequence
 
-from medcot_pipeline.inference.served.endpoint import CallFailed
+from medcot_pipeline.inference.endpoint import CallFailed
 from medcot_pipeline.inference.served.replies import Completion
 
 COUNTED_LOOSELY = 8

@@ -3,7 +3,7 @@
 Nothing of what a server says in an error goes into this project's own: it may repeat the key that it was sent.
 
 Belongs here: sending, trying again, what a status means, asking in the form that a server takes.
-Does not: reading bodies (replies.py), many calls at a time (calls.py), what is asked (evaluation/).
+Does not: reading bodies (served/replies.py), many calls at a time (served/calls.py), what is asked (evaluation/).
 """
 
 import asyncio
