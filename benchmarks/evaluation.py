@@ -18,8 +18,6 @@ import gc
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.generation import lora
+from benchmarks.gpu import make_random_model, say
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget, token_nll
 from medcot_pipeline.evaluation.perplexity.packing.plan import PerplexityPlan, forward_operations, plan_perplexity
@@ -36,6 +35,7 @@ from medcot_pipeline.models.devices import GB, Device, device, limit_gpu_memory,
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
+from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.settings import engine_settings, load_settings, project_root
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import duration
@@ -201,7 +201,8 @@ def answer_cost(folder: Path, count: int) -> dict[str, float]:
     prompts = read_prompts(project_root() / settings.answers.prompts, count)
     answers = settings.answers.model_copy(update={"max_prompts": count})
     started = time.perf_counter()
-    for arm, own in (("base", None), ("tuned", adapter)):
+    arms: tuple[tuple[Arm, Path | None], ...] = (("base", None), ("tuned", adapter))
+    for arm, own in arms:
         model = LoadedModel(folder, own, engine_settings(settings), section="MEDCOT_ANSWERS")
         generate_answers(model, arm, prompts, answers, folder.parent / arm, say)
     seconds = time.perf_counter() - started
@@ -236,11 +237,6 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def say(line: str) -> None:
-    """Print at once."""
-    print(line, flush=True)
-
-
 def main() -> None:
     """Print the tables and write the numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -262,12 +258,8 @@ def main() -> None:
         folder = options.model or Path(name) / "base"
         if options.model is None:
             make_tiny_model(load_settings("tiny").base_model, folder)
-        elif not (folder / "config.json").is_file():
-            # In a process of its own, which gives the GPU's memory back.
-            make = (
-                "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
-            )
-            subprocess.run([sys.executable, "-c", make, str(folder)], check=True)
+        else:
+            make_random_model(folder)
         texts = encode(load_tokenizer(folder), records)
         result["likelihoods"] = compare(folder, texts, options, this_device(options.limit_gb))
         if options.model is None:

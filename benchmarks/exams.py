@@ -19,7 +19,6 @@ import argparse
 import dataclasses
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.generation import SHRINK, EndingEngine, lora, make_random_model, peak_gib, reasoning_lengths
+from benchmarks.generation import SHRINK, EndingEngine, lora, make_model, peak_gib, reasoning_lengths
+from benchmarks.gpu import add_options, chinese_rows, run_arms, say
 from medcot_pipeline.inference import opening
 from medcot_pipeline.inference.finished import NAME
 from medcot_pipeline.inference.loaded import LoadedModel
@@ -105,7 +105,7 @@ def run_arm(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     requests, tokenizer = kept_requests(options.requests), load_tokenizer(options.model)
     shrink = SHRINK if options.rehearse else 1
-    lengths = reasoning_lengths(options.rows, tokenizer, len(requests), LONGEST, shrink)
+    lengths = reasoning_lengths(chinese_rows(options.rows), tokenizer, len(requests), LONGEST, shrink)
     ExamEngine.lengths = dict(zip((request.id for request in requests), lengths, strict=True))
     opening.LocalEngine = ExamEngine  # the one place where an engine of this process is made
     adapter = options.model / "lora" if arm == "tuned" else None
@@ -121,11 +121,11 @@ def run_arm(arm: str, options: argparse.Namespace) -> dict[str, Any]:
 
             settings = exam_settings(options)
             questions = read_exam(options.exam, settings.max_questions, settings.seed).questions
-            answers = ask_exams(options.model, adapter, questions, settings, engine, work, _say)
+            answers = ask_exams(options.model, adapter, questions, settings, engine, work, say)
             assert len(answers) == len(requests)
         else:
             write_requests(
-                LoadedModel(options.model, adapter, engine, section="MEDCOT_EXAMS"), requests, work, _say, what=arm
+                LoadedModel(options.model, adapter, engine, section="MEDCOT_EXAMS"), requests, work, say, what=arm
             )
         whole = time.monotonic() - started
         lines = [json.loads(line) for line in (work / NAME).read_text().splitlines()[1:]]
@@ -173,25 +173,18 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
 def main() -> None:
     """Collect the requests where that was not done, run both arms, and print the table as it grows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--limit-gb", type=float, default=24.0, help="GPU memory, 10^9 bytes, CUDA's own counted")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("MEDCOT_REALDATA", "../shared/data")))
-    parser.add_argument("--model", type=Path, default=Path("build/benchmarks/random-7b"))
     parser.add_argument("--requests", type=Path, default=Path("build/benchmarks/exam-requests.json"))
     parser.add_argument("--requests-only", action="store_true", help="write the kept requests though lm-eval is there")
     parser.add_argument("--collect", action="store_true", help="collect the requests, and stop")
     parser.add_argument("--rehearse", action="store_true", help="a tiny model, 12 questions, answers of a 64th")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/exams.json"))
     parser.add_argument("--one", choices=ARMS, help=argparse.SUPPRESS)
+    add_options(parser, "exams")
     options = parser.parse_args()
-    options.exam, options.rows = options.data / "cmexam_val_half.jsonl", options.data / "medical_o1_zh.json"
+    options.exam = options.rows / "cmexam_val_half.jsonl"
     if options.rehearse:
         options.questions = 12
         options.model, options.requests = (
@@ -205,7 +198,7 @@ def main() -> None:
 
         r1_distill_tokenizer().save_pretrained(options.model)
     else:
-        make_random_model(options.model, tiny=options.rehearse)
+        make_model(options.model, tiny=options.rehearse)
     if options.collect or not options.requests.is_file():
         collect(options)
     if options.collect:
@@ -213,17 +206,7 @@ def main() -> None:
     if not (options.model / "lora").is_dir():
         make = "import sys; from benchmarks.exams import make_adapter; make_adapter(*sys.argv[1:])"
         subprocess.run([sys.executable, "-c", make, str(options.model), str(options.model / "lora")], check=True)
-    results = []
-    for arm in ARMS:
-        part = options.out.with_name(f"exams-{arm}.json")
-        command = [sys.executable, "-m", "benchmarks.exams", "--one", arm, *sys.argv[1:], "--out", str(part)]
-        environment = os.environ | {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-        if subprocess.run(command, env=environment).returncode != 0:
-            print(f"{arm}: failed", flush=True)
-            continue
-        results.append(read_json(part))
-        write_json(options.out, results)
-        print(table(results), flush=True)
+    run_arms("exams", {arm: [*sys.argv[1:], "--one", arm] for arm in ARMS}, options.out, table)
 
 
 if __name__ == "__main__":

@@ -17,15 +17,13 @@ Does not: what is measured (medcot_pipeline.inference).
 """
 
 import argparse
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import add_options, chinese_rows, make_random_model, run_arms, say
 from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
@@ -167,7 +165,7 @@ def run_engine(
     model: Any, plan: Any, requests: Sequence[Request], lengths: Sequence[int], *, graphs: bool
 ) -> list[dict[str, Any]]:
     """The whole job of both arms."""
-    engine = EndingEngine(model, (), plan, _say, graphs=graphs)
+    engine = EndingEngine(model, (), plan, say, graphs=graphs)
     _say_memory("cache made")
     engine.lengths = dict(zip((request.id for request in requests), lengths, strict=True))
     found = []
@@ -296,23 +294,15 @@ def _wait() -> None:
 
 def _say_memory(stage: str) -> None:
     if device() == "cuda":
-        _say(f"{stage}: {memory_line()}")
+        say(f"{stage}: {memory_line()}")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def make_random_model(folder: Path, *, tiny: bool) -> None:
+def make_model(folder: Path, *, tiny: bool) -> None:
     """Write random weights where there are none: of the 7B shape, or of a tiny one."""
-    if (folder / "config.json").is_file():
-        return
-    if tiny:
+    if not tiny:
+        make_random_model(folder)
+    elif not (folder / "config.json").is_file():
         make_tiny_model(BaseModelSettings(kind="tiny_random"), folder)
-        return
-    # In a process of its own, which gives the GPU's memory back.
-    make = "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", make, str(folder)], check=True)
 
 
 def main() -> None:
@@ -322,35 +312,22 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--steps", type=int, default=96, help="timed steps of `generate`")
     parser.add_argument("--rows-at-once", type=int, help="of the engine (as planned by default)")
-    parser.add_argument("--limit-gb", type=float, default=24.0, help="GPU memory, 10^9 bytes, CUDA's own counted")
-    parser.add_argument("--rows", type=Path, default=Path(os.environ.get("MEDCOT_REALDATA", "../shared/data")))
-    parser.add_argument("--model", type=Path, default=Path("build/benchmarks/random-7b"))
     parser.add_argument("--rehearse", action="store_true", help="a tiny model, 12 prompts, answers of a 64th")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/generation.json"))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    add_options(parser, "generation")
     options = parser.parse_args()
-    rows = options.rows / "medical_o1_zh.json" if options.rows.is_dir() else options.rows
+    rows = chinese_rows(options.rows)
     if options.rehearse:
         options.model = options.model.with_name("tiny")
         options.prompts, options.steps = 12, 4
     if options.one:
         write_json(options.out, run_arm(options.arms[0], options.model, rows, options))
         return
-    make_random_model(options.model, tiny=options.rehearse)
-    results = []
+    make_model(options.model, tiny=options.rehearse)
     given = [f"--prompts={options.prompts}", f"--steps={options.steps}", f"--limit-gb={options.limit_gb}"]
     given += [f"--rows={rows}", f"--model={options.model}"] + ["--rehearse"] * options.rehearse
     given += [f"--rows-at-once={options.rows_at_once}"] if options.rows_at_once else []
-    for arm in options.arms:
-        part = options.out.with_name(f"generation-{arm}.json")
-        command = [sys.executable, "-m", "benchmarks.generation", "--one", "--arms", arm, "--out", str(part), *given]
-        environment = os.environ | {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-        if subprocess.run(command, env=environment).returncode != 0:
-            print(f"{arm}: failed", flush=True)
-            continue
-        results.append(read_json(part))
-        write_json(options.out, results)
-        print(table(results), flush=True)
+    run_arms("generation", {arm: ["--one", "--arms", arm, *given] for arm in options.arms}, options.out, table)
 
 
 if __name__ == "__main__":

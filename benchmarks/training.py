@@ -19,8 +19,6 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -28,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu import SHAPE, add_options, chinese_rows, make_random_model, run_arms
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.devices import limit_gpu_memory, this_device
@@ -41,16 +40,6 @@ from medcot_pipeline.training.plan.cost import operations_per_token
 from medcot_pipeline.training.plan.training_plan import TrainingPlan, describe
 from medcot_pipeline.training.rows import TrainingRow
 
-SHAPE = {
-    "vocab_size": 152064,
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-    "max_position_embeddings": 131072,
-    "tie_word_embeddings": False,
-}
 AS_RELEASED = "hf-padded"
 ARMS: dict[str, dict[str, Any]] = {
     AS_RELEASED: {},
@@ -71,22 +60,6 @@ KINDS = {
     "matrix products": ("nvjet", "gemm", "cutlass", "splitK"),
 }
 """Parts of kernels' names; the first kind that matches counts."""
-
-
-def make_model(folder: Path) -> None:
-    """Write random weights of the exact shape, with the R1-distill tokenizer."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    from medcot_pipeline.chat.r1_tokenizer import r1_distill_tokenizer
-
-    tokenizer = r1_distill_tokenizer()
-    config = Qwen2Config(**SHAPE, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
-        model = Qwen2ForCausalLM(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def read_rows(path: Path, tokenizer: Any, count: int) -> list[TrainingRow]:
@@ -360,39 +333,24 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
     parser.add_argument("--steps", type=int, default=25, help="timed optimiser steps of 48 rows")
     parser.add_argument("--padded-steps", type=int, help="the same for the padded arms (as --steps by default)")
-    parser.add_argument("--limit-gb", type=float, default=24.0, help="GPU memory, 10^9 bytes")
-    parser.add_argument("--rows", type=Path, default=Path(os.environ.get("MEDCOT_REALDATA", "../shared/data")))
-    parser.add_argument("--model", type=Path, default=Path("build/benchmarks/random-7b"))
     parser.add_argument("--profile", action="store_true", help="also profile a step of each arm")
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/training.json"))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    add_options(parser, "training")
     options = parser.parse_args()
-    rows_file = options.rows / "medical_o1_zh.json" if options.rows.is_dir() else options.rows
+    rows_file = chinese_rows(options.rows)
     if options.one:
         result = run_arm(
             options.arms[0], options.model, rows_file, options.steps, options.limit_gb, profile=options.profile
         )
         write_json(options.out, result)
         return
-    if not (options.model / "config.json").is_file():
-        # In a process of its own, which gives the GPU's memory back.
-        make = "import pathlib, sys; from benchmarks.training import make_model; make_model(pathlib.Path(sys.argv[1]))"
-        subprocess.run([sys.executable, "-c", make, str(options.model)], check=True)
-    results = []
+    make_random_model(options.model)
+    given = {}
     for arm in options.arms:
-        part = options.out.with_name(f"training-{arm}.json")
-        command = [sys.executable, "-m", "benchmarks.training", "--one", "--arms", arm, "--out", str(part)]
         steps = options.padded_steps or options.steps if "padded" in arm else options.steps
-        command += ["--model", str(options.model), "--rows", str(rows_file), "--steps", str(steps)]
-        command += ["--limit-gb", str(options.limit_gb)] + (["--profile"] if options.profile else [])
-        # One growing pool instead of blocks of fixed sizes: micro-batches differ in width.
-        environment = os.environ | {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-        if subprocess.run(command, env=environment).returncode != 0:
-            print(f"{arm}: failed", flush=True)
-            continue
-        results.append(read_json(part))
-        write_json(options.out, results)
-        print(table(results), flush=True)
+        given[arm] = ["--one", "--arms", arm, "--model", str(options.model), "--rows", str(rows_file)]
+        given[arm] += ["--steps", str(steps), "--limit-gb", str(options.limit_gb)] + ["--profile"] * options.profile
+    results = run_arms("training", given, options.out, table)
     for result in results:
         if result["profile"]:
             print(result["arm"], json.dumps(result["profile"]))

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -56,12 +57,7 @@ class Arms:
         write_jsonl(folder / job.PROMPTS, read_prompts(project_root() / SETTINGS.prompts, SETTINGS.max_prompts))
         arguments = job.GenerateAnswers(
             settings=SETTINGS,
-            inference=ENGINE,
-            base_model=self.base,
-            adapter=self.adapter,
-            hashes=folder / "hashes" / "hashes.sqlite",
-            out=folder,
-            work=work,
+            **self._given(folder, work),
         )
         return start_child(self.home, folder, job.generate, arguments)
 
@@ -70,16 +66,22 @@ class Arms:
         folder.mkdir()
         arguments = exams.AskExams(
             settings=EXAMS,
-            inference=ENGINE,
-            base_model=self.base,
-            adapter=self.adapter,
-            hashes=folder / "hashes" / "hashes.sqlite",
             splits=self.splits,
             files=[self.exam],
-            out=folder,
-            work=work,
+            **self._given(folder, work),
         )
         return start_child(self.home, folder, exams.ask, arguments)
+
+    def _given(self, folder: Path, work: Path) -> dict[str, Any]:
+        """What the child of either asset is given."""
+        return {
+            "inference": ENGINE,
+            "base_model": self.base,
+            "adapter": self.adapter,
+            "hashes": folder / "hashes" / "hashes.sqlite",
+            "out": folder,
+            "work": work,
+        }
 
 
 @pytest.fixture(scope="module")

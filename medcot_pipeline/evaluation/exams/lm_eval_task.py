@@ -103,11 +103,13 @@ def lm_eval_model(names: Sequence[str], tokenizer: Any, seed: int, write: Write)
             self.written = dict(zip(places, written, strict=True))
             return [each.text for each in written]
 
+        # lm-eval demands the two below of every model and calls them for tasks of other kinds alone: `_task` is
+        # `generate_until`. A likelihood of a letter would be that of one within the reasoning.
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-            raise NotImplementedError("exams are scored by what is written")
+            raise TypeError("this model writes; an exam's task must be generate_until, not loglikelihood")
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
-            raise NotImplementedError("exams are scored by what is written")
+            raise TypeError("this model writes; an exam's task must be generate_until, not loglikelihood_rolling")
 
     return RequestingModel()
 
