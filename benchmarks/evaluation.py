@@ -28,16 +28,20 @@ from benchmarks.generation import lora
 from benchmarks.gpu import make_random_model, say
 from medcot_pipeline.chat import encode_row
 from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget, token_nll
-from medcot_pipeline.evaluation.perplexity.packing.plan import PerplexityPlan, forward_operations, plan_perplexity
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES
+from medcot_pipeline.evaluation.perplexity.packing.plan import (
+    PerplexityPlan,
+    forward_operations,
+    may_pack,
+    plan_perplexity,
+)
 from medcot_pipeline.models.arms import without_adapter
-from medcot_pipeline.models.devices import GB, Device, device, limit_gpu_memory, this_device
+from medcot_pipeline.models.devices import CONTEXT_BYTES, GB, Device, device, hold_to, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
 from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.settings import engine_settings, load_settings, project_root
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.support.progress import duration
 
 FOLDER = Path(os.environ.get("MEDCOT_REALDATA") or project_root().parent / "shared" / "data")
@@ -126,10 +130,10 @@ def run_arm(arm: str, folder: Path, texts: Sequence[Sequence[int]], plan: Perple
 
 def compare(folder: Path, texts: Sequence[Sequence[int]], options: argparse.Namespace, where: Device) -> dict[str, Any]:
     """Every arm in turn: tokens a second of both models, and the largest difference to the first arm."""
-    tokens, shape = sum(map(len, texts)), ModelShape.of(read_json(folder / "config.json"))
-    plan = plan_perplexity(shape, where, LONGEST, packs=where.memory_gb is None or where.varlen_kernel)
+    tokens, shape = sum(map(len, texts)), ModelShape.of_folder(folder)
+    plan = plan_perplexity(shape, where, LONGEST, packs=may_pack(folder, where))
     say(plan.line(tokens))
-    limit_gpu_memory(None if plan.limit_bytes is None else (plan.limit_bytes - CONTEXT_BYTES) / GB)
+    hold_to(plan.limit_bytes)
     result: dict[str, Any] = {
         "device": where.name,
         "rows": len(texts),

@@ -110,6 +110,7 @@ def run_arm(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     opening.LocalEngine = ExamEngine  # the one place where an engine of this process is made
     adapter = options.model / "lora" if arm == "tuned" else None
     engine = LocalEngineSettings(max_gpu_memory_gb=options.limit_gb)
+    model = LoadedModel(options.model, adapter, engine, section="MEDCOT_EXAMS")
     prepared = time.monotonic() - started
     through = importlib.util.find_spec("lm_eval") is not None and not options.requests_only
     with tempfile.TemporaryDirectory() as folder:
@@ -121,12 +122,10 @@ def run_arm(arm: str, options: argparse.Namespace) -> dict[str, Any]:
 
             settings = exam_settings(options)
             questions = read_exam(options.exam, settings.max_questions, settings.seed).questions
-            answers = ask_exams(options.model, adapter, questions, settings, engine, work, say)
+            answers = ask_exams(model, questions, settings, work, say)
             assert len(answers) == len(requests)
         else:
-            write_requests(
-                LoadedModel(options.model, adapter, engine, section="MEDCOT_EXAMS"), requests, work, say, what=arm
-            )
+            write_requests(model, requests, work, say, what=arm)
         whole = time.monotonic() - started
         lines = [json.loads(line) for line in (work / NAME).read_text().splitlines()[1:]]
     tokens, writing = sum(line["written"]["tokens"] for line in lines), sum(line["seconds"] for line in lines)

@@ -27,11 +27,12 @@ from benchmarks.gpu import add_options, chinese_rows, make_random_model, run_arm
 from medcot_pipeline.chat import encode_prompt, encode_row
 from medcot_pipeline.inference.local.cache import place_bytes
 from medcot_pipeline.inference.local.engine import LocalEngine
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, plan_engine, weight_bytes
+from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request, Sampling, request_seed
-from medcot_pipeline.models.devices import GB, device, limit_gpu_memory, memory_line, this_device
+from medcot_pipeline.models.devices import GB, device, hold_to, memory_line, this_device
 from medcot_pipeline.models.load import load_base, load_tokenizer, quiet
+from medcot_pipeline.models.nf4 import weight_bytes
 from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import BaseModelSettings, LocalEngineSettings
@@ -200,12 +201,12 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     import torch
 
     quiet()
-    tokenizer, shape = load_tokenizer(folder), ModelShape.of(read_json(folder / "config.json"))
+    tokenizer, shape = load_tokenizer(folder), ModelShape.of_folder(folder)
     requests, lengths = prompts_and_lengths(rows, tokenizer, options.prompts, SHRINK if options.rehearse else 1)
     bandwidth = copy_bandwidth()
     if device() == "cuda":
         torch.cuda.empty_cache()
-    limit_gpu_memory(options.limit_gb - CONTEXT_BYTES / GB)
+    hold_to(options.limit_gb * GB)
     longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
     settings = LocalEngineSettings(max_gpu_memory_gb=options.limit_gb, rows=options.rows_at_once)
     plan = plan_engine(
@@ -220,7 +221,7 @@ def run_arm(arm: str, folder: Path, rows: Path, options: argparse.Namespace) -> 
     if arm in BATCH:
         found = run_generate(arm, model, requests, lengths, options.steps, tokenizer.pad_token_id)
     else:
-        print(*plan.lines(plan.ahead([Row(request) for request in requests])), sep="\n", flush=True)
+        say(plan.line(plan.ahead([Row(request) for request in requests])))
         found = run_engine(model, plan, requests, lengths, graphs=arm == "engine")
     itemsize = 2 if device() == "cuda" else 4
     read_once = weight_bytes(shape, 0, itemsize, packed=False)

@@ -95,8 +95,9 @@ def plan() -> None:
         status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
         click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
     _show_passed_over(workspace)
+    by_asset = {line.asset: line for line in lines}
     for title, lines_of in OUTLOOKS.items():
-        for number, said in enumerate(lines_of(workspace)):
+        for number, said in enumerate(lines_of(workspace, by_asset)):
             click.echo(f"{'' if number else f'{title}:':12}{said}")
     click.echo(_cost(lines))
 

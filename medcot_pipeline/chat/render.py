@@ -32,13 +32,18 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
+def opens_thinking(prompt: str) -> bool:
+    """Whether a rendered prompt ends in `<think>`, so that what is written behind it begins within the reasoning."""
+    return prompt.endswith(THINK_OPEN)
+
+
 def render_completion(prompt: str, reasoning: str, answer: str) -> tuple[str, int]:
     """What follows a prompt, and the character at which the answer begins in it.
 
     A prompt that already ends in `<think>` holds the opening; elsewhere the opening is part of the completion.
     """
     output = render_output(reasoning, answer)
-    completion = output.removeprefix(THINK_OPEN) if prompt.endswith(THINK_OPEN) else output
+    completion = output.removeprefix(THINK_OPEN) if opens_thinking(prompt) else output
     return completion, len(completion) - len(answer.strip())
 
 

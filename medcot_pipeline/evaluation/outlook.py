@@ -5,20 +5,26 @@ Does not: which requests a stage has (answers/outlook.py, exams/outlook.py), the
 which the stages make again from what they find.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medcot_pipeline.compute.gpu_lock import gpu_is_here
 from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.requests import Request, Sampling
-from medcot_pipeline.pipeline.plan import make_plan
+from medcot_pipeline.models.devices import planned_device
+from medcot_pipeline.pipeline.plan import PlanLine
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import engine_settings
-from medcot_pipeline.training.plan.outlook import planned_device, wanted_shape
+from medcot_pipeline.training.plan.outlook import wanted_shape
 
 
 def writing_lines(
-    workspace: Workspace, prompts: Sequence[str], most: int, stages: tuple[str, str], limited_by: str
+    workspace: Workspace,
+    plan: Mapping[str, PlanLine],
+    prompts: Sequence[str],
+    most: int,
+    stages: tuple[str, str],
+    limited_by: str,
 ) -> list[str]:
     """A line for each arm: tokens, memory, expected time.
 
@@ -26,6 +32,7 @@ def writing_lines(
 
     Args:
         workspace: settings and artifacts.
+        plan: the line of every asset.
         prompts: one for each request.
         most: most tokens of an answer.
         stages: that write, of the base and of the tuned model.
@@ -35,7 +42,7 @@ def writing_lines(
         MedcotError: the device is too small.
     """
     settings, engine = workspace.settings, engine_settings(workspace.settings)
-    shape = wanted_shape(workspace, {line.asset: line for line in make_plan(workspace)}["base_model"])
+    shape = wanted_shape(workspace, plan["base_model"])
     if shape is None:
         return ["planned once there is base_model"]
     requests = [Request(str(n), (0,) * len(text), Sampling(), 0, most) for n, text in enumerate(prompts)]
@@ -44,6 +51,6 @@ def writing_lines(
     device = planned_device(engine.max_gpu_memory_gb, gpu_here=gpu_is_here())
     lines = []
     for stage, rank in zip(stages, (0, settings.training.lora_rank), strict=True):
-        plan = plan_engine(shape, device, engine, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
-        lines += [f"{stage}: {len(rows) * most:,} tokens at most; {line}" for line in plan.lines(plan.ahead(rows))]
+        made = plan_engine(shape, device, engine, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
+        lines.append(f"{stage}: {len(rows) * most:,} tokens at most; {made.line(made.ahead(rows))}")
     return lines

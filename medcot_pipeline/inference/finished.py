@@ -5,7 +5,6 @@ Does not: writing (loaded.py, served/), what a text is worth.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class FinishedRequests:
             say: told what was found.
         """
         self._path, self._say = work / NAME, say
-        header = {"written_with": json.loads(json.dumps(dict(written_with)))}
+        header = {"written_with": dict(written_with)}
         lines = read_lines(self._path)
         if lines and lines[0] != header:
             say("beginning anew: the finished requests were written elsewhere, or with other versions")
@@ -41,7 +40,7 @@ class FinishedRequests:
 
     def open(self, requests: Sequence[Request]) -> list[Request]:
         """The requests that are still to be written."""
-        left = [request for request in requests if request.digest() not in self._kept]
+        left = [request for request in requests if request.digest not in self._kept]
         if len(left) < len(requests):
             self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were finished before")
         return left
@@ -49,7 +48,7 @@ class FinishedRequests:
     def keep(self, made: Sequence[tuple[Request, WrittenText]], seconds: float = 0.0) -> None:
         """Keep what was written, and the seconds since the last was kept; on disk when this returns."""
         lines = [
-            {"digest": request.digest(), "written": dataclasses.asdict(written), "seconds": seconds / len(made)}
+            {"digest": request.digest, "written": dataclasses.asdict(written), "seconds": seconds / len(made)}
             for request, written in made
         ]
         if lines:
@@ -58,9 +57,9 @@ class FinishedRequests:
 
     def collect(self, requests: Sequence[Request]) -> list[WrittenText]:
         """What was written for these requests, in their order; all must be finished."""
-        found = [self._kept[request.digest()]["written"] for request in requests]
+        found = [self._kept[request.digest]["written"] for request in requests]
         return [WrittenText(**{**each, "asked_otherwise": tuple(each["asked_otherwise"])}) for each in found]
 
     def seconds(self, requests: Sequence[Request]) -> float:
         """The seconds that writing these requests took, in however many runs."""
-        return sum(float(self._kept[request.digest()]["seconds"]) for request in requests)
+        return sum(float(self._kept[request.digest]["seconds"]) for request in requests)

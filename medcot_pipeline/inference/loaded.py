@@ -12,16 +12,14 @@ from typing import Any
 
 from medcot_pipeline.chat import PLACEHOLDER, encode_prompt, render_prompt
 from medcot_pipeline.inference.local.plan import CPU_ROWS
-from medcot_pipeline.inference.local.weights import is_known
-from medcot_pipeline.inference.opening import open_local_engine
+from medcot_pipeline.inference.opening import knows, open_local_engine, positions_of
 from medcot_pipeline.inference.plain import ROWS
 from medcot_pipeline.inference.requests import Continuation, Request, WrittenText
 from medcot_pipeline.inference.writing import KeepTexts, WriteRequests
 from medcot_pipeline.models.arms import made_with
-from medcot_pipeline.models.devices import compute_dtype, device, fix_threads
+from medcot_pipeline.models.devices import device, fix_threads
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.settings import LocalEngineSettings
-from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.progress import Say
 
 
@@ -47,6 +45,11 @@ class LoadedModel:
         return load_tokenizer(self._base)
 
     @property
+    def positions(self) -> int:
+        """Tokens that it can hold, prompt and answer together."""
+        return positions_of(self._base)
+
+    @property
     def generation_prompt(self) -> str:
         """What the chat template makes of a message, `PLACEHOLDER` in the message's place."""
         return render_prompt(self.tokenizer, PLACEHOLDER)
@@ -57,13 +60,12 @@ class LoadedModel:
         On a CPU the number of rows counts too: every step has as many, and sums are rounded by it. On a GPU it does
         not: there it follows the rows that are left, and the tokens are not bit-equal anyway.
         """
-        local = is_known(read_json(self._base / "config.json"))
-        dtype = str(compute_dtype()).removeprefix("torch.")
+        local, made = knows(self._base), made_with(unpacked=True)
         rows = self._settings.rows or (CPU_ROWS if local else ROWS)
         return {
-            **made_with(),
+            **made,
             "engine": "local" if local else "transformers, a token at a time",
-            "precision": f"NF4 unpacked to {dtype}, LoRA beside it",
+            "precision": f"{made['precision']}, LoRA beside it",
             **({"rows": str(rows)} if device() == "cpu" else {}),
         }
 

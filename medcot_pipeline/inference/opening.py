@@ -1,19 +1,19 @@
 """Opening the engine of this process: from folders of a base and an adapter to an engine that fits the device.
 
 Belongs here: plan, limit, loading, in their order.
-Does not: planning (local/plan.py), writing (local/engine.py), which tokens end an answer (evaluation/).
+Does not: planning (local/plan.py), writing (local/engine.py), which tokens end an answer (loaded.py).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from medcot_pipeline.inference.local.engine import LocalEngine
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, EnginePlan, plan_engine
+from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.local.weights import is_known
 from medcot_pipeline.inference.plain import ROWS, PlainEngine
 from medcot_pipeline.inference.requests import Request
 from medcot_pipeline.models.arms import load_arm
-from medcot_pipeline.models.devices import GB, Device, limit_gpu_memory, this_device
+from medcot_pipeline.models.devices import hold_to, limit_gpu_memory, this_device
 from medcot_pipeline.models.load import quiet
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
@@ -48,36 +48,23 @@ def open_local_engine(
     """
     quiet()
     refuse_beyond_positions(base, requests, limited_by)
-    config = read_json(base / "config.json")
-    if not is_known(config):
-        say(f"a {config.get('model_type')} model is written with by transformers' own forward pass, which is slower")
+    if not knows(base):
+        kind = read_json(base / "config.json").get("model_type")
+        say(f"a {kind} model is written with by transformers' own forward pass, which is slower")
         limit_gpu_memory(settings.max_gpu_memory_gb)
         return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say, limited_by=limited_by)
-    plan = plan_requests(base, adapter, requests, this_device(settings.max_gpu_memory_gb), settings, limited_by)
-    for line in plan.lines():
-        say(line)
-    if plan.limit_bytes is not None:
-        limit_gpu_memory((plan.limit_bytes - CONTEXT_BYTES) / GB)
+    rank = 0 if adapter is None else int(read_json(adapter / "adapter_config.json")["r"])
+    longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
+    here, shape = this_device(settings.max_gpu_memory_gb), ModelShape.of_folder(base)
+    plan = plan_engine(shape, here, settings, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
+    say(plan.line())
+    hold_to(plan.limit_bytes)
     return LocalEngine(load_arm(base, adapter), ends, plan, say)
 
 
-def plan_requests(
-    base: Path,
-    adapter: Path | None,
-    requests: Sequence[Request],
-    device: Device,
-    settings: LocalEngineSettings,
-    limited_by: str,
-) -> EnginePlan:
-    """The plan for these requests, on this or another device.
-
-    Raises:
-        MedcotError: too little memory.
-    """
-    rank = 0 if adapter is None else int(read_json(adapter / "adapter_config.json")["r"])
-    longest = max(len(request.prompt_ids) + request.max_tokens for request in requests)
-    shape = ModelShape.of(read_json(base / "config.json"))
-    return plan_engine(shape, device, settings, longest, lora_rank=rank, nf4=True, limited_by=limited_by)
+def knows(base: Path) -> bool:
+    """Whether the local engine knows the model in this folder; the plain one takes any."""
+    return is_known(read_json(base / "config.json"))
 
 
 def refuse_beyond_positions(base: Path, requests: Sequence[Request], limited_by: str) -> None:

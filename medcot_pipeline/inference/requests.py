@@ -5,6 +5,7 @@ Does not: what a prompt means, rendering and encoding it (chat/), writing (local
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 
@@ -37,6 +38,7 @@ class Request:
     max_tokens: int
     message: str = ""
 
+    @functools.cached_property
     def digest(self) -> str:
         """What tells this request from every other one, with everything that its tokens depend on."""
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()

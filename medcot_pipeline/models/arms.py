@@ -35,8 +35,11 @@ def without_adapter(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def made_with() -> dict[str, str]:
+def made_with(*, unpacked: bool) -> dict[str, str]:
     """What figures of a loaded model depend on beside model, texts and settings.
+
+    Args:
+        unpacked: whether weights are the numbers that NF4 stands for.
 
     Returns:
         `engine`, `precision`, `device`, and versions of the packages that compute.
@@ -48,7 +51,7 @@ def made_with() -> dict[str, str]:
 
     return {
         "engine": "transformers",
-        "precision": f"NF4, {str(compute_dtype()).removeprefix('torch.')}",
+        "precision": f"NF4{' unpacked to' if unpacked else ','} {str(compute_dtype()).removeprefix('torch.')}",
         "device": torch.cuda.get_device_name(0) if device() == "cuda" else "CPU",
         **{each.__name__: str(each.__version__) for each in (torch, transformers, peft, bitsandbytes)},
     }

@@ -5,12 +5,16 @@ Does not: taking the device from others (compute/gpu_lock.py), loading anything 
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 GB = 1e9
 MATRIX_RATES = {"H200": 800e12, "H100": 800e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
 """bfloat16 operations per second of a dense matrix product, by part of a GPU's name."""
+BANDWIDTHS = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12, "L40S": 0.86e12, "4090": 1.01e12, "3090": 0.94e12}
+"""Bytes per second of a GPU's memory, by part of its name, from the makers' data sheets."""
+CONTEXT_BYTES = 0.6 * GB
+"""CUDA's own memory, which PyTorch does not count."""
 ASSUMED_GPU = "NVIDIA GeForce RTX 4090"
 ASSUMED_GPU_GB = 24.0
 
@@ -24,9 +28,22 @@ class Device:
     varlen_kernel: bool
 
     @property
+    def packs_rows(self) -> bool:
+        """Whether rows can stand in one line that pass the model once: by the kernel, or one by one on a CPU."""
+        return self.memory_gb is None or self.varlen_kernel
+
+    @property
     def matrix_rate(self) -> float | None:
         """bfloat16 operations per second, where the name is known."""
-        return next((rate for part, rate in MATRIX_RATES.items() if part in self.name), None)
+        return self._of(MATRIX_RATES)
+
+    @property
+    def bandwidth(self) -> float | None:
+        """Bytes per second of its memory, where the name is known."""
+        return self._of(BANDWIDTHS)
+
+    def _of(self, rates: Mapping[str, float]) -> float | None:
+        return next((rate for part, rate in rates.items() if part in self.name), None)
 
 
 def this_device(max_gpu_memory_gb: float | None) -> Device:
@@ -43,6 +60,15 @@ def this_device(max_gpu_memory_gb: float | None) -> Device:
 def assumed_device(max_gpu_memory_gb: float | None) -> Device:
     """The GPU that a plan without one is made for."""
     return Device(ASSUMED_GPU, max_gpu_memory_gb or ASSUMED_GPU_GB, varlen_kernel=True)
+
+
+def planned_device(max_gpu_memory_gb: float | None, *, gpu_here: bool) -> Device:
+    """The GPU of this machine; without one that of the limit, or a CPU where there is no limit either."""
+    if gpu_here:
+        return this_device(max_gpu_memory_gb)
+    if max_gpu_memory_gb is not None:
+        return assumed_device(max_gpu_memory_gb)
+    return Device("CPU", None, varlen_kernel=False)
 
 
 def has_varlen_kernel() -> bool:
@@ -76,6 +102,11 @@ def limit_gpu_memory(gigabytes: float | None) -> None:
     if gigabytes is not None and device() == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GB / total))
+
+
+def hold_to(limit_bytes: float | None) -> None:
+    """Hold this process to bytes of the GPU, CUDA's own included; no limit, or no GPU, changes nothing."""
+    limit_gpu_memory(None if limit_bytes is None else (limit_bytes - CONTEXT_BYTES) / GB)
 
 
 def most_reserved(work: Callable[[], Any]) -> int:

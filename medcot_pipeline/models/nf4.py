@@ -3,12 +3,17 @@
 A product with a packed weight unpacks it every time. Where memory allows, a weight is unpacked once: the numbers are
 the same ones, and so is what comes of them.
 
-Belongs here: unpacking, and whether it fits the memory of the host.
+Belongs here: unpacking, what weights take in either form, and whether they fit the memory of the host.
 Does not: quantising (load.py), the memory of a GPU (inference/local/plan.py).
 """
 
 import os
 from typing import Any
+
+from medcot_pipeline.models.shape import ModelShape
+
+NF4_BYTES = 4.127 / 8
+"""Bytes of a weight in NF4 with double quantisation (4 bits, and its share of the constants)."""
 
 
 def is_nf4(layer: Any) -> bool:
@@ -47,6 +52,12 @@ def unpack_weights(model: Any) -> None:
                 plain.bias = layer.bias
                 let_go(layer)
                 setattr(parent, name, plain)
+
+
+def weight_bytes(shape: ModelShape, lora_rank: int, itemsize: int, *, packed: bool) -> float:
+    """Bytes of all weights; embeddings and LoRA, which may stand joined with zeros between, are never packed."""
+    linear = shape.linear_parameters * (NF4_BYTES if packed else itemsize)
+    return itemsize * shape.embedding_parameters + linear + 4.0 * itemsize * shape.adapter_parameters(lora_rank)
 
 
 def fits_host(model: Any, itemsize: int) -> bool:

@@ -1,7 +1,7 @@
 """Products with weights, as fast as the device can: a CPU wants the longer matrix on the left.
 
-Belongs here: the product, logits by it, and how many positions' logits are computed at once.
-Does not: what is made of logits (training/steps/loss.py, evaluation/perplexity/measure.py).
+Belongs here: the product, its widths, logits by it, and how many positions' logits are computed at once.
+Does not: what is made of logits (training/steps/loss.py, evaluation/perplexity/packing/likelihood.py).
 """
 
 from typing import Any
@@ -13,6 +13,11 @@ On a CPU few positions at once keep it from multiplying fast, and many do not fi
 """
 LONGER = 32
 """So many times the rows of `x` a weight has where a CPU multiplies it from the left: 2 to 3 times as fast."""
+
+
+def round_up(count: int, multiple: int) -> int:
+    """The next multiple: odd widths are multiplied at little more than half the speed of aligned ones on an H100."""
+    return -(-count // multiple) * multiple
 
 
 def product(x: Any, weight: Any, bias: Any = None) -> Any:

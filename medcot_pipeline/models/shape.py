@@ -41,6 +41,11 @@ class ModelShape:
             tied=bool(config.get("tie_word_embeddings", False)),
         )
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> "ModelShape":
+        """From the folder of a model."""
+        return cls.of(read_json(folder / "config.json"))
+
     @property
     def linear_sizes(self) -> list[tuple[int, int]]:
         """Inputs and outputs of one layer's seven linear modules."""
@@ -59,6 +64,11 @@ class ModelShape:
     def linear_parameters(self) -> int:
         """Weights of all linear modules of all layers."""
         return self.layers * sum(rows * columns for rows, columns in self.linear_sizes)
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Weights of the embedding and of the output layer, which may be one."""
+        return self.vocabulary * self.hidden * (1 if self.tied else 2)
 
     def adapter_parameters(self, rank: int) -> int:
         """Parameters of LoRA on all linear modules."""
@@ -92,5 +102,5 @@ def base_shape(settings: BaseModelSettings, folder: Path | None) -> ModelShape |
     """The base model's shape: from its folder, else by its name at the hub; none where neither is known."""
     if folder is not None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # whoever loads it says what is wrong
-            return ModelShape.of(read_json(folder / "config.json"))
+            return ModelShape.of_folder(folder)
     return KNOWN_SHAPES.get(settings.repository) if settings.kind == "hub" else None

@@ -4,7 +4,7 @@ A line is on disk when it was added. A power cut or a kill can leave the last on
 reads, and the next line begins behind it.
 
 Belongs here: adding a value, and reading all of them.
-Does not: what a line says (evaluation/judging/calls.py, release/record.py).
+Does not: what a line says (inference/finished.py, evaluation/judging/calls.py, release/record.py).
 """
 
 import json

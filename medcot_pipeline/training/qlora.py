@@ -15,7 +15,6 @@ from medcot_pipeline.models.devices import device, fix_threads, limit_gpu_memory
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
-from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training.checkpoints import newest_whole
 from medcot_pipeline.training.engines import choose_engine, trainable_model
@@ -126,7 +125,7 @@ def _plan(
     kept = frozen.read(run.work, say) if checkpoint else None
     if kept is not None:
         return kept
-    shape = ModelShape.of(read_json(run.base.folder / "config.json"))
+    shape = ModelShape.of_folder(run.base.folder)
     plan = plan_training(settings, engine, shape, [len(row) for row in chosen.rows], here)
     frozen.write(run.work, plan)
     return plan

@@ -18,7 +18,6 @@ from medcot_pipeline.models.devices import this_device
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
-from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline_tests.gpu.small_run import rows
@@ -45,7 +44,7 @@ def main() -> None:
 
     quiet()
     training = rows(ROWS, 1)
-    shape = ModelShape.of(read_json(base / "config.json"))
+    shape = ModelShape.of_folder(base)
     plan = plan_training(settings, engine, shape, [len(row) for row in training], this_device(None))
     plan = dataclasses.replace(plan, cuda_graph="replayed" in sys.argv)
     model = trainable_model(base, settings, plan)

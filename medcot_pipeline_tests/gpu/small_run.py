@@ -12,7 +12,7 @@ from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.models.origin.sources import make_tiny_model
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import BaseModelSettings, TrackingSettings, TrainingSettings
-from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.training.engines import choose_engine, trainable_model
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.rows import TrainingRow
@@ -55,7 +55,7 @@ def main() -> None:
         limit_gpu_memory(settings.max_gpu_memory_gb)
         tokenizer = load_tokenizer(base)
         training, validation = rows(20 * 16, 1), rows(24, 2)
-        shape = ModelShape.of(read_json(base / "config.json"))
+        shape = ModelShape.of_folder(base)
         device = this_device(settings.max_gpu_memory_gb)
         plan = plan_training(settings, engine, shape, [len(row) for row in training], device)
         print(*plan.lines(), sep="\n")

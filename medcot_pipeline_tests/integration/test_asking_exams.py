@@ -12,6 +12,7 @@ from medcot_pipeline.evaluation.exams.asking import ExamAnswer, ask_exams, exam_
 from medcot_pipeline.evaluation.exams.files import ExamQuestion
 from medcot_pipeline.evaluation.exams.lm_eval_task import lm_eval_model
 from medcot_pipeline.inference.finished import NAME
+from medcot_pipeline.inference.loaded import LoadedModel
 from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.models.load import load_tokenizer
 from medcot_pipeline.models.origin.sources import make_tiny_model
@@ -34,10 +35,15 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def loaded(model: Path) -> LoadedModel:
+    """The base in this folder, as it is asked."""
+    return LoadedModel(model, None, LocalEngineSettings(rows=4), section="MEDCOT_EXAMS")
+
+
 def ask(model: Path, questions: list[ExamQuestion], settings: ExamSettings, said: list[str]) -> list[ExamAnswer]:
     """What the base writes, whatever was written before."""
     with tempfile.TemporaryDirectory() as work:
-        return ask_exams(model, None, questions, settings, LocalEngineSettings(rows=4), Path(work), said.append)
+        return ask_exams(loaded(model), questions, settings, Path(work), said.append)
 
 
 def change(path: Path, **values: object) -> None:
@@ -73,12 +79,12 @@ def test_an_answer_is_the_same_whatever_else_is_asked_and_after_a_kill(model: Pa
     whole = ask(model, QUESTIONS, SAMPLED, said)
     assert ask(model, QUESTIONS[2:], SAMPLED, said) == whole[4:]
     assert ask(model, QUESTIONS, SAMPLED.model_copy(update={"samples": 1}), said) == whole[::2]
-    work, engine = tmp_path / "work", LocalEngineSettings(rows=4)
-    assert ask_exams(model, None, QUESTIONS, SAMPLED, engine, work, said.append) == whole
+    work = tmp_path / "work"
+    assert ask_exams(loaded(model), QUESTIONS, SAMPLED, work, said.append) == whole
     journal = work / NAME
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
     said.clear()
-    assert ask_exams(model, None, QUESTIONS, SAMPLED, engine, work, said.append) == whole
+    assert ask_exams(loaded(model), QUESTIONS, SAMPLED, work, said.append) == whole
     assert said[0] == "2 of 6 requests were finished before"
 
 

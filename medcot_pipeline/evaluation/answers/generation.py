@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from medcot_pipeline.chat import THINK_OPEN, split_written
+from medcot_pipeline.chat import opens_thinking, split_written
 from medcot_pipeline.inference.requests import Request, Sampling, WrittenText, request_seed
 from medcot_pipeline.inference.served.model import ServedModel
 from medcot_pipeline.inference.writing import Writer, write_requests
@@ -52,7 +52,7 @@ def generate_answers(
         MedcotError: the model cannot write them; what it wrote before is kept.
     """
     written = write_requests(writer, answer_requests(prompts, settings), work, say, what="answers")
-    opened = writer.generation_prompt.endswith(THINK_OPEN)
+    opened = opens_thinking(writer.generation_prompt)
     return Given(
         [_answer(prompt, arm, each, opened=opened) for prompt, each in zip(prompts, written.texts, strict=True)],
         written.seconds,

@@ -12,21 +12,19 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from medcot_pipeline.chat import THINK_OPEN, encode_prompt, split_written
+from medcot_pipeline.chat import encode_prompt, opens_thinking, split_written
 from medcot_pipeline.corpus.normalize.chosen import ANY, chosen_letters
 from medcot_pipeline.corpus.overlap.benchmark_files import Benchmark
 from medcot_pipeline.corpus.overlap.screen import overlapping_items
 from medcot_pipeline.evaluation.exams.files import ExamQuestion, option_texts
 from medcot_pipeline.evaluation.exams.lm_eval_task import PutQuestion, ask_through_lm_eval
 from medcot_pipeline.inference.loaded import LoadedModel
-from medcot_pipeline.inference.opening import positions_of
 from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.inference.writing import write_requests
-from medcot_pipeline.settings import ExamSettings, LocalEngineSettings
+from medcot_pipeline.settings import ExamSettings
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
 
@@ -68,32 +66,22 @@ class AskedQuestion:
 
 
 def ask_exams(
-    base: Path,
-    adapter: Path | None,
-    questions: Sequence[ExamQuestion],
-    settings: ExamSettings,
-    inference: LocalEngineSettings,
-    work: Path,
-    say: Say,
+    model: LoadedModel, questions: Sequence[ExamQuestion], settings: ExamSettings, work: Path, say: Say
 ) -> list[ExamAnswer]:
     """One model's answers to every question, in the questions' order, those to one question together.
 
     Args:
-        base: folder of the base model.
-        adapter: folder of the adapter; None asks the base.
+        model: that is asked.
         questions: the items, in order.
         settings: sampling and lengths.
-        inference: rows and memory of the engine.
         work: folder for the finished answers of this fingerprint alone.
         say: where progress goes.
 
     Raises:
         MedcotError: a question alone is longer than what the model can hold.
     """
-    model = LoadedModel(base, adapter, inference, section="MEDCOT_EXAMS")
-    tokenizer = model.tokenizer
-    opened = model.generation_prompt.endswith(THINK_OPEN)
-    room = _room(base, tokenizer, questions)
+    opened = opens_thinking(model.generation_prompt)
+    room = _room(model, questions)
     if room < settings.max_new_tokens:
         say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
 
@@ -101,7 +89,7 @@ def ask_exams(
         return write_requests(model, requests, work, say, what="exams").texts
 
     put_questions = [PutQuestion(f"{each.exam} {each.id}", put(each), each.answer) for each in questions]
-    written = ask_through_lm_eval(put_questions, tokenizer, settings, min(room, settings.max_new_tokens), write)
+    written = ask_through_lm_eval(put_questions, model.tokenizer, settings, min(room, settings.max_new_tokens), write)
     return [
         exam_answer(question, each, number, opened=opened)
         for question, texts in zip(questions, written, strict=True)
@@ -117,14 +105,14 @@ def exam_answer(question: ExamQuestion, written: WrittenText, number: int, *, op
     return ExamAnswer(question.exam, question.id, written.text, chosen, right, written.finished, number)
 
 
-def _room(base: Path, tokenizer: Any, questions: Sequence[ExamQuestion]) -> int:
+def _room(model: LoadedModel, questions: Sequence[ExamQuestion]) -> int:
     """Tokens that the model can still hold behind the longest question.
 
     Raises:
         MedcotError: it holds nothing behind a question.
     """
-    held = positions_of(base)
-    lengths = [len(encode_prompt(tokenizer, put(question))) for question in questions]
+    held = model.positions
+    lengths = [len(encode_prompt(model.tokenizer, put(question))) for question in questions]
     room = held - max(lengths)
     if room < 1:
         longest = questions[lengths.index(max(lengths))]

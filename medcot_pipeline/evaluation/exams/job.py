@@ -54,8 +54,8 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
     for sentence in (*left_out, *shown.kept_order):
         say(sentence)
     base = open_base_model(arguments.base_model, FileHashes(arguments.hashes))
-    inference, work = arguments.inference, arguments.work
-    answers = ask_exams(base.folder, arguments.adapter, shown.questions, settings, inference, work, say)
+    model = LoadedModel(base.folder, arguments.adapter, arguments.inference, section="MEDCOT_EXAMS")
+    answers = ask_exams(model, shown.questions, settings, arguments.work, say)
     asked = asked_questions(questions, read_parquet(arguments.splits).filter(split="train"))
     write_jsonl(arguments.out / ANSWERS, answers)
     write_jsonl(
@@ -65,9 +65,8 @@ def ask(arguments: AskExams, say: Say) -> dict[str, Any]:
             for each, as_shown in zip(asked, shown.questions, strict=True)
         ],
     )
-    made_with = LoadedModel(base.folder, arguments.adapter, inference, section="MEDCOT_EXAMS").written_with()
     return {
         "left_out": left_out,
         "kept_order": shown.kept_order,
-        "made_with": {**made_with, "lm_eval": version("lm_eval")},
+        "made_with": {**model.written_with(), "lm_eval": version("lm_eval")},
     }

@@ -4,14 +4,17 @@ Belongs here: which questions will be asked.
 Does not: lengths, memory and time (evaluation/outlook.py).
 """
 
+from collections.abc import Mapping
+
 from medcot_pipeline.evaluation.exams.asking import put
 from medcot_pipeline.evaluation.exams.files import exam_files, read_exam, require_exams
 from medcot_pipeline.evaluation.outlook import writing_lines
+from medcot_pipeline.pipeline.plan import PlanLine
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError
 
 
-def exam_lines(workspace: Workspace) -> list[str]:
+def exam_lines(workspace: Workspace, plan: Mapping[str, PlanLine]) -> list[str]:
     """What asking either arm the exams would be: lines for people; none where no exams are set.
 
     Where the base has fewer positions than the most tokens of an answer, less is written than is said here.
@@ -25,6 +28,6 @@ def exam_lines(workspace: Workspace) -> list[str]:
         exams = [read_exam(path, settings.max_questions, settings.seed) for path in files]
         questions = [put(question) for exam in exams for question in exam.questions] * settings.samples
         stages, limited_by = ("base_exams", "tuned_exams"), "MEDCOT_EXAMS__MAX_NEW_TOKENS"
-        return writing_lines(workspace, questions, settings.max_new_tokens, stages, limited_by)
+        return writing_lines(workspace, plan, questions, settings.max_new_tokens, stages, limited_by)
     except MedcotError as error:
         return [str(error)]

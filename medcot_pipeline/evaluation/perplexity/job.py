@@ -24,15 +24,14 @@ from medcot_pipeline.evaluation.perplexity.texts import (
     held_out_texts,
     read_passages,
 )
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES
 from medcot_pipeline.models.arms import load_arm
 from medcot_pipeline.models.base import open_base_model
-from medcot_pipeline.models.devices import GB, fix_threads, limit_gpu_memory, this_device
+from medcot_pipeline.models.devices import fix_threads, hold_to, this_device
 from medcot_pipeline.models.load import load_tokenizer, quiet
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.records.perplexity import TrainingRows
 from medcot_pipeline.settings import LocalEngineSettings, PerplexitySettings
-from medcot_pipeline.support.json_files import read_json, write_model
+from medcot_pipeline.support.json_files import write_model
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.support.table_files import read_parquet
 from medcot_pipeline.training.learned import learned_rows
@@ -124,10 +123,9 @@ def _planned(
     """
     device = this_device(inference.max_gpu_memory_gb)
     longest = max(settings.max_row_tokens, *(len(text.ids) for text in texts))
-    shape = ModelShape.of(read_json(base / "config.json"))
+    shape = ModelShape.of_folder(base)
     plan = plan_perplexity(shape, device, longest, packs=may_pack(base, device))
-    if plan.limit_bytes is not None:
-        limit_gpu_memory((plan.limit_bytes - CONTEXT_BYTES) / GB)
+    hold_to(plan.limit_bytes)
     return plan
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from medcot_pipeline.models.shape import ModelShape
 
+SPLIT_TOKENS = 256
+"""Tokens that one program reads on a GPU: long rows are read by several at once (flash decoding, Dao 2023)."""
 NOBODYS = 0
 """The block that rows without a request write to."""
 

@@ -45,11 +45,6 @@ class LocalEngine:
         self.runner = ModelRunner(model, plan, say, graphs=graphs)
         self._prefill_tokens = plan.prefill_tokens
 
-    @property
-    def has_adapter(self) -> bool:
-        """Whether the model has LoRA on it."""
-        return self.runner.weights.has_adapter
-
     def write(
         self, requests: Sequence[Request], *, adapter: bool, keep: Keep = lambda made: None, what: str = "writing"
     ) -> list[Continuation]:
@@ -127,11 +122,11 @@ class LocalEngine:
         width = 0
         while waiting and len(running) + len(group) < self.runner.rows:
             row = waiting[0]
-            need = self.runner.cache.blocks_for(len(row.ids) + self.plan.steps)
+            need = self.runner.cache.blocks_for(row.position + 1 + self.plan.steps)
             alone = not running and not group
             if self.runner.cache.free - need < (0 if alone or not self.runner.on_gpu else len(running) + len(group)):
                 break
-            width = max(width, padded(len(row.ids)))
+            width = max(width, padded(row.position + 1))
             if group and (len(group) + 1) * width > self._prefill_tokens:
                 break
             row.blocks = self.runner.cache.take(need)

@@ -10,9 +10,9 @@ from typing import Any
 
 from medcot_pipeline.inference.local.cache import Cache, place_bytes
 from medcot_pipeline.inference.local.forward import decode_step, prefill
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, HEADROOM_BYTES, EnginePlan, padded
+from medcot_pipeline.inference.local.plan import HEADROOM_BYTES, EnginePlan, padded
 from medcot_pipeline.inference.local.weights import DecoderWeights
-from medcot_pipeline.models.devices import GB, most_reserved
+from medcot_pipeline.models.devices import CONTEXT_BYTES, GB, most_reserved
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
 

@@ -8,11 +8,13 @@ Does not: what is left once the weights are there (measured.py), what a cache is
 import dataclasses
 from collections.abc import Sequence
 
-from medcot_pipeline.inference.local.cache import place_bytes
+from medcot_pipeline.inference.local.cache import SPLIT_TOKENS, place_bytes
 from medcot_pipeline.inference.local.expected.lengths import Ahead, expected_ahead
 from medcot_pipeline.inference.local.rows import Row
 from medcot_pipeline.inference.requests import Request
-from medcot_pipeline.models.devices import GB, Device
+from medcot_pipeline.models.devices import CONTEXT_BYTES, GB, Device
+from medcot_pipeline.models.nf4 import weight_bytes
+from medcot_pipeline.models.products import round_up
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -29,14 +31,8 @@ PREFILL_MULTIPLE = 64
 """Prompts that are read together are padded to a multiple: odd widths are slow on a GPU."""
 LEAST_ROWS = 8
 """Rows of full length that must fit beside unpacked weights; else they stay in NF4."""
-CONTEXT_BYTES = 0.6 * GB
-"""CUDA's own memory, which PyTorch does not count."""
 HEADROOM_BYTES = 0.5 * GB
 """Left free: fragmentation, cuBLAS's workspaces of the streams that steps are recorded on, recorded steps."""
-NF4_BYTES = 4.127 / 8
-"""Bytes of a weight in NF4 with double quantisation."""
-BANDWIDTHS = {"H200": 4.8e12, "H100": 3.35e12, "A100": 2.0e12, "L40S": 0.86e12, "4090": 1.01e12, "3090": 0.94e12}
-"""Bytes per second of a GPU's memory, by part of its name, from the makers' data sheets."""
 REACHED_SHARE = 0.6
 """Share of the bandwidth that a decoding step is taken to reach."""
 
@@ -115,7 +111,7 @@ class EnginePlan:
         """
         return None if self.reached is None else (steps * self.weight_bytes + read * self.place_bytes) / self.reached
 
-    def lines(self, ahead: Ahead | None = None) -> list[str]:
+    def line(self, ahead: Ahead | None = None) -> str:
         """The plan as people read it; `ahead`: what is expected to be written, if that is known."""
         kept = "NF4, unpacked in every step" if self.keep_nf4 else "unpacked once"
         memory = "" if self.limit_bytes is None else f" within {self.limit_bytes / GB:.1f} GB"
@@ -124,10 +120,10 @@ class EnginePlan:
         seconds = ahead and self.seconds(ahead.steps, ahead.read)
         time = "" if seconds is None else f" in about {duration(seconds)}"
         expected = "" if ahead is None else f"; {ahead.tokens:,.0f} tokens expected{time}"
-        return [
+        return (
             f"writing on {self.device}: weights {kept} ({self.weight_bytes / GB:.1f} GB), up to {self.rows} rows of "
             f"{self.longest:,} tokens, cache of {self.blocks * self.block_tokens:,} tokens{memory}{speed}{expected}"
-        ]
+        )
 
 
 def plan_engine(
@@ -176,7 +172,7 @@ def plan_engine(
     each = place * GPU_BLOCK_TOKENS
     row_blocks = -(-(longest + GPU_STEPS) // GPU_BLOCK_TOKENS)
     rows = settings.rows or GPU_ROWS
-    rate = next((rate for part, rate in BANDWIDTHS.items() if part in device.name), None)
+    rate = device.bandwidth
     room = weights = 0.0
     for packed, least in ((False, LEAST_ROWS if nf4 else 1), (True, 1))[: 1 + nf4]:
         weights = weight_bytes(shape, lora_rank, 2, packed=packed)
@@ -209,14 +205,7 @@ def plan_engine(
 
 def padded(tokens: int) -> int:
     """The width that prompts of at most so many tokens are read at on a GPU."""
-    return -(-tokens // PREFILL_MULTIPLE) * PREFILL_MULTIPLE
-
-
-def weight_bytes(shape: ModelShape, lora_rank: int, itemsize: int, *, packed: bool) -> float:
-    """Bytes of all weights; embeddings and LoRA are never packed."""
-    embeddings = itemsize * shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
-    linear = shape.linear_parameters * (NF4_BYTES if packed else itemsize)
-    return embeddings + linear + 4.0 * itemsize * shape.adapter_parameters(lora_rank)  # `up` has zeros between
+    return round_up(tokens, PREFILL_MULTIPLE)
 
 
 def beside_bytes(shape: ModelShape, rows: int, row_tokens: int, prefill_tokens: int) -> float:
@@ -224,5 +213,5 @@ def beside_bytes(shape: ModelShape, rows: int, row_tokens: int, prefill_tokens: 
     heads = (shape.heads + 2 * shape.key_heads) * shape.head_size
     reading = prefill_tokens * 2 * (3 * shape.feed_forward + 2 * heads + 6 * shape.hidden)
     logits = rows * shape.vocabulary * 2 * 2
-    partial = rows * shape.heads * -(-row_tokens // 256) * (shape.head_size + 2) * 4
+    partial = rows * shape.heads * -(-row_tokens // SPLIT_TOKENS) * (shape.head_size + 2) * 4
     return max(reading, logits + partial) + CONTEXT_BYTES + HEADROOM_BYTES

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medcot_pipeline.models.nf4 import dense_weight, is_nf4, let_go
-from medcot_pipeline.models.products import product
+from medcot_pipeline.models.products import product, round_up
 from medcot_pipeline.support.errors import MedcotError
 
 ALIGNED = 16
@@ -94,7 +94,7 @@ def lora_of(modules: Sequence[Any], sizes: Sequence[int], dtype: Any, device: An
     if not sum(ranks):
         return None, None
     inputs = next(part[0].shape[1] for part in parts if part is not None)
-    down = torch.zeros(-(-sum(ranks) // ALIGNED) * ALIGNED, inputs, dtype=dtype, device=device)
+    down = torch.zeros(round_up(sum(ranks), ALIGNED), inputs, dtype=dtype, device=device)
     up = torch.zeros(sum(sizes), len(down), dtype=dtype, device=device)
     row = rank = 0
     for part, size, count in zip(parts, sizes, ranks, strict=True):

@@ -16,7 +16,7 @@ from medcot_pipeline.inference.local.forward import decode_step, prefill
 from medcot_pipeline.inference.local.graphs import record_steps, row_counts
 from medcot_pipeline.inference.local.measured import blocks_left, make_cache, try_out
 from medcot_pipeline.inference.local.plan import EnginePlan, padded
-from medcot_pipeline.inference.local.rows import TABLE, Row, fill_lines
+from medcot_pipeline.inference.local.rows import TABLE, TOKEN, Row, fill_lines
 from medcot_pipeline.inference.local.weights import take_weights
 from medcot_pipeline.models.devices import memory_line
 from medcot_pipeline.support.errors import MedcotError
@@ -101,7 +101,7 @@ class ModelRunner:
                 recorded[count].replay()
             else:
                 decode_step(self.weights, self.cache, state, self._operations, adapter=adapter)
-            self._history[number, :count].copy_(state[:, 0])
+            self._history[number, :count].copy_(state[:, TOKEN])
         tokens: list[list[int]] = self._history[:, : len(running)].tolist()
         return tokens
 

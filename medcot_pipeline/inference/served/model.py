@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-from medcot_pipeline.chat import PLACEHOLDER, THINK_CLOSE, THINK_OPEN
+from medcot_pipeline.chat import PLACEHOLDER, THINK_CLOSE, THINK_OPEN, opens_thinking
 from medcot_pipeline.inference.endpoint import CallFailed, Endpoint, OptionRefused, open_endpoint
 from medcot_pipeline.inference.requests import Request, WrittenText
 from medcot_pipeline.inference.served.calls import Unanswered, ask_each
@@ -116,7 +116,7 @@ class ServedModel:
 
         Where reasoning was cut, some servers give the prompt as content: that is no text.
         """
-        opened = self.generation_prompt.endswith(THINK_OPEN)
+        opened = opens_thinking(self.generation_prompt)
         asked = self.generation_prompt.removesuffix(THINK_OPEN).replace(PLACEHOLDER, request.message)
         text, apart = completion.text.removeprefix(asked), completion.reasoning
         if apart:

@@ -51,5 +51,5 @@ class LocalEngineSettings(Section):
         None, gt=0.0, description="GPU memory that may be used, 10^9 bytes; none: as training.max_gpu_memory_gb"
     )
     rows: Annotated[Count | None, NOT_IDENTITY] = Field(
-        None, description="requests written at once at most; none: 128 on a GPU, 16 on a CPU"
+        None, description="requests written at once at most; none: 128 on a GPU, 16 on a CPU; 8 by transformers itself"
     )

@@ -4,7 +4,7 @@ The byte counts per token follow from which tensors each engine keeps for the ba
 fitted to measurements on an H100 (7B shape, NF4, bfloat16): without checkpointing 3.58 MB a token with Unsloth and
 6.03 MB with PEFT, with offloaded checkpointing 0.31 MB.
 
-Belongs here: every prediction of memory and time; nothing else predicts.
+Belongs here: every prediction of memory and time of training.
 Does not: choosing anything by them (choose.py).
 """
 
@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medcot_pipeline.models.devices import GB, Device
+from medcot_pipeline.models.nf4 import NF4_BYTES
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.training.plan.training_plan import Checkpointing, Engine
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps.batches import Cutting
 
-NF4_BYTES = 4.127 / 8
-"""Bytes of a weight in NF4 with double quantisation (4 bits, and its share of the constants)."""
 WORKSPACE_BYTES = 0.3 * GB
 """Logits of one chunk of the loss, a dequantised weight and cuBLAS's workspace."""
 HEADROOM_BYTES = 1.2 * GB
@@ -63,7 +62,7 @@ class CostModel:
     def fixed_bytes(self) -> float:
         """Memory that does not grow with the micro-batch: NF4 weights, embeddings, adapter with Adam, workspace."""
         shape = self.shape
-        embeddings = 2 * shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
+        embeddings = 2 * shape.embedding_parameters
         adapter = 16 * shape.adapter_parameters(self.lora_rank)  # float32: weight, gradient and Adam's two moments
         return NF4_BYTES * shape.linear_parameters + embeddings + adapter + WORKSPACE_BYTES
 

@@ -5,14 +5,15 @@ Does not: the plan itself (choose.py), which the training process makes again fr
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.compute.gpu_lock import gpu_is_here
 from medcot_pipeline.models.base import base_folder
-from medcot_pipeline.models.devices import Device, assumed_device, this_device
+from medcot_pipeline.models.devices import Device, planned_device
 from medcot_pipeline.models.shape import ModelShape, base_shape
-from medcot_pipeline.pipeline.plan import PlanLine, make_plan
+from medcot_pipeline.pipeline.plan import PlanLine
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import Settings, TrainingSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -21,14 +22,13 @@ from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan
 from medcot_pipeline.training.rows import in_order_of_choice, within
 
 
-def training_lines(workspace: Workspace) -> list[str]:
+def training_lines(workspace: Workspace, lines: Mapping[str, PlanLine]) -> list[str]:
     """What the training run would be, for the rows and the base that are wanted: lines for people.
 
     What is current counts only where it is what the settings ask for, and not of another profile. A base that is not
     there yet has a known shape, or a folder that says it; rows that are not there yet are planned for at their longest.
     """
     settings = workspace.settings
-    lines = {line.asset: line for line in make_plan(workspace)}
     sft, shape = as_wanted(workspace, lines["sft_dataset"]), wanted_shape(workspace, lines["base_model"])
     if shape is None:
         lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
@@ -113,15 +113,6 @@ def _lengths(settings: Settings, sft_rows: Path) -> list[int]:
     ranked: list[dict[str, Any]] = in_order_of_choice(records, training.seed)
     lengths: list[int] = [record["tokens"] for record in ranked if record["tokens"] <= limit]
     return [lengths[number] for number in within(lengths, training.max_train_tokens)]
-
-
-def planned_device(max_gpu_memory_gb: float | None, *, gpu_here: bool) -> Device:
-    """The GPU of this machine; without one that of the limit, or a CPU where there is no limit either."""
-    if gpu_here:
-        return this_device(max_gpu_memory_gb)
-    if max_gpu_memory_gb is not None:
-        return assumed_device(max_gpu_memory_gb)
-    return Device("CPU", None, varlen_kernel=False)
 
 
 def _engine(training: TrainingSettings, device: Device) -> Engine:

@@ -14,13 +14,13 @@ import random
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
+from medcot_pipeline.models.products import round_up
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps.lines import MICRO_BATCH_COST, packed_lines
 from medcot_pipeline.training.steps.micro_batch import (
     PACKED_WIDTH_MULTIPLE,
     PADDED_WIDTH_MULTIPLE,
     MicroBatch,
-    round_up,
 )
 
 Batching = Literal["rows", "tokens", "packed"]

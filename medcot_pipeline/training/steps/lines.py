@@ -9,8 +9,9 @@ import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 
+from medcot_pipeline.models.products import round_up
 from medcot_pipeline.training.rows import TrainingRow
-from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, MicroBatch, round_up
+from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, MicroBatch
 
 MICRO_BATCH_COST = 300
 """What a micro-batch costs beside its tokens, in tokens: without it, cutting would always go on."""

@@ -8,16 +8,11 @@ from hypothesis import strategies as st
 from medcot_pipeline.inference.local.expected.lengths import Ahead
 from medcot_pipeline.inference.local.graphs import row_counts
 from medcot_pipeline.inference.local.measured import Taken, blocks_left
-from medcot_pipeline.inference.local.plan import (
-    CONTEXT_BYTES,
-    HEADROOM_BYTES,
-    EnginePlan,
-    plan_engine,
-)
+from medcot_pipeline.inference.local.plan import HEADROOM_BYTES, EnginePlan, plan_engine
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.local.weights import DecoderWeights
 from medcot_pipeline.inference.requests import Request, Sampling
-from medcot_pipeline.models.devices import Device
+from medcot_pipeline.models.devices import CONTEXT_BYTES, Device
 from medcot_pipeline.models.shape import KNOWN_SHAPES
 from medcot_pipeline.settings import LocalEngineSettings
 from medcot_pipeline.support.errors import MedcotError
@@ -92,7 +87,7 @@ def test_a_cache_leaves_room_for_all_that_was_measured(gigabytes: float, others:
 
 
 def test_a_plan_says_its_tokens_and_time() -> None:
-    (line,) = plan(24.0).lines(Ahead(70_000, 2000, 40e6))
+    line = plan(24.0).line(Ahead(70_000, 2000, 40e6))
     assert line.startswith("writing on NVIDIA GeForce RTX 4090: weights unpacked once (15.")
     assert line.endswith("; 70,000 tokens expected in about 55 s")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL
 from medcot_pipeline.models.arms import without_adapter
-from medcot_pipeline.models.products import chunk_positions, output_logits
+from medcot_pipeline.models.products import chunk_positions, output_logits, round_up
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training.rows import TrainingRow
 from medcot_pipeline.training.steps.attention import Packing, packed, use_in_transformers
-from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, MicroBatch, round_up, tensors
+from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, MicroBatch, tensors
 
 
 @dataclasses.dataclass

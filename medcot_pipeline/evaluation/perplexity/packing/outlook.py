@@ -10,40 +10,39 @@ from pathlib import Path
 from medcot_pipeline.compute.gpu_lock import gpu_is_here
 from medcot_pipeline.evaluation.perplexity.packing.plan import plan_perplexity
 from medcot_pipeline.evaluation.perplexity.texts import read_passages
-from medcot_pipeline.pipeline.plan import make_plan
+from medcot_pipeline.models.devices import planned_device
+from medcot_pipeline.pipeline.plan import PlanLine
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.settings import PerplexitySettings, engine_settings, project_file
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.table_files import read_parquet
-from medcot_pipeline.training.plan.outlook import as_wanted, planned_device, wanted_shape
+from medcot_pipeline.training.plan.outlook import as_wanted, wanted_shape
 
 TEXTS = ("question", "reasoning", "answer")
 
 
-def perplexity_lines(workspace: Workspace) -> list[str]:
+def perplexity_lines(workspace: Workspace, plan: Mapping[str, PlanLine]) -> list[str]:
     """What measuring either arm would be: lines for people.
 
     Tokens are taken from characters, as many to a character as rows of the SFT data set have in that language.
     """
     settings, limit = workspace.settings, engine_settings(workspace.settings).max_gpu_memory_gb
-    lines = {line.asset: line for line in make_plan(workspace)}
-    shape = wanted_shape(workspace, lines["base_model"])
+    shape = wanted_shape(workspace, plan["base_model"])
     if shape is None:
         return ["planned once there is base_model"]
-    there = {asset: as_wanted(workspace, lines[asset]) for asset in ("corpus_splits", "sft_dataset")}
+    there = {asset: as_wanted(workspace, plan[asset]) for asset in ("corpus_splits", "sft_dataset")}
     try:
         device = planned_device(limit, gpu_here=gpu_is_here())
-        packs = device.memory_gb is None or device.varlen_kernel
-        plan = plan_perplexity(shape, device, settings.perplexity.max_row_tokens, packs=packs)
+        made = plan_perplexity(shape, device, settings.perplexity.max_row_tokens, packs=device.packs_rows)
         splits, sft = there["corpus_splits"], there["sft_dataset"]
         if splits is None or sft is None:
             lacking = " and ".join(asset for asset, folder in there.items() if folder is None)
-            return [f"{plan.line()}; how many tokens is known once there is {lacking}"]
+            return [f"{made.line()}; how many tokens is known once there is {lacking}"]
         passages = project_file(settings.perplexity.general_texts, workspace.root)
         tokens = expected_tokens(settings.perplexity, splits / "rows.parquet", sft / "rows.parquet", passages)
     except MedcotError as error:
         return [str(error)]
-    return [f"{arm}: {plan.line(count)}" for arm, count in tokens.items()]
+    return [f"{arm}: {made.line(count)}" for arm, count in tokens.items()]
 
 
 def expected_tokens(settings: PerplexitySettings, splits: Path, sft: Path, passages: Path) -> Mapping[str, int]:

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from medcot_pipeline.evaluation.perplexity.packing.likelihood import LineBudget
-from medcot_pipeline.inference.local.plan import CONTEXT_BYTES, HEADROOM_BYTES, weight_bytes
-from medcot_pipeline.inference.local.weights import is_known
+from medcot_pipeline.inference.local.plan import HEADROOM_BYTES
+from medcot_pipeline.inference.opening import knows
 from medcot_pipeline.models.arms import made_with
-from medcot_pipeline.models.devices import GB, Device, compute_dtype
-from medcot_pipeline.models.nf4 import is_nf4
-from medcot_pipeline.models.products import CHUNK_BYTES
+from medcot_pipeline.models.devices import CONTEXT_BYTES, GB, Device
+from medcot_pipeline.models.nf4 import is_nf4, weight_bytes
+from medcot_pipeline.models.products import CHUNK_BYTES, round_up
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.progress import duration
-from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, round_up
+from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE
 
 GPU_TOKENS = 8192
 """Of a line: beyond this, longer ones are no faster."""
@@ -138,7 +137,7 @@ def forward_operations(shape: ModelShape, mean_row_tokens: float) -> float:
 
 def may_pack(base: Path, device: Device) -> bool:
     """Whether rows of this base may share a line: the varlen kernel knows neither windows nor older GPUs."""
-    return is_known(read_json(base / "config.json")) and (device.memory_gb is None or device.varlen_kernel)
+    return knows(base) and device.packs_rows
 
 
 def measured_with(model: Any, plan: PerplexityPlan, budget: LineBudget) -> dict[str, str]:
@@ -151,12 +150,10 @@ def measured_with(model: Any, plan: PerplexityPlan, budget: LineBudget) -> dict[
         plan: that it was measured by.
         budget: as it was left.
     """
-    dtype = str(compute_dtype()).removeprefix("torch.")
     packed = any(is_nf4(layer) for layer in model.modules() if hasattr(layer, "weight"))
     lowered = f", {budget.tokens:,} where memory ran out" if budget.lowered else ""
     return {
-        **made_with(),
-        "precision": f"NF4, {dtype}" if packed else f"NF4 unpacked to {dtype}",
+        **made_with(unpacked=not packed),
         "rows": _cut(plan.line_tokens) + lowered,
     }
 

@@ -12,12 +12,10 @@ import torch
 import triton
 import triton.language as tl
 
-from medcot_pipeline.inference.local.cache import Cache
+from medcot_pipeline.inference.local.cache import SPLIT_TOKENS, Cache
 from medcot_pipeline.inference.local.rows import POSITION, SEED, STEP, TABLE, TEMPERATURE, TOP_P
 from medcot_pipeline.inference.local.weights import DecoderWeights
 
-SPLIT_TOKENS = 256
-"""Tokens that one program reads: long rows are read by several at once (flash decoding, Dao 2023)."""
 VOCABULARY_BLOCK = 8192
 LEAST_SUMMED = 16
 """Numbers that a product of tensor cores sums over, at least; a smaller head is padded with zeros."""

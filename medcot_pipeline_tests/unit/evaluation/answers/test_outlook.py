@@ -23,7 +23,8 @@ def lines_of(workspace: Workspace, profile: str, **answers: Any) -> list[str]:
     """The lines of a profile with the project's own prompts."""
     settings = load_settings(profile)
     changed = settings.model_copy(update={"answers": settings.answers.model_copy(update=answers)})
-    return answer_lines(dataclasses.replace(workspace, settings=changed, root=project_root()))
+    other = dataclasses.replace(workspace, settings=changed, root=project_root())
+    return answer_lines(other, planning.plan(other))
 
 
 def test_tokens_time_and_memory_of_both_arms_are_said_before_anything_is_there(workspace: Workspace) -> None:

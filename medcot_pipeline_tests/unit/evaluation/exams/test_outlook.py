@@ -34,7 +34,8 @@ def folder(tmp_path: Path) -> Path:
 def lines_of(workspace: Workspace, profile: str, **exams: Any) -> list[str]:
     settings = load_settings(profile)
     changed = settings.model_copy(update={"exams": settings.exams.model_copy(update=exams)})
-    return exam_lines(dataclasses.replace(workspace, settings=changed))
+    other = dataclasses.replace(workspace, settings=changed)
+    return exam_lines(other, planning.plan(other))
 
 
 def test_nothing_is_said_where_no_exams_are_set(workspace: Workspace) -> None:

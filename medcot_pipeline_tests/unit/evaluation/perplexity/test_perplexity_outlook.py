@@ -79,7 +79,8 @@ def test_rows_are_measured_alone_where_the_kernel_does_not_take_them_together(tm
 def lines_of(workspace: Workspace, profile: str, **perplexity: Any) -> list[str]:
     settings = load_settings(profile)
     changed = settings.model_copy(update={"perplexity": settings.perplexity.model_copy(update=perplexity)})
-    return perplexity_lines(dataclasses.replace(workspace, settings=changed))
+    other = dataclasses.replace(workspace, settings=changed)
+    return perplexity_lines(other, planning.plan(other))
 
 
 def test_memory_and_speed_are_said_before_there_are_rows(workspace: Workspace) -> None:

@@ -64,7 +64,7 @@ workspace = planning.workspace
 
 
 def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
-    assert training_lines(workspace) == ["planned once there is sft_dataset and base_model"]
+    assert training_lines(workspace, planning.plan(workspace)) == ["planned once there is sft_dataset and base_model"]
 
 
 SMALL = {
@@ -96,7 +96,8 @@ def planned_for_a_4090(workspace: Workspace, **base: Any) -> str:
     real = load_settings("rtx4090")
     changed = {"training": real.training, **({"base_model": real.base_model.model_copy(update=base)} if base else {})}
     settings = workspace.settings.model_copy(update=changed)
-    return "\n".join(training_lines(dataclasses.replace(workspace, settings=settings)))
+    other = dataclasses.replace(workspace, settings=settings)
+    return "\n".join(training_lines(other, planning.plan(other)))
 
 
 @pytest.fixture
