@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder  # a worker per core; the slow folders come first
 SHELL := bash
 INSTALLED := $(VENV)/.installed
 
@@ -26,7 +27,7 @@ demo: $(INSTALLED)  ## the whole chain in the profile demo; ends with where the 
 	@MEDCOT_PROFILE=demo $(BIN)/medcot sync
 
 test: lint types  ## lint, types and every test
-	@$(BIN)/pytest medcot_pipeline_tests
+	@$(BIN)/pytest medcot_pipeline_tests $(SIDE_BY_SIDE)
 
 lint: $(INSTALLED)  ## ruff, rules and format
 	@$(BIN)/ruff check .
@@ -36,16 +37,16 @@ types: $(INSTALLED)  ## mypy
 	@$(BIN)/mypy
 
 unit: $(INSTALLED)  ## the fast tests alone
-	@$(BIN)/pytest medcot_pipeline_tests/unit
+	@$(BIN)/pytest medcot_pipeline_tests/unit $(SIDE_BY_SIDE)
 
 field: $(INSTALLED)  ## what people met elsewhere, staged after public reports
-	@$(BIN)/pytest medcot_pipeline_tests/field
+	@$(BIN)/pytest medcot_pipeline_tests/field $(SIDE_BY_SIDE)
 
 integration: $(INSTALLED)  ## the chain in the profile tiny
-	@$(BIN)/pytest medcot_pipeline_tests/integration
+	@$(BIN)/pytest medcot_pipeline_tests/integration $(SIDE_BY_SIDE)
 
 browser: $(INSTALLED)  ## the pages in headless Chromium
-	@$(BIN)/pytest medcot_pipeline_tests/browser
+	@$(BIN)/pytest medcot_pipeline_tests/browser $(SIDE_BY_SIDE)
 
 long: $(INSTALLED)  ## tests of several trainings one after another
 	@$(BIN)/pytest medcot_pipeline_tests -m long

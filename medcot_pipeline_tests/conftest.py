@@ -14,7 +14,8 @@ import pytest
 from medcot_pipeline_tests.support.chain_cache import CHAINS, cached_chain, project_key, sync
 from medcot_pipeline_tests.support.home import Home
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: tests share two cores with servers
+# Before torch loads. Tests run side by side and share their cores with servers, and the models are tiny: one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and a user's PATH does not lead
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script's background jobs ignore Ctrl-C, and so would the servers that tests start and end by it.

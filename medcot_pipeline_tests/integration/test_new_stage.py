@@ -53,9 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
         else:
-            applied = subprocess.run(
-                ["git", "apply", "--unidiff-zero", "-"], cwd=root, input=text, capture_output=True, text=True
-            )
+            applied = subprocess.run(["git", "apply", "-"], cwd=root, input=text, capture_output=True, text=True)
             assert applied.returncode == 0, f"{PAGE.name}: {applied.stderr}"
     return root
 

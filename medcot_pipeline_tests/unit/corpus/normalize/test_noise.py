@@ -1,4 +1,3 @@
-import time
 from collections.abc import Mapping
 
 import polars as pl
@@ -14,6 +13,7 @@ from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.settings import NoiseActions, NormalizeSettings
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.support.errors import MedcotError
+from medcot_pipeline_tests.support.growth import grows_linearly
 
 QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解，最可能的诊断是什么？"
 REASONING = "夜间痛、进食后缓解，这更像十二指肠的问题。再看病程，也符合。"
@@ -226,10 +226,8 @@ def test_a_missing_column_is_named() -> None:
 
 
 @pytest.mark.parametrize("unit", ["中", "1", "A. x B. y C. z ", "1l", "如", "<｜a"])
-def test_a_question_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
-    start = time.process_time()
-    outcome(question=unit * (1_000_000 // len(unit)))
-    assert time.process_time() - start < 3
+def test_a_long_question_is_judged_in_linear_time(unit: str) -> None:
+    assert grows_linearly(lambda text: outcome(question=text), unit)
 
 
 @pytest.mark.parametrize(
@@ -253,17 +251,12 @@ def test_a_question_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
         *("\ufffd", "這", "# ", "No ulcer. "),
     ],
 )
-def test_a_reasoning_of_a_megabyte_is_judged_in_linear_time(unit: str) -> None:
-    start = time.process_time()
-    outcome(question=QUESTION + OPTIONS, reasoning=unit * (1_000_000 // len(unit)))
-    assert time.process_time() - start < 3
+def test_a_long_reasoning_is_judged_in_linear_time(unit: str) -> None:
+    assert grows_linearly(lambda text: outcome(question=QUESTION + OPTIONS, reasoning=text), unit)
 
 
-def test_ten_thousand_identical_rows_take_linear_time() -> None:
-    rows = table(*({} for _ in range(10_000)))
-    start = time.process_time()
-    result = normalize_rows(rows, NormalizeSettings())
-    assert time.process_time() - start < 5
+def test_ten_thousand_identical_rows_have_one_key() -> None:
+    result = normalize_rows(table(*({} for _ in range(10_000))), NormalizeSettings())
     assert result.rows["key"].n_unique() == 1 and result.rows.height == 10_000
 
 
