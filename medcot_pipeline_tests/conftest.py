@@ -22,6 +22,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One file that needs the shared chain first, then those that do not: others run while a worker makes it."""
+    with_chain = list(dict.fromkeys(item.path for item in items if "chain" in getattr(item, "fixturenames", ())))
+    items.sort(key=lambda item: 0 if item.path in with_chain[:1] else 1 + (item.path in with_chain))
+
+
 @pytest.fixture(scope="session")
 def chain() -> Iterator[Home]:
     """The whole chain on the sample in the profile `tiny`, by `medcot sync`: for tests that read its files.
