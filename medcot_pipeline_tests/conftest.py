@@ -14,7 +14,7 @@ import pytest
 from medcot_pipeline_tests.support.chain_cache import CHAINS, cached_chain, project_key, sync
 from medcot_pipeline_tests.support.home import Home
 
-# Before torch loads. Tests run side by side and share their cores with servers, and the models are tiny: one thread each.
+# Before torch loads: tests run side by side and share their cores with servers, and the models are tiny.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and a user's PATH does not lead
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
