@@ -7,7 +7,7 @@ Both multiply by the same unpacked NF4 weights. Where two tokens are as likely a
 may be written, and what follows differs: each such place is shown with the gap between the two largest logits.
 
 Belongs here: comparing and printing.
-Does not: speed (generation.py).
+Does not belong here: speed (generation.py).
 """
 
 import argparse

@@ -7,7 +7,7 @@ and the base that `MEDCOT_PROFILE=tiny medcot sync` made. The arms' mean validat
 that the seed alone makes.
 
 Belongs here: running, the table, the JSON file.
-Does not: speed (training.py).
+Does not belong here: speed (training.py).
 """
 
 import argparse

@@ -9,7 +9,7 @@ own. datasketch (a development dependency) does the same near-duplicate step: Mi
 3-grams, 32 bands of 4, and the same exact verification.
 
 Belongs here: running, timing, printing, the JSON file.
-Does not: the rows (planted.py), what is measured (medcot_pipeline.corpus).
+Does not belong here: the rows (planted.py), what is measured (medcot_pipeline.corpus).
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Belongs here: coverage and mean width of the intervals of preferences and pass rates at few and at many prompts; counted
 over every possible outcome where there is one verdict a prompt, simulated with a seed elsewhere. Beside them the
 percentile bootstrap, which the report used before.
-Does not: the intervals themselves (medcot_pipeline/evaluation/statistics/).
+Does not belong here: the intervals themselves (medcot_pipeline/evaluation/statistics/).
 """
 
 import argparse

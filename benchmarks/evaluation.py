@@ -7,10 +7,10 @@ Every arm measures the same rows twice, by the base alone and with LoRA of rank 
 trained one does. The arms take turns and load their model anew each time. A folder that is not there is filled with
 random weights of the exact shape of DeepSeek-R1-Distill-Qwen-7B, for which a GPU is needed.
 
-Belongs here: tokens a second and memory of each arm, how far their likelihoods lie apart, cost of an answer.
-Does not: whether the figures are right (the tests).
-
 Rows are genuine ones of the folder `MEDCOT_REALDATA` where there is one, else the project's sample.
+
+Belongs here: tokens a second and memory of each arm, how far their likelihoods lie apart, cost of an answer.
+Does not belong here: whether the figures are right (the tests).
 """
 
 import argparse

@@ -12,7 +12,7 @@ Random weights end nowhere: an answer is ended at a length drawn as in benchmark
 with one of 4,096, which the engine does not know beforehand.
 
 Belongs here: running, timing, printing, the JSON file.
-Does not: what is measured (medcot_pipeline.evaluation.exams, medcot_pipeline.inference).
+Does not belong here: what is measured (medcot_pipeline.evaluation.exams, medcot_pipeline.inference).
 """
 
 import argparse

@@ -13,7 +13,7 @@ length, which no arm knows beforehand.
 its longest answer. The engine does the whole job; recording its steps and compiling its kernels counts.
 
 Belongs here: running, timing, printing, the JSON file.
-Does not: what is measured (medcot_pipeline.inference).
+Does not belong here: what is measured (medcot_pipeline.inference).
 """
 
 import argparse

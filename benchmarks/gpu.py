@@ -1,7 +1,7 @@
 """What the benchmarks on a GPU share: random weights of the 7B shape, and arms that run in processes of their own.
 
 Belongs here: the options that all of them have, making the weights, running one arm after the other.
-Does not: what an arm is and what its table shows (training.py, generation.py, exams.py, evaluation.py).
+Does not belong here: what an arm is and what its table shows (training.py, generation.py, exams.py, evaluation.py).
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Characters a second of normalisation and of keys, over every genuine text: `python -m benchmarks.normalize`.
 
 Belongs here: timing two functions on one core.
-Does not: whether they are right (the tests).
+Does not belong here: whether they are right (the tests).
 """
 
 import json

@@ -3,7 +3,7 @@
 Belongs here: the whole chain in the profile `tiny`, then as many further materialisations in the storage as `--events`
 says; a sync that finds everything fresh, and the web page in headless Chromium until the asset graph and the table of
 assets stand there, before and after.
-Does not: whether what is shown is right (the tests).
+Does not belong here: whether what is shown is right (the tests).
 """
 
 import argparse

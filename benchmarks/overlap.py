@@ -1,8 +1,8 @@
 """Recall of the overlap screen on planted copies of genuine exam questions: `python -m benchmarks.overlap`.
 
 Belongs here: planting copies by kind and by length, and what share of them the screen finds.
-Does not: the screen (corpus/overlap/screen.py), whether a flagged row is contaminated (nobody knows without reading
-it).
+Does not belong here: the screen (corpus/overlap/screen.py), whether a flagged row is contaminated (nobody knows without
+reading it).
 """
 
 import json

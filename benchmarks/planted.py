@@ -1,8 +1,10 @@
 """Rows with planted duplicates and near-misses, so that every decision can be marked right or wrong.
 
+The clauses come from the genuine questions where their folder is present (MEDCOT_REALDATA, read at run time, never
+stored here), otherwise from a few self-written ones.
+
 Belongs here: clauses, recombination, the planted kinds.
-Does not: measuring (corpus.py). The clauses come from the genuine questions where their folder is present
-(MEDCOT_REALDATA, read at run time, never stored here), otherwise from a few self-written ones.
+Does not belong here: measuring (corpus.py).
 """
 
 import hashlib

@@ -10,7 +10,7 @@ time, gradient checkpointing. `hf-padded` is TRL's trainer as it is released, wh
 warm-up steps.
 
 Belongs here: running, timing, printing, the JSON file.
-Does not: what is measured (medcot_pipeline.training).
+Does not belong here: what is measured (medcot_pipeline.training).
 """
 
 import argparse

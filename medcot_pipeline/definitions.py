@@ -1,7 +1,7 @@
 """The one assembly of the pipeline for Dagster: `build_defs`, and `defs` for every way in.
 
 Belongs here: which assets, jobs, schedules, sensors and resources there are.
-Does not: anything that takes time, since every command loads this.
+Does not belong here: anything that takes time, since every command loads this.
 """
 
 import dataclasses

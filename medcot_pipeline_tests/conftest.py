@@ -1,7 +1,7 @@
 """Fixtures that several kinds of tests share.
 
 Belongs here: a whole chain in the profile `tiny`, made once for all test runs that would make the same one.
-Does not: anything that replaces a real part.
+Does not belong here: anything that replaces a real part.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Artifacts: identity by fingerprint, manifests, atomic publication, verified reading.
 
 Belongs here: everything that decides whether a published folder can be used again, and that nothing half written is.
-Does not: what the assets compute, or Dagster.
+Does not belong here: what the assets compute, or Dagster.
 """
 
 from medcot_pipeline.artifacts.identity import FileHashes, Identity, canonical_json, sha256_file, sha256_text

@@ -1,10 +1,10 @@
 """The memory of file hashes: an SQLite file that many processes and threads use at once.
 
-It is a convenience and can be deleted at any time. A damaged one is thrown away; one that cannot be opened or written
-(a full or read-only disk, somebody who holds it for long) is done without. Both cost only time.
+It is a convenience and can be deleted at any time. A damaged one is thrown away, and work goes on without one that
+cannot be opened or written (a full or read-only disk, somebody who holds it for long). Both cost only time.
 
 Belongs here: keeping hashes and finding them again.
-Does not: reading files (identity.py).
+Does not belong here: reading files (identity.py).
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class HashMemory:
         return found[0][0] if found else None
 
     def keep(self, path: str, stamp: str, sha256: str) -> None:
-        """Remember a hash in the place of what was known of the path."""
+        """Remember a file's hash, replacing what was known of its path."""
         self._execute(_KEEP, os.fsencode(path), stamp, sha256)
 
     def _execute(self, statement: str, *values: bytes | str) -> list[Any]:

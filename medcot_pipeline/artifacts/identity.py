@@ -1,7 +1,7 @@
 """What an artifact is made from, as hashes.
 
 Belongs here: canonical JSON, file hashes, the fingerprint's formula.
-Does not: where artifacts lie (store.py).
+Does not belong here: where artifacts lie (store.py).
 """
 
 import dataclasses
@@ -93,7 +93,7 @@ class FileHashes:
 
         Raises:
             FileNotFoundError, NotADirectoryError: there is no such file.
-            Unreadable: it cannot be read for the moment.
+            Unreadable: it cannot be read right now.
         """
         with reading(path):
             key, stamp = _key_and_stamp(path)
@@ -102,10 +102,10 @@ class FileHashes:
     def problem(self, path: Path, expected: str) -> str | None:
         """What is wrong with a file that is to have a sha256: "is missing", "has changed", or None.
 
-        Only what was read now has changed, not what is remembered otherwise.
+        Only a hash that was read just now shows a change, never a remembered one.
 
         Raises:
-            Unreadable: nothing can be said for the moment.
+            Unreadable: nothing can be said right now.
         """
         try:
             if self.of(path) == expected:

@@ -1,7 +1,7 @@
 """What killed processes leave in the data folder.
 
 Belongs here: finding and removing it; what a live process works on is locked, and stays.
-Does not: runs (orchestration/instance/doctor.py), or artifacts that nobody needs any more (prune.py).
+Does not belong here: runs (orchestration/instance/doctor.py), or artifacts that nobody needs any more (prune.py).
 """
 
 import contextlib
@@ -26,9 +26,9 @@ TEMPORARY_SECONDS = 60.0
 
 
 def clear_leftovers(store: ArtifactStore) -> list[str]:
-    """Remove half-made artifacts, work that is published, and temporary files; one line for each."""
+    """Remove half-made artifacts, work folders of published ones, and temporary files; one line for each."""
     lines = [
-        f"{path.relative_to(store.root)}: half made or half deleted by a process that is gone, removed"
+        f"{path.relative_to(store.root)}: left half made or half deleted by a process that has ended; removed"
         for pattern in SWEPT
         for home in sorted(store.root.glob(pattern))
         for path in sweep(home)
@@ -37,14 +37,14 @@ def clear_leftovers(store: ArtifactStore) -> list[str]:
         if store.folder(folder.parent.name, folder.name).is_dir() and clear_work(
             store, folder.parent.name, folder.name
         ):
-            lines.append(f"{folder.relative_to(store.root)}: work of an artifact that is published, removed")
+            lines.append(f"{folder.relative_to(store.root)}: work of an artifact that is already published; removed")
     for path in _temporaries(store.root):
         path.unlink(missing_ok=True)
-        lines.append(f"{path.relative_to(store.root)}: a temporary file of a process that is gone, removed")
+        lines.append(f"{path.relative_to(store.root)}: temporary file of a process that has ended; removed")
     for link in sorted((store.root / "current").glob("*")):
         if not link.is_symlink():
             kept = store.keep_misplaced(link)
-            lines.append(f"{link.relative_to(store.root)}: not a link to an artifact, set aside in {kept}")
+            lines.append(f"{link.relative_to(store.root)}: not a link to an artifact; set aside in {kept}")
     return lines
 
 

@@ -1,7 +1,7 @@
 """What an artifact was made from, back to the sources: the manifests of its inputs, of theirs, and so on.
 
 Belongs here: following content hashes from manifest to manifest.
-Does not: what is current: that may have changed since. What a report says of it (pipeline/provenance.py).
+Does not belong here: what is current, which may have changed since; what a report says of it (pipeline/provenance.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The manifest of a published artifact.
 
 Belongs here: its fields, reading and writing it.
-Does not: deciding whether the artifact may be used (store.py).
+Does not belong here: deciding whether the artifact may be used (store.py).
 """
 
 import dataclasses
@@ -97,7 +97,7 @@ class Manifest:
         """Read `manifest.json` of an artifact's folder.
 
         Raises:
-            Unreadable: it cannot be read for the moment.
+            Unreadable: it cannot be read right now.
             NO_MANIFEST: it is missing or is not one.
         """
         with reading(folder / NAME):

@@ -1,10 +1,10 @@
 """Artifacts that nobody needs any more, and deleting them.
 
-Kept is what is current, what is promoted or was before, and whatever these were made from; and what people reviewed.
-Deleting takes the lock that every publication, promotion and rollback shares, so that it never meets one.
+What is current, promoted or was promoted before is kept, with all it was made from; so is what people reviewed.
+Deleting takes the lock that every publication, promotion and rollback shares, so that it never runs beside one.
 
 Belongs here: choosing what goes, and how large it is.
-Does not: what a killed process left (leftovers.py).
+Does not belong here: what a killed process left (leftovers.py).
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def find_unneeded(
         reviewed: folders that stay, since people reviewed what is in them; not what they were made from.
 
     Raises:
-        Unreadable: a manifest cannot be read for the moment, so that nobody knows what it needs.
+        Unreadable: a manifest cannot be read right now, so that nobody knows what it needs.
     """
     homes = _entries(store.root / "artifacts")
     artifacts, copies = _published(homes), _published([store.root / "promoted" / "adapters"])
@@ -87,12 +87,12 @@ def prune(
 
     Raises:
         MedcotError: a pass is publishing, an adapter is being promoted, or a backup is copying.
-        Unreadable: a manifest cannot be read for the moment; nothing is deleted.
+        Unreadable: a manifest cannot be read right now; nothing is deleted.
     """
     with alone(store.publishing_lock) as free:
         if not free:
             raise MedcotError(
-                "A pass or a backup is under way; nothing was deleted.", "Run it again when that has ended."
+                "A pass or a backup is under way; nothing was deleted.", "Run `medcot prune` again when that has ended."
             )
         deleted = find_unneeded(store, promoted(), reviewed)
         for each in deleted:

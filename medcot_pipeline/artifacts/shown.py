@@ -1,7 +1,7 @@
 """What an artifact shows to people, in a form that a manifest can keep and any page can render.
 
 Belongs here: tables, pictures, text and file links, and their JSON form.
-Does not: how a page draws them.
+Does not belong here: how a page draws them.
 """
 
 import dataclasses

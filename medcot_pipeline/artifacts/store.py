@@ -5,7 +5,7 @@ the one that the last pass chose, `rejected/` and `damaged/` keep what was refus
 `cache/` holds what can be made again.
 
 Belongs here: the only code that writes below those folders.
-Does not: what is in an artifact.
+Does not belong here: what is in an artifact.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class ArtifactStore:
         """The manifest of a published, whole and accepted artifact; a damaged one is set aside and not found.
 
         Raises:
-            Unreadable: a file of it cannot be read for the moment, so that nothing is known; it stays where it is.
+            Unreadable: a file of it cannot be read right now, so that nothing is known; it stays where it is.
         """
         folder = self.folder(asset, fingerprint)
         while (looked_at := _inode(folder)) is not None:
@@ -125,7 +125,7 @@ class ArtifactStore:
         """What is wrong with a published folder, or None: every file is held against the manifest's sha256.
 
         Raises:
-            Unreadable: a file cannot be read for the moment, which says nothing of the folder.
+            Unreadable: a file cannot be read right now, which says nothing of the folder.
         """
         try:
             manifest = Manifest.read(folder)
@@ -135,7 +135,7 @@ class ArtifactStore:
         if not consistent:
             return f"{NAME} has changed since it was published"
         if not manifest.passed:
-            return "it has no passed checks"
+            return "its manifest records no passed check"
         for name, expected in manifest.files.items():
             problem = self.hashes.problem(folder / name, expected)
             if problem:
@@ -154,9 +154,9 @@ class ArtifactStore:
         holder: str = "another pass",
         say: Say = log.info,
     ) -> Published:
-        """Make, check and publish an artifact; one with this fingerprint that is published already is used as it is.
+        """Make, check and publish an artifact, or reuse the one that is already published under this fingerprint.
 
-        Of several processes that want the same one, the first makes it, and the others wait and use it.
+        If several processes want the same artifact, the first makes it; the others wait and reuse the result.
 
         Args:
             identity: what the artifact is made from.
@@ -165,8 +165,8 @@ class ArtifactStore:
             force: make it again although it is published; the old one is set aside.
             instead_of: make it again if its content still has this hash; another process may have done so meanwhile.
             select: point `current/` at it.
-            holder: how a process that waits calls this one.
-            say: where waiting is said.
+            holder: what a waiting process calls this one.
+            say: told while this process waits.
 
         Raises:
             RejectedArtifact: a blocking check failed; the output is kept below `rejected/`.
@@ -271,7 +271,7 @@ class ArtifactStore:
         final = self.folder(identity.asset, identity.fingerprint)
         sync_tree(folder)
         if force and final.exists():
-            self._keep_damaged(final, "it was made again by force")
+            self._keep_damaged(final, "a forced run made it again")
         try:
             folder.rename(final)
         except OSError as error:
@@ -287,7 +287,7 @@ class ArtifactStore:
         failed = next(check for check in manifest.checks if check.blocking and not check.passed)
         return RejectedArtifact(
             f"{manifest.asset}: check {failed.name} failed: {failed.description} Nothing was published.",
-            f"What was made is kept in {kept}.",
+            f"The refused output is kept in {kept}.",
             manifest.asset,
             manifest.checks,
         )

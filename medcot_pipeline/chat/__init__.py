@@ -2,7 +2,7 @@
 
 Belongs here: the `<think>` format, segments and their tokens, the offline R1-distill tokenizer, taking what a model
 wrote apart.
-Does not: which rows are encoded, or models.
+Does not belong here: which rows are encoded, or models.
 """
 
 from medcot_pipeline.chat.encode import IGNORED_LABEL, EncodedRow, encode_prompt, encode_row, tokenizer_problems

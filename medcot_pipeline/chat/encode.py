@@ -1,7 +1,7 @@
 """Tokens of a row, by segment.
 
 Belongs here: encoding prompts and rows, labels by position, and what must hold of a tokenizer.
-Does not: batches or padding.
+Does not belong here: batches or padding.
 """
 
 import dataclasses
@@ -105,9 +105,9 @@ def tokenizer_problems(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     prompt = render_prompt(tokenizer, PROBE_QUESTION)
     completion, _ = render_completion(prompt, PROBE_REASONING, PROBE_ANSWER)
     if tokenizer.decode(row.reasoning + row.answer[:-1], skip_special_tokens=False) != completion:
-        problems.append("a completion does not come back whole from its tokens")
+        problems.append("a completion changes when it is turned into tokens and back")
     if PROBE_QUESTION not in tokenizer.decode(row.prompt):
-        problems.append("a question does not come back whole from the prompt's tokens")
+        problems.append("a question changes when its prompt is turned into tokens and back")
     if (row.reasoning + row.answer).count(tokenizer.eos_token_id) != 1:
         problems.append("a completion holds more than one end token")
     if tokenizer.bos_token_id is not None and row.prompt[:2] == [tokenizer.bos_token_id] * 2:
@@ -115,8 +115,8 @@ def tokenizer_problems(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     if "<｜Assistant｜>" in prompt:
         exact = f"{tokenizer.bos_token}<｜User｜>{PROBE_QUESTION}<｜Assistant｜>{THINK_OPEN}"
         if prompt != exact:
-            problems.append("the R1 template's generation prompt is not the exact one, which ends in <think>")
+            problems.append("the R1 template's generation prompt is not the expected one, which ends in <think>")
         for mark in ("<think>", "</think>"):
             if len(tokenizer.encode(mark, add_special_tokens=False)) != 1:
-                problems.append(f"{mark} is not one token")
+                problems.append(f"{mark} is not a single token")
     return problems

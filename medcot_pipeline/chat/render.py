@@ -1,7 +1,7 @@
 """Text of a row as the model sees it.
 
 Belongs here: the format of an output, what of it the prompt already holds, and taking a written text apart again.
-Does not: tokens (encode.py).
+Does not belong here: tokens (encode.py).
 """
 
 import dataclasses

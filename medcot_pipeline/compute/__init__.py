@@ -1,5 +1,5 @@
-"""Where work runs that loads a model: a child process, one at a time on each GPU.
+"""The child process in which models are loaded, one at a time on each GPU.
 
 Belongs here: the child's protocol, the GPU's lock, launching.
-Does not: what the work is (the rooms).
+Does not belong here: what the work is (the rooms).
 """

@@ -4,7 +4,7 @@ It is told a job through Dagster Pipes, reports progress as log lines, and ends 
 says what is wrong. It dies with its parent.
 
 Belongs here: the protocol.
-Does not: what a job does, or anything of Dagster but `dagster_pipes`.
+Does not belong here: what a job does, or anything of Dagster but `dagster_pipes`.
 """
 
 import ctypes
@@ -46,14 +46,14 @@ def refuse_to_be_an_orphan(parent: int) -> None:
 
 
 def answer_nobody() -> None:
-    """Leave nothing at standard input: what a library asks there must not be answered by `yes |` or a key."""
+    """Empty standard input, so that no question of a library is answered by `yes |` or a keystroke."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
 
 
 def run(pipes: PipesContext) -> None:
-    """Run the job that Pipes names and report its result, or the problem: a parent without either has no success."""
+    """Run the job that Pipes names and report its result or problem; a parent that gets neither counts it as failed."""
     job, place, lock = pipes.extras["job"], pipes.extras["place"], pipes.extras["lock"]
 
     def say(line: str) -> None:

@@ -1,11 +1,11 @@
 """One model process at a time on each GPU, or on one data folder's CPU, whoever starts it and from which Dagster home.
 
-A lock of the operating system holds within one home as between homes and users, and is let go by the kernel when its
-holder dies, however it dies. A GPU is locked by its own device file, which belongs to root and is one for all users of
-the machine: nothing is made in a folder that others can write to, and nothing can be put in its place.
+A lock of the operating system works within one home and across homes and users, and the kernel releases it when its
+holder dies, for whatever reason. A GPU is locked by its own device file, which belongs to root and is the same for all
+users of the machine: nothing is made in a folder that others can write to, and nothing can be put in its place.
 
 Belongs here: which files are the locks, and taking them all.
-Does not: taking one (support/locks.py), or deciding who needs it (child.py).
+Does not belong here: taking one (support/locks.py), or deciding who needs it (child.py).
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def visible(found: Sequence[Gpu], variable: str | None, order: str) -> list[Gpu]
 
     Args:
         found: of `gpus`.
-        variable: CUDA_VISIBLE_DEVICES: numbers, or beginnings of UUIDs; CUDA takes none behind a wrong one.
+        variable: CUDA_VISIBLE_DEVICES: numbers, or beginnings of UUIDs; CUDA ignores what follows a wrong one.
         order: CUDA_DEVICE_ORDER. Unless it is PCI_BUS_ID, CUDA numbers the GPUs by speed, which is the order on the bus
             only where all are of one model.
     """

@@ -1,7 +1,7 @@
 """Starting a child process: the command, its environment and what it is told.
 
 Belongs here: what every child process needs, whoever starts it.
-Does not: what the child does with it (child.py), starting it through Dagster (orchestration/assets.py).
+Does not belong here: what the child does with it (child.py), starting it through Dagster (orchestration/assets.py).
 """
 
 import os
@@ -45,7 +45,7 @@ def launch_of(
         function: of a module, which the child imports by its name.
         arguments: what it is called with.
         place: stands before every line that the child says.
-        holder: how others call the child while they wait for the GPU.
+        holder: what others call the child while they wait for the GPU.
         data: the data folder.
     """
     told = {

@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from collections import Counter
@@ -55,7 +55,7 @@ def _most_dropped_by(dropped: Mapping[str, int]) -> str:
 
 
 def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The share of unusable rows of every file is at most the setting, and no file has unusable rows alone."""
+    """The share of unusable rows of every file is at most the setting, and no file has only unusable rows."""
     source = read_json(folder / "source.json")
     rejects = read_jsonl(folder / "rejects.jsonl", Reject)
     for file in source["files"]:
@@ -66,14 +66,14 @@ def few_rejects(folder: Path, inputs: Inputs) -> tuple[bool, str]:
             if not file["rows"]:
                 return False, f"{said}. {WHAT_IS_READ}"
             return False, (
-                f"{said} ({file['rejects'] / read:.1%}, at most {source['max_reject_rate']:.1%} by "
-                "MEDCOT_SOURCE__MAX_REJECT_RATE)."
+                f"{said} ({file['rejects'] / read:.1%}, and MEDCOT_SOURCE__MAX_REJECT_RATE allows "
+                f"{source['max_reject_rate']:.1%})."
             )
     return True, f"{len(rejects):,} of {source['rows_read']:,} rows cannot be used."
 
 
 def unique_row_ids(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """No row id stands twice."""
+    """No row id appears twice."""
     rows = _rows(folder)
     twice = rows.height - rows["row_id"].n_unique()
     return twice == 0, f"{twice:,} repeated row ids."
@@ -97,7 +97,9 @@ def normalisation_is_stable(folder: Path, inputs: Inputs) -> tuple[bool, str]:
         for row_id, *texts in rows.select("row_id", "question", "reasoning", "answer").iter_rows()
         if any(normalize_text(text) != text for text in texts)
     ]
-    return not changed, f"{len(changed):,} rows would change again" + (f", {changed[0]} first." if changed else ".")
+    return not changed, f"{len(changed):,} rows would change again" + (
+        f", the first is {changed[0]}." if changed else "."
+    )
 
 
 def most_rows_kept(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -111,14 +113,14 @@ def unique_keys(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """No two rows ask the same question."""
     rows = _rows(folder)
     twice = rows.height - rows["key"].n_unique()
-    return twice == 0, f"{twice:,} questions stand more than once."
+    return twice == 0, f"{twice:,} questions appear more than once."
 
 
 def every_row_in_one_split(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     """Each group lies in one split."""
     rows = _rows(folder).filter(pl.col("split") != "excluded")
     torn = rows.group_by("group_id").agg(pl.col("split").n_unique()).filter(pl.col("split") > 1).height
-    return torn == 0, f"{torn:,} groups lie in more than one split."
+    return torn == 0, f"{torn:,} groups are in more than one split."
 
 
 def splits_not_empty(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -144,26 +146,26 @@ def no_leak_across_splits(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     settings = DedupSettings(**read_json(folder / "dedup_settings.json"))
     rows = _rows(folder).filter(pl.col("split") != "excluded")
     pairs = leaks(rows, settings)
-    return pairs.is_empty(), f"{pairs.height:,} duplicate pairs lie across splits."
+    return pairs.is_empty(), f"{pairs.height:,} duplicate pairs are spread over two splits."
 
 
 RAW = (
-    Check("few_rejects", "Is the share of unusable rows within the setting?", few_rejects),
+    Check("few_rejects", "Is the share of unusable rows within the limit?", few_rejects),
     Check("rows_present", "Is there a row?", raw_rows_present),
     Check("unique_row_ids", "Is every row id unique?", unique_row_ids),
 )
 NORMALIZED = (
-    Check("every_row_accounted_for", "Is every row kept or removed?", _partition("raw_medical_o1")),
+    Check("every_row_accounted_for", "Was every row either kept or removed?", _partition("raw_medical_o1")),
     Check("rows_present", "Is there a row?", normalized_rows_present),
-    Check("normalisation_is_stable", "Would normalising again change nothing?", normalisation_is_stable),
-    Check("most_rows_kept", "Were at most 20 % removed?", most_rows_kept, blocking=False),
+    Check("normalisation_is_stable", "Does normalising a second time change nothing?", normalisation_is_stable),
+    Check("most_rows_kept", "Were at most 20 % of the rows removed?", most_rows_kept, blocking=False),
 )
 DEDUPLICATED = (
-    Check("every_row_accounted_for", "Is every row kept or removed?", _partition("normalized_corpus")),
-    Check("unique_keys", "Does every question stand once?", unique_keys),
+    Check("every_row_accounted_for", "Was every row either kept or removed?", _partition("normalized_corpus")),
+    Check("unique_keys", "Does every question appear only once?", unique_keys),
 )
 SPLIT = (
-    Check("one_split_per_group", "Does each group lie in one split?", every_row_in_one_split),
+    Check("one_split_per_group", "Is every group in a single split?", every_row_in_one_split),
     Check("splits_not_empty", "Are there training and test rows?", splits_not_empty),
     Check("no_leak_across_splits", "Are there no duplicates across splits?", no_leak_across_splits),
 )

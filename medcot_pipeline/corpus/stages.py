@@ -1,7 +1,7 @@
 """Raw rows to splits.
 
 Belongs here: the four stages of the corpus.
-Does not: reading formats, normalisation, deduplication or splitting (the folders beside this file).
+Does not belong here: reading formats, normalisation, deduplication or splitting (the folders beside this file).
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
 """What training reads.
 
 Belongs here: the SFT data set and its card.
-Does not: which rows are in a split (corpus/).
+Does not belong here: which rows are in a split (corpus/).
 """

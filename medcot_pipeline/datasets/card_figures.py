@@ -1,7 +1,7 @@
 """Figures of the data card that follow from its rows.
 
 Belongs here: counting and measuring rows, by split where that says more.
-Does not: the sections of the card (data_card.py), the form of a table (support/markdown.py).
+Does not belong here: the sections of the card (data_card.py), the form of a table (support/markdown.py).
 """
 
 from collections import Counter

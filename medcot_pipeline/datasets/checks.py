@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def few_rows_too_long(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 SFT = (
-    Check("sft_format", "Is every record <think> reasoning </think> answer?", sft_format),
-    Check("training_rows_only", "Are the records the training split's?", sft_has_training_rows_only),
+    Check("sft_format", "Does every record have the form <think> reasoning </think> answer?", sft_format),
+    Check("training_rows_only", "Do the records match the training split?", sft_has_training_rows_only),
     Check("few_rows_too_long", "Are at most 2 % of the rows too long?", few_rows_too_long, blocking=False),
 )

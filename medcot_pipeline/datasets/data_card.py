@@ -1,8 +1,8 @@
 """The data card: what the corpus is, where it comes from, what was done to it and what it cannot be used for.
 
 Belongs here: the sections of the card.
-Does not: figures of the rows (card_figures.py), those of other stages (funnel, rules, overlap), the form of a
-table (support/markdown.py).
+Does not belong here: figures of the rows (card_figures.py), those of other stages (funnel, rules, overlap), the form of
+a table (support/markdown.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """The training rows as files that other tools read.
 
 Belongs here: `med_o1.json`, its registration for LLaMA-Factory, and token lengths.
-Does not: which rows are in the split (corpus/splits/assign.py).
+Does not belong here: which rows are in the split (corpus/splits/assign.py).
 """
 
 import dataclasses
@@ -78,5 +78,5 @@ def format_problems(records: list[dict[str, Any]], rows: pl.DataFrame) -> list[s
     for record, row in zip(records, rows.iter_rows(named=True), strict=False):
         expected = {"input": row["question"], "output": render_output(row["reasoning"], row["answer"])}
         if record != expected or record["output"].count("</think>") != 1:
-            problems.append(f"row {row['row_id']} is not <think> reasoning </think> answer")
+            problems.append(f"row {row['row_id']} does not have the form <think> reasoning </think> answer")
     return problems

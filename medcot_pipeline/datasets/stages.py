@@ -1,7 +1,7 @@
 """Splits to training rows.
 
 Belongs here: the stage of the SFT data set.
-Does not: its formats (sft.py), its card (data_card.py).
+Does not belong here: its formats (sft.py), its card (data_card.py).
 """
 
 import polars as pl

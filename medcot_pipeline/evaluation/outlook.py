@@ -1,8 +1,8 @@
-"""What writing in this process would be before it starts, on a machine that may have no GPU.
+"""What `medcot plan` says about writing in this process, on a machine that may have no GPU.
 
 Belongs here: what is known of base and device without loading a model, and the lines of both arms.
-Does not: which requests a stage has (answers/outlook.py, exams/outlook.py), the plan itself (inference/local/plan.py),
-which the stages make again from what they find.
+Does not belong here: which requests a stage has (answers/outlook.py, exams/outlook.py), the plan itself
+(inference/local/plan.py), which the stages make again from what they find.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def writing_lines(
     settings, engine = workspace.settings, engine_settings(workspace.settings)
     shape = wanted_shape(workspace, plan["base_model"])
     if shape is None:
-        return ["planned once there is base_model"]
+        return ["not planned yet: needs base_model"]
     requests = [Request(str(n), (0,) * len(text), Sampling(), 0, most) for n, text in enumerate(prompts)]
     rows = [Row(request) for request in longest_first(requests)]
     longest = max(len(text) for text in prompts) + most

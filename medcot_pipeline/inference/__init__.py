@@ -2,5 +2,5 @@
 
 Belongs here: requests and what came of them, a model loaded in this process, the client of servers (endpoint.py), a
 model that a server has (served/).
-Does not: what is asked and what a reply is worth (evaluation/), loading a model (models/).
+Does not belong here: what is asked and what a reply is worth (evaluation/), loading a model (models/).
 """

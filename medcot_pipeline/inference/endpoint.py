@@ -3,7 +3,8 @@
 Nothing of what a server says in an error goes into this project's own: it may repeat the key that it was sent.
 
 Belongs here: sending, trying again, what a status means, asking in the form that a server takes.
-Does not: reading bodies (served/replies.py), many calls at a time (served/calls.py), what is asked (evaluation/).
+Does not belong here: reading bodies (served/replies.py), many calls at a time (served/calls.py), what is asked
+(evaluation/).
 """
 
 import asyncio
@@ -67,7 +68,7 @@ class CallFailed(Exception):
 
 
 class NotConnected(CallFailed):
-    """Nobody was reached."""
+    """No server was reached."""
 
 
 class OptionRefused(CallFailed):
@@ -135,7 +136,7 @@ class Endpoint:
         return dataclasses.replace(completion, changed=_in_words(changed))
 
     def tidy(self, text: str) -> str:
-        """Foreign text as it may be stored: without what UTF-8 cannot hold, and without the key."""
+        """Text from a server, safe to store: without the key, and without what UTF-8 cannot hold."""
         text = storable(text)
         return text.replace(self._key, "[key]") if len(self._key) >= SHORTEST_KEY else text
 

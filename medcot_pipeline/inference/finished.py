@@ -1,7 +1,7 @@
-"""The requests that are finished, kept one by one: a killed run writes the others alone.
+"""Finished requests, kept one by one: after a kill, only the others are written.
 
 Belongs here: the journal, and whether what stands in it still holds.
-Does not: writing (loaded.py, served/), what a text is worth.
+Does not belong here: writing (loaded.py, served/), what a text is worth.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class FinishedRequests:
         header = {"written_with": dict(written_with)}
         lines = read_lines(self._path)
         if lines and lines[0] != header:
-            say("beginning anew: the finished requests were written elsewhere, or with other versions")
+            say("starting over: the finished requests were written on another device or with other versions")
             self._path.unlink()
             lines = []
         if not lines:
@@ -42,7 +42,7 @@ class FinishedRequests:
         """The requests that are still to be written."""
         left = [request for request in requests if request.digest not in self._kept]
         if len(left) < len(requests):
-            self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were finished before")
+            self._say(f"{len(requests) - len(left):,} of {len(requests):,} requests were already finished")
         return left
 
     def keep(self, made: Sequence[tuple[Request, WrittenText]], seconds: float = 0.0) -> None:

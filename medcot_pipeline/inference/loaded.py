@@ -1,7 +1,7 @@
 """A model that is loaded in this process, and writes with the engine that fits it.
 
 Belongs here: engine, tokenizer and device together, which tokens end an answer, what its tokens depend on.
-Does not: opening an engine (opening.py), keeping what is finished (writing.py).
+Does not belong here: opening an engine (opening.py), keeping what is finished (writing.py).
 """
 
 import dataclasses
@@ -79,7 +79,7 @@ class LoadedModel:
         ends = end_tokens(self._base, self.tokenizer)
         if len(ends) > 1:
             names = ", ".join(self.tokenizer.convert_ids_to_tokens(ends))
-            say(f"an answer ends at any of {names}: the first is learned")
+            say(f"an answer may end with any of {names}; training teaches the first")
         encoded = {request.id: self._encoded(request) for request in requests}
         all_requests = list(encoded.values())
         engine = open_local_engine(

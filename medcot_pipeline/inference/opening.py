@@ -1,7 +1,7 @@
 """Opening the engine of this process: from folders of a base and an adapter to an engine that fits the device.
 
 Belongs here: plan, limit, loading, in their order.
-Does not: planning (local/plan.py), writing (local/engine.py), which tokens end an answer (loaded.py).
+Does not belong here: planning (local/plan.py), writing (local/engine.py), which tokens end an answer (loaded.py).
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def open_local_engine(
     refuse_beyond_positions(base, requests, limited_by)
     if not knows(base):
         kind = read_json(base / "config.json").get("model_type")
-        say(f"a {kind} model is written with by transformers' own forward pass, which is slower")
+        say(f"{kind} models use transformers' own forward pass, which is slower")
         limit_gpu_memory(settings.max_gpu_memory_gb)
         return PlainEngine(load_arm(base, adapter), ends, settings.rows or ROWS, say, limited_by=limited_by)
     rank = 0 if adapter is None else int(read_json(adapter / "adapter_config.json")["r"])

@@ -4,7 +4,7 @@ It is slower: finished requests keep their place until the last of their group e
 engine, by noise of each request's own.
 
 Belongs here: groups, and their steps.
-Does not: models that are known (local/), choosing a token (local/operations/host.py).
+Does not belong here: models that are known (local/), choosing a token (local/operations/host.py).
 """
 
 import contextlib

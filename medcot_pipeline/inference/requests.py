@@ -1,7 +1,7 @@
 """What a language model is asked to write: a request, and what came of it, in tokens and as text.
 
 Belongs here: the records that every model takes and gives, and the seed of a request.
-Does not: what a prompt means, rendering and encoding it (chat/), writing (local/, served/).
+Does not belong here: what a prompt means, rendering and encoding it (chat/), writing (local/, served/).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """All requests of a stage, written by one model; what a killed run finished is not written again.
 
 Belongs here: what a model must do to be asked, and the journal around it.
-Does not: how one writes (loaded.py, served/model.py), what a request asks or a text is worth (evaluation/).
+Does not belong here: how one writes (loaded.py, served/model.py), what a request asks or a text is worth (evaluation/).
 """
 
 import time

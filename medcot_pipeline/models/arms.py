@@ -1,7 +1,7 @@
 """One model of a comparison: the base alone, or the base with an adapter.
 
 Belongs here: loading it, and what its figures were made with.
-Does not: the base's weights (load.py), measuring.
+Does not belong here: the base's weights (load.py), measuring.
 """
 
 import contextlib

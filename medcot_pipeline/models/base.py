@@ -1,7 +1,8 @@
 """The base model as an artifact: what is recorded of it, and opening it again.
 
 Belongs here: the description, with a sha256 for every file, and where the weights lie.
-Does not: getting the weights and looking into them (origin/), quantisation, which happens at loading (load.py).
+Does not belong here: getting the weights and looking into them (origin/), quantisation, which happens at loading
+(load.py).
 """
 
 import dataclasses

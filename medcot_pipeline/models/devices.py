@@ -1,7 +1,7 @@
 """The device that a model is loaded on: what it is called, what it holds, how fast it multiplies.
 
 Belongs here: this machine's GPU or CPU, the device that is assumed where there is none, limits of this process.
-Does not: taking the device from others (compute/gpu_lock.py), loading anything on it (load.py).
+Does not belong here: taking the device from others (compute/gpu_lock.py), loading anything on it (load.py).
 """
 
 import dataclasses
@@ -105,7 +105,7 @@ def limit_gpu_memory(gigabytes: float | None) -> None:
 
 
 def hold_to(limit_bytes: float | None) -> None:
-    """Hold this process to bytes of the GPU, CUDA's own included; no limit, or no GPU, changes nothing."""
+    """Limit this process to so many bytes of the GPU, CUDA's own included; no limit, or no GPU, changes nothing."""
     limit_gpu_memory(None if limit_bytes is None else (limit_bytes - CONTEXT_BYTES) / GB)
 
 
@@ -124,7 +124,7 @@ def most_reserved(work: Callable[[], Any]) -> int:
 
 
 def memory_line() -> str:
-    """What is taken of the GPU's memory now; `others` is CUDA's own of this process and all of other processes."""
+    """How much GPU memory is in use now; `others`: what CUDA itself takes in this process, and all other processes."""
     import torch
 
     free, total = torch.cuda.mem_get_info()

@@ -1,7 +1,7 @@
 """Getting the base model as a job of a child process.
 
 Belongs here: what the job is given, and the call it makes.
-Does not: the work (base.py), the child process (compute/).
+Does not belong here: the work (base.py), the child process (compute/).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from medcot_pipeline.support.progress import Say
 
 
 class PrepareBase(pydantic.BaseModel):
-    """What getting a base model is given; see `prepare_base_model`."""
+    """Arguments of the job that gets a base model; see `prepare_base_model`."""
 
     settings: BaseModelSettings
     out: Path

@@ -1,7 +1,7 @@
 """Loading the base in NF4.
 
 Belongs here: quantisation settings.
-Does not: which folder is loaded, the device (devices.py), an adapter on top (arms.py).
+Does not belong here: which folder is loaded, the device (devices.py), an adapter on top (arms.py).
 """
 
 import logging
@@ -32,7 +32,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_empty(folder: Path) -> tuple[Any, Any]:
-    """The base model without its numbers, held against its weights; what of them was missing is in the report."""
+    """The base model without its numbers, checked against its weight files; the report says what they lack."""
     from transformers import AutoModelForCausalLM
 
     loaded: tuple[Any, Any] = AutoModelForCausalLM.from_pretrained(

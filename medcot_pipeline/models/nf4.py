@@ -4,7 +4,7 @@ A product with a packed weight unpacks it every time. Where memory allows, a wei
 the same ones, and so is what comes of them.
 
 Belongs here: unpacking, what weights take in either form, and whether they fit the memory of the host.
-Does not: quantising (load.py), the memory of a GPU (inference/local/plan.py).
+Does not belong here: quantising (load.py), the memory of a GPU (inference/local/plan.py).
 """
 
 import os

@@ -1,7 +1,7 @@
 """Products with weights, as fast as the device can: a CPU wants the longer matrix on the left.
 
 Belongs here: the product, its widths, logits by it, and how many positions' logits are computed at once.
-Does not: what is made of logits (training/steps/loss.py, evaluation/perplexity/packing/likelihood.py).
+Does not belong here: what is made of logits (training/steps/loss.py, evaluation/perplexity/packing/likelihood.py).
 """
 
 from typing import Any

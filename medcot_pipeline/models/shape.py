@@ -1,7 +1,7 @@
 """How large a base model is: the sizes that its memory and its arithmetic follow from.
 
 Belongs here: reading them from a configuration, and those of models that are known before they are downloaded.
-Does not: what a training run over them costs (training/plan/cost.py).
+Does not belong here: what a training run over them costs (training/plan/cost.py).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The model to tune.
 
 Belongs here: the stage of the base model.
-Does not: weights and tokenizers (base.py).
+Does not belong here: weights and tokenizers (base.py).
 """
 
 from medcot_pipeline.artifacts import FileLink, Markdown

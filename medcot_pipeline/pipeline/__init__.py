@@ -1,5 +1,5 @@
 """What a stage is, and what a pass over stages does; without Dagster and without medicine.
 
 Belongs here: stages, runs, checks, plans.
-Does not: any stage by name.
+Does not belong here: any stage by name.
 """

@@ -5,7 +5,7 @@ also where a newer one of another model was made with other versions or on anoth
 older one measured again, and says why.
 
 Belongs here: telling unlike measures, and having the older one made again.
-Does not: what a stage compares.
+Does not belong here: what a stage compares.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,13 +57,13 @@ def _refuse_other_recipes(stage: Stage, inputs: Mapping[str, Artifact]) -> None:
     one, other = (inputs[name].manifest.identity for name in stage.compares)
     if difference := recipes_differ(one, other):
         raise MedcotError(
-            f"{stage.asset}: {' and '.join(stage.compares)} were not measured alike: {difference}.",
-            "Run `medcot sync`, which makes again what is stale.",
+            f"{stage.asset}: {' and '.join(stage.compares)} were not measured under the same conditions: {difference}.",
+            "Run `medcot sync`, which rebuilds what is stale.",
         )
 
 
 def recipes_differ(one: Identity, other: Identity, *, but: str = "") -> str:
-    """What two measures were made from that differs, for people; empty where the model alone does.
+    """How the recipes of two measures differ, in words; empty where only the model differs.
 
     Settings and inputs that only one of them has, such as the adapter, are its own. Of two measures of one asset the
     code version counts too.
@@ -90,7 +90,7 @@ def recipes_differ(one: Identity, other: Identity, *, but: str = "") -> str:
 
 
 def unlike(one: Artifact, other: Artifact) -> str:
-    """What two measures were made with that differs, for people; empty where they can be compared."""
+    """How engine, versions, precision and device of two measures differ, in words; empty if they can be compared."""
     before, after = read_json(one.folder / MADE_WITH), read_json(other.folder / MADE_WITH)
     return ", ".join(
         f"{name} {before.get(name, 'none')} against {after.get(name, 'none')}"

@@ -1,7 +1,7 @@
 """Checks: questions about an artifact that are answered before it is published.
 
 Belongs here: what a check is, and running those of a stage.
-Does not: any check (the rooms), refusing an artifact (artifacts/store.py).
+Does not belong here: any check (the rooms), refusing an artifact (artifacts/store.py).
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ class Check:
 
 
 def run_checks(checks: Sequence[Check], folder: Path, inputs: Inputs) -> list[CheckOutcome]:
-    """What the checks come to, in their order."""
+    """Run the checks and return their outcomes, in order."""
     outcomes = []
     for check in checks:
         passed, description = check.test(folder, inputs)

@@ -1,7 +1,7 @@
 """All stages in their order, and the incumbent that a candidate is held against.
 
 Belongs here: finding stages by name, what comes after what.
-Does not: which stages there are (table.py).
+Does not belong here: which stages there are (table.py).
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ the last argument is true, one of which a file is damaged is refused."""
 
 
 def no_incumbent(place: Place, inputs: Mapping[str, Artifact], whole: bool) -> None:
-    """Of a pipeline that promotes nothing."""
+    """The incumbent of a pipeline that promotes nothing: none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Graph:
     incumbent: FindIncumbent = no_incumbent
 
     def __post_init__(self) -> None:
-        """Raises ValueError: a name stands twice, or a stage before one of its inputs."""
+        """Raises ValueError: a name appears twice, or a stage stands before one of its inputs."""
         known: set[str] = set()
         for stage in self.stages:
             missing = set(stage.inputs) - known
             if missing or stage.asset in known:
-                raise ValueError(f"{stage.asset}: {', '.join(sorted(missing)) or 'it'} stands after it or twice")
+                raise ValueError(
+                    f"{stage.asset}: {', '.join(sorted(missing)) or 'it'} comes after it, or is listed twice"
+                )
             known.add(stage.asset)
 
     @property

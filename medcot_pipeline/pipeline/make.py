@@ -1,7 +1,7 @@
 """Making an asset: found where it is published, else made, checked and published.
 
 Belongs here: the order of things around a stage's function.
-Does not: what a stage computes, where artifacts lie (artifacts/store.py), or Dagster.
+Does not belong here: what a stage computes, where artifacts lie (artifacts/store.py), or Dagster.
 """
 
 import time
@@ -85,7 +85,7 @@ def _make(
         holder=f"{stage.asset} of {host.name} in {workspace.data}",
         say=say,
     )
-    say("as published before" if reused else f"published in {duration(time.monotonic() - started)}")
+    say("reused: already built" if reused else f"published in {duration(time.monotonic() - started)}")
     clear_work(workspace.store, stage.asset, identity.fingerprint)
     return workspace.artifact(manifest), reused
 
@@ -124,7 +124,7 @@ def _over_incumbent(
     recipe = workspace.identity(stage, inputs)
     if difference := recipes_differ(recipe, mine.manifest.identity, but=incumbent.manifest.asset):
         raise MedcotError(
-            f"{stage.asset}: the incumbent would be measured otherwise than the candidate was: {difference}.",
+            f"{stage.asset}: the incumbent would be measured under other conditions than the candidate: {difference}.",
             "Run `medcot sync`, which measures the candidate again too.",
         )
     measured, reused = _make(workspace, stage, inputs, host, select=False)
@@ -135,7 +135,7 @@ def _over_incumbent(
         difference = unlike(measured, mine)
     if difference:
         raise MedcotError(
-            f"{stage.asset}: that of the incumbent and the candidate's cannot be compared: {difference}.",
+            f"{stage.asset}: the incumbent's and the candidate's cannot be compared: {difference}.",
             f"Measure the candidate here too: `medcot sync --force {stage.asset}`.",
         )
     return measured.folder
@@ -149,5 +149,5 @@ def _refuse_changed_files(workspace: Workspace, stage: Stage, identity: Identity
     if changed:
         raise MedcotError(
             f"{stage.asset}: {', '.join(changed)} changed while it was made; nothing was published.",
-            "Run `medcot sync` again once nobody writes there.",
+            "Run `medcot sync` again once nothing writes to it any more.",
         )

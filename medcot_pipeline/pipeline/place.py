@@ -1,7 +1,7 @@
 """Where a pass works: settings, the project folder and the store.
 
 Belongs here: what rooms need of a pass beside their inputs.
-Does not: which stages there are (graph.py), inputs and identities (workspace.py).
+Does not belong here: which stages there are (graph.py), inputs and identities (workspace.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What is fresh, stale, missing or waiting, and why.
 
 Belongs here: comparing identities with what is published.
-Does not: running anything, or Dagster's own view of staleness.
+Does not belong here: running anything, or Dagster's own view of staleness.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class PlanLine:
 def make_plan(workspace: Workspace) -> list[PlanLine]:
     """The status of every asset, in order.
 
-    An asset after a stale one is `waiting`: whether it must run shows when its input is there.
+    An asset after a stale one is `waiting`: whether it must run is known once its input is there.
     """
     lines: list[PlanLine] = []
     fresh: dict[str, Artifact] = {}

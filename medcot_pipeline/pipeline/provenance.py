@@ -1,7 +1,9 @@
 """Where figures come from: the artifacts, settings, versions and seeds that an artifact was made with.
 
+Not what is current and set today: the figures may have been made of something else.
+
 Belongs here: collecting them from the manifests of what it was made from.
-Does not: how the report shows them. What is current and set today: the figures may have been made of something else.
+Does not belong here: how the report shows them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ def lineage(run: Run) -> list[Ancestor]:
     """What an artifact is made from, in the order of stages, one artifact of each asset.
 
     Raises:
-        MedcotError: the inputs rest on different artifacts of one asset.
+        MedcotError: the inputs were made from different artifacts of one asset.
     """
     asset, manifests = run.identity.asset, {name: artifact.manifest for name, artifact in run.inputs.items()}
     found: dict[str, Ancestor] = {}
@@ -27,8 +29,8 @@ def lineage(run: Run) -> list[Ancestor]:
         if other is not each:
             raise MedcotError(
                 f"{asset}: {other.used_by} ({other.content_hash[:12]}) and {each.used_by} ({each.content_hash[:12]}) "
-                f"rest on different artifacts of {each.asset}, so that their figures do not belong together.",
-                "Run `medcot sync`, which makes again what is stale.",
+                f"were made from different artifacts of {each.asset}, so their figures do not belong together.",
+                "Run `medcot sync`, which rebuilds what is stale.",
             )
     return [found[name] for name in run.assets if name in found]
 

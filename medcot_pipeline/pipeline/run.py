@@ -1,7 +1,7 @@
 """One asset being made: what its stage's function works with.
 
 Belongs here: inputs, the folder to write into, what people see, and the child process that loads a model.
-Does not: what any stage computes, publishing (make.py), or Dagster.
+Does not belong here: what any stage computes, publishing (make.py), or Dagster.
 """
 
 import dataclasses

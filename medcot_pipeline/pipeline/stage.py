@@ -1,7 +1,7 @@
 """What a stage is: everything that the pipeline knows of one asset.
 
 Belongs here: a stage's name, identity, checks and function, and the files from outside that it reads.
-Does not: any stage (each room's stages.py), their order (graph.py).
+Does not belong here: any stage (the rooms), their order (graph.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What a pass works with: a place and the graph.
 
 Belongs here: the inputs of a stage as they are now, and the identity that follows.
-Does not: making anything (make.py), what is stale (plan.py).
+Does not belong here: making anything (make.py), what is stale (plan.py).
 """
 
 import contextlib

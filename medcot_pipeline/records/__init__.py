@@ -1,5 +1,5 @@
 """The records that rooms hand to each other through artifacts.
 
 Belongs here: their fields.
-Does not: computing anything.
+Does not belong here: computing anything.
 """

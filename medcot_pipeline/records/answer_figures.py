@@ -1,7 +1,7 @@
 """What both arms' answers amount to before anybody judged them: the content of figures.json.
 
 Belongs here: its fields.
-Does not: computing them (evaluation/answers/).
+Does not belong here: computing them (evaluation/answers/).
 """
 
 import dataclasses

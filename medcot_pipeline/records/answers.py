@@ -1,7 +1,7 @@
 """What a model wrote for a prompt.
 
 Belongs here: its fields, which rules it passes, and which action it advises.
-Does not: writing it, or checking it (evaluation/answers/).
+Does not belong here: writing it, or checking it (evaluation/answers/).
 """
 
 import dataclasses

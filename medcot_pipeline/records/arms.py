@@ -1,7 +1,7 @@
 """The models that an evaluation compares.
 
 Belongs here: their names.
-Does not: loading them (models/arms.py).
+Does not belong here: loading them (models/arms.py).
 """
 
 from typing import Literal

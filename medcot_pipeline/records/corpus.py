@@ -1,7 +1,7 @@
 """What the stages of the corpus hand on beside rows.
 
 Belongs here: names of files.
-Does not: what is in them (corpus/stages.py).
+Does not belong here: what is in them (corpus/stages.py).
 """
 
 SUMMARY = "aside/summary.json"

@@ -1,7 +1,7 @@
 """Scores in multiple-choice exams: the content of exams.json.
 
 Belongs here: its fields.
-Does not: asking and scoring (evaluation/exams/).
+Does not belong here: asking and scoring (evaluation/exams/).
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """What records of JSON files are made of: their base, estimates with intervals, and what compares two arms.
 
 Belongs here: what several records share.
-Does not: computing figures (evaluation/statistics/), writing and reading files (support/json_files.py).
+Does not belong here: computing figures (evaluation/statistics/), writing and reading files (support/json_files.py).
 """
 
 from typing import Annotated, Generic, TypeVar

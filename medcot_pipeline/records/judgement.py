@@ -1,7 +1,7 @@
 """What the AI judges said: the contents of judge.json, second.json and paid.json.
 
 Belongs here: their fields, and reading a judge.json of either kind.
-Does not: asking the judge (evaluation/judging/).
+Does not belong here: asking the judge (evaluation/judging/).
 """
 
 from pathlib import Path
@@ -45,12 +45,12 @@ class Gate(RecordModel):
     def said(self) -> str:
         """Name, share, count, interval and limits in one piece; for one that is not passed also why."""
         if self.passed is None or self.value is None:
-            return f"{self.name} has {self.n:,} cases, and {self.least_n:,} are the least that tell"
+            return f"{self.name} has {self.n:,} cases and needs at least {self.least_n:,}"
         within = f", 95 % {self.interval.low:.0%} to {self.interval.high:.0%}" if self.interval.low is not None else ""
         limits = f"at least {self.low:.0%}" if self.high >= 1 else f"{self.low:.0%} to {self.high:.0%}"
         limits = f"at most {self.high:.0%}" if self.low <= 0 else limits
         why = "" if self.passed or not self.why else f": {self.why}"
-        return f"{self.name} {self.value:.0%} of {self.n:,}{within}, {limits} wanted{why}"
+        return f"{self.name} {self.value:.0%} of {self.n:,}{within}, {limits} required{why}"
 
 
 class JudgeCalls(RecordModel):

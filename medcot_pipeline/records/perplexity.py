@@ -1,7 +1,7 @@
 """Perplexities of held-out texts: the contents of perplexity.json, and of incumbent.json beside it.
 
 Belongs here: their fields.
-Does not: the definitions behind them (evaluation/perplexity/figures.py).
+Does not belong here: the definitions behind them (evaluation/perplexity/figures.py).
 """
 
 from pydantic import Field

@@ -1,7 +1,7 @@
 """Frozen evaluation prompts.
 
 Belongs here: their fields and sets, and reading a file of them.
-Does not: what is known of a set of prompts (evaluation/answers/prompts.py).
+Does not belong here: what is known of a set of prompts (evaluation/answers/prompts.py).
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ def read_prompts(path: Path, limit: int | None = None, name: PromptSet = "instru
             wanted = f"one of {', '.join(ACTIONS)}" if name == "emergencies" else "given for emergencies alone"
             raise MedcotError(f'{path}, {where}: field "reference" is {prompt.reference!r}: it is {wanted}.')
         if prompt.id in seen:
-            raise MedcotError(f"{path}, {where}: the id {prompt.id} stands twice.", "Give it another id.")
+            raise MedcotError(f"{path}, {where}: the id {prompt.id} appears twice.", "Give it another id.")
         seen.add(prompt.id)
         prompts.append(prompt)
     if not prompts:

@@ -1,8 +1,8 @@
 """What people are shown and what they said: the contents of pack.json, key.json and human.json.
 
 Belongs here: their fields.
-Does not: making packs and joining reviews (evaluation/people/), the file that a review page saves, which keeps
-whatever the page wrote under its checksum (evaluation/people/review_file.py).
+Does not belong here: making packs and joining reviews (evaluation/people/), the file that a review page saves, which
+keeps whatever the page wrote under its checksum (evaluation/people/review_file.py).
 """
 
 from typing import Literal

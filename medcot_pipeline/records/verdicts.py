@@ -1,7 +1,7 @@
 """Which of two answers a judge or a person prefers.
 
 Belongs here: the outcome of one look at one prompt.
-Does not: what verdicts add up to (evaluation/statistics/).
+Does not belong here: what verdicts add up to (evaluation/statistics/).
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
 """Which adapter is promoted, and why.
 
 Belongs here: deciding, promoting, going back, the record.
-Does not: measuring (evaluation/).
+Does not belong here: measuring (evaluation/).
 """

@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ def decision_follows(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     decision = read_json(folder / "decision.json")
     missed = sum(each["passed"] is False for each in decision["requirements"])
     count = len(decision["requirements"])
-    return not (decision["promote"] and missed), f"{missed:,} of {count:,} requirements are missed."
+    return not (decision["promote"] and missed), f"{missed:,} of {count:,} requirements are not met."
 
 
 def adapter_takes_over(folder: Path, inputs: Inputs) -> tuple[bool, str]:
@@ -28,6 +28,6 @@ def adapter_takes_over(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 PROMOTION = (
-    Check("decision_follows", "Is nothing promoted that misses a requirement?", decision_follows),
+    Check("decision_follows", "Was no adapter promoted that misses a requirement?", decision_follows),
     Check("adapter_takes_over", "Does the adapter take over?", adapter_takes_over, blocking=False),
 )

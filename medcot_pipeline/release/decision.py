@@ -1,21 +1,21 @@
-"""Which adapter takes over: its report held against set margins.
+"""Which adapter takes over: the decision, by comparing its report with set margins.
 
 An adapter is a candidate until it beats the base and the incumbent: the perplexity ratio's interval lies below its
 limit, and neither net preference, nor the constraints kept, nor the share of answers that are not empty may have become
 worse by more than the margin, by the lower end of their intervals. What was measured on fewer than `report.least_n`
 cases, or by verdicts that are no evidence, holds the adapter back; what was not measured passes or holds it back, as
 `promotion.unmeasured` says; but an incumbent of another base model, which cannot be compared at all, is never replaced
-by a decision: who wants to begin anew removes its link.
+by a decision: who wants to start over removes its link.
 
 A decision takes effect once, after it is published; the next pass sees to that if its own was killed, unless another
-adapter was promoted meanwhile. It is made anew where its inputs change (the report, the adapter, a margin, the
+adapter was promoted meanwhile. It is made again where its inputs change (the report, the adapter, a margin, the
 incumbent) or by `medcot sync --force promotion`. A decision that is found again (a setting set back, everything
-materialised by hand) moves nothing. An adapter that a person went back from stays candidate whatever is decided, new
+materialised by hand) moves nothing. An adapter that a person rolled back stays a candidate whatever is decided, new
 verdicts included, until a person forces the decision. An adapter that is promoted is never taken back by a decision:
 what it lacks is said, and `medcot rollback` is at hand.
 
 Belongs here: the requirements, and what they add up to.
-Does not: measuring (the report has the figures), links and records (promoted.py, record.py).
+Does not belong here: measuring (the report has the figures), links and records (promoted.py, record.py).
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ class Evidence:
 
 
 def decide(evidence: Evidence, settings: PromotionSettings) -> Decision:
-    """Hold the evidence against the margins."""
+    """Compare the evidence with the margins, and decide whether the candidate is promoted."""
     requirements = list(_against_base(evidence, settings))
     if evidence.incumbent:
         requirements += _against_incumbent(evidence, settings)
@@ -70,7 +70,7 @@ def decide(evidence: Evidence, settings: PromotionSettings) -> Decision:
     for each in requirements:
         said = in_words(each)
         if each.passed is None and each.figure != "perplexity ratio" and settings.unmeasured == "allow":
-            en = f"{said.en}, which promotion.unmeasured=allow lets pass"
+            en = f"{said.en}, and promotion.unmeasured=allow lets that pass"
             allowed.append(Bilingual(en=en, zh=f"{said.zh}（promotion.unmeasured=allow 允许通过）"))
         elif not each.passed:
             against.append(said)
@@ -89,7 +89,7 @@ def in_words(each: Requirement) -> Bilingual:
     end_en, end_zh = ("upper", "上限") if ratio else ("lower", "下限")
     wanted_en, wanted_zh = ("below", "低于") if ratio else ("at least", "不低于")
     return Bilingual(
-        en=f"{en}: {each.value:.3f}, {end_en} end {each.counts:.3f}, wanted {wanted_en} {each.limit:g}",
+        en=f"{en}: {each.value:.3f}, {end_en} end {each.counts:.3f}, required: {wanted_en} {each.limit:g}",
         zh=f"{zh}：{each.value:.3f}，区间{end_zh} {each.counts:.3f}，要求{wanted_zh} {each.limit:g}",
     )
 

@@ -1,7 +1,7 @@
 """The incumbent: the adapter that a candidate is held against.
 
 Belongs here: finding it for a stage, whole where its files are read.
-Does not: which adapter stands against which (promoted.py).
+Does not belong here: which adapter stands against which (promoted.py).
 """
 
 from collections.abc import Mapping

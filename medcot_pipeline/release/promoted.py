@@ -8,10 +8,10 @@ record.
 
 A move has three steps: the new link is put beside its place (`qlora_adapter.next`), its line is written, the link is
 put into its place. A process that is killed between them leaves `.next`: whoever comes next carries the move out if its
-line was written, and drops it if not. A link that is gone without that was removed by a person, who begins anew.
+line was written, and drops it if not. A link that is gone for no such reason was removed by a person, who starts over.
 
 Belongs here: copies, links and moves, and which adapter stands against which.
-Does not: deciding (decision.py), the record's lines (record.py).
+Does not belong here: deciding (decision.py), the record's lines (record.py).
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Promoted:
         return adapter.fingerprint if adapter else None
 
     def folder(self, adapter: Adapter) -> Path:
-        """Where an adapter lies: its copy, or its artifact as long as there is none, where that has its content."""
+        """Where an adapter lies: its copy, or, until there is one, its artifact if that has the same content."""
         artifact = self._root / "artifacts" / ADAPTER / adapter.fingerprint
         if adapter.content is None:
             return artifact
@@ -106,7 +106,7 @@ class Promoted:
         return MedcotError(
             f"{self.folder(adapter)}: adapter {adapter.fingerprint[:12]}, which is promoted or was before, is missing "
             f"or damaged ({problem}).",
-            f"Restore it from a backup, go back with `medcot rollback`, or remove {self._link} to begin anew.",
+            f"Restore it from a backup, go back with `medcot rollback`, or remove {self._link} to start over.",
         )
 
     def problems(self, store: ArtifactStore) -> list[str]:
@@ -119,10 +119,10 @@ class Promoted:
     def foresee(
         self, candidate: Manifest, incumbent: Manifest | None, promote: bool, *, again: bool = False
     ) -> dict[str, Any]:
-        """What a decision comes to: the part of it that `settle` carries out once it is published.
+        """What follows from a decision: the part that `settle` carries out once the decision is published.
 
-        An adapter that is promoted already stays so whatever is decided: what takes it back is a better one, or a
-        person. One that a person went back from stays candidate, unless a person promotes it `again`.
+        An adapter that is already promoted stays so, whatever is decided: only a better one or a person replaces it.
+        One that a person rolled back stays a candidate, unless a person promotes it `again`.
 
         Args:
             candidate: the adapter that was decided on.
@@ -165,15 +165,15 @@ class Promoted:
             return self._settle(store, decision)
 
     def roll_back(self, store: ArtifactStore) -> tuple[str, str]:
-        """Go back to the adapter that the promoted one took over from, and record it.
+        """Restore the previously promoted adapter, and record it.
 
-        What a killed process had begun is carried out first; where that was a rollback, it is this one.
+        A move that a killed process had begun is finished first; if it was a rollback, it counts as this one.
 
         Returns:
             The fingerprints that were and are promoted.
 
         Raises:
-            MedcotError: nothing is promoted, it took over from none, or that one is missing or damaged; nothing moves.
+            MedcotError: nothing is promoted, or there is no predecessor, or it is missing or damaged; nothing moves.
         """
         with share(store.publishing_lock), self._locked():
             under_way = self.record.moves()[-1] if self._under_way(self.record.promoted()) else None
@@ -182,11 +182,11 @@ class Promoted:
                 return under_way["predecessor"], under_way["adapter"]
             adapter = self.adapter
             if adapter is None:
-                raise MedcotError("No adapter is promoted: there is nothing to go back from.")
+                raise MedcotError("No adapter is promoted: there is nothing to roll back.")
             predecessor = self.record.predecessor(adapter)
             if predecessor is None:
                 raise MedcotError(
-                    f"The promoted adapter {adapter.fingerprint[:12]} took over from none: there is nothing to go back "
+                    f"The promoted adapter {adapter.fingerprint[:12]} has no predecessor: there is nothing to go back "
                     "to."
                 )
             copy, problem = self._whole_copy(store, predecessor)
@@ -223,7 +223,9 @@ class Promoted:
         if "decided_after" in decision:  # earlier versions carried a decision out before they published it
             self._settle(store, decision)  # one that cannot be carried out is stale: the next pass decides again
         if len(self.record.lines()) > before:
-            lines.append(f"promotion: {decision['adapter'][:12]} {decision['event']}, as decided; it is on record now")
+            lines.append(
+                f"promotion: {decision['adapter'][:12]} {decision['event']}, as decided; the record now says so"
+            )
         return lines
 
     def _settle(self, store: ArtifactStore, decision: Mapping[str, Any]) -> str | None:
@@ -232,7 +234,7 @@ class Promoted:
             return None
         candidate, compared = Adapter.named(decision, "adapter"), Adapter.named(decision, "incumbent")
         if candidate is None:
-            raise ValueError("a decision names its adapter")
+            raise ValueError("a decision must name its adapter")
         moves = self.record.moves(decision["decided_after"])
         if moves:
             return _overtaken(candidate, compared, Adapter.named(moves[-1], "adapter"))
@@ -243,7 +245,7 @@ class Promoted:
             return None
         copy, problem = self._whole_copy(store, candidate)
         if problem:
-            return f"{self.folder(candidate)}: the adapter is not there as it was decided on ({problem})."
+            return f"{self.folder(candidate)}: the adapter is missing, or not the one that was decided on ({problem})."
         self._move(store, "promoted", copy, candidate, compared, **told)
         return None
 
@@ -268,7 +270,7 @@ class Promoted:
             _beside(self._link).unlink(missing_ok=True)
             if recorded and not os.path.lexists(self._link):
                 self.record.add("removed", None, recorded)
-                lines.append(f"promoted/{ADAPTER}: a person removed it; nothing is promoted, and that is on record now")
+                lines.append(f"promoted/{ADAPTER}: removed by hand; nothing is promoted now, and the record says so")
             elif linked := self._unrecorded(recorded):
                 lines += self._take_over(store, linked)
                 if not lines:
@@ -287,7 +289,7 @@ class Promoted:
             before = Adapter(before.fingerprint, kept.name)
         self._put_beside(self._link, copy)
         self.record.add("taken over", linked, before)
-        return [f"promoted/{ADAPTER}: kept in promoted/adapters/{copy.name[:12]}..., and on record by its content"]
+        return [f"promoted/{ADAPTER}: copied to promoted/adapters/{copy.name[:12]}... and recorded by its content"]
 
     def _lead(self, store: ArtifactStore, link: Path, adapter: Adapter | None) -> list[str]:
         """Bring a link to where it is to lead; one to the adapter before is taken away where that is gone."""
@@ -304,7 +306,7 @@ class Promoted:
         self._put_beside(link, copy)
         _beside(link).replace(link)
         sync(self._folder)
-        return [f"promoted/{link.name}: leads to promoted/adapters/{copy.name[:12]}..., as the record says"]
+        return [f"promoted/{link.name}: now leads to promoted/adapters/{copy.name[:12]}..., as the record says"]
 
     def _put_beside(self, link: Path, copy: Path) -> None:
         """Prepare a link; on disk when this returns."""
@@ -332,7 +334,7 @@ class Promoted:
     def _whole_copy(self, store: ArtifactStore, adapter: Adapter) -> tuple[Path, str | None]:
         """An adapter's copy, and what is wrong with it."""
         copy = self._copy(store, adapter)
-        return (copy, store.damage(copy)) if copy else (self.folder(adapter), "nothing there has its content")
+        return (copy, store.damage(copy)) if copy else (self.folder(adapter), "no artifact or copy has its content")
 
     def _copy(self, store: ArtifactStore, adapter: Adapter) -> Path | None:
         """An adapter's copy, made where it is missing; None where no whole artifact has its content.
@@ -353,7 +355,7 @@ class Promoted:
         except OSError as error:
             raise MedcotError(
                 f"{copy}: the adapter cannot be copied there ({error.strerror or error}); nothing was promoted.",
-                "Make room for it and run `medcot sync` again.",
+                "Free some space and run `medcot sync` again.",
             ) from error
         return copy
 

@@ -1,7 +1,7 @@
 """The record of what was promoted: `promoted/decisions.jsonl`, a line for every decision and move, the oldest first.
 
 Belongs here: reading it, adding to it, and what it says of an adapter.
-Does not: copies and links, which follow it (promoted.py).
+Does not belong here: copies and links, which follow it (promoted.py).
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ class Record:
         """All lines; one that a power cut left torn is passed over.
 
         Raises:
-            Unreadable: the record cannot be read for the moment.
+            Unreadable: the record cannot be read right now.
         """
         return read_lines(self._path)
 
@@ -86,7 +86,7 @@ class Record:
         return Adapter.named(moves[-1], "adapter") if moves else None
 
     def predecessor(self, adapter: Adapter | None) -> Adapter | None:
-        """The adapter that this one took over from; None where there was none."""
+        """The adapter that was promoted before this one; None where there was none."""
         for line in reversed(self.lines()):
             if adapter and line["event"] in ARRIVALS and adapter.is_same(Adapter.named(line, "adapter")):
                 return Adapter.named(line, "predecessor")

@@ -1,7 +1,7 @@
 """The promotion of an adapter.
 
 Belongs here: the stage of the decision, which is carried out once it is published.
-Does not: the requirements (decision.py), links and the record (promoted.py, record.py).
+Does not belong here: the requirements (decision.py), links and the record (promoted.py, record.py).
 """
 
 from medcot_pipeline.artifacts import FileLink, Table
@@ -18,7 +18,7 @@ from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import read_json, read_model, write_json
 
 ROLLED_BACK = Bilingual(
-    en="a person went back from it: `medcot sync --force promotion` promotes it again",
+    en="it was rolled back by hand: `medcot sync --force promotion` promotes it again",
     zh="有人已将它回退：`medcot sync --force promotion` 会再次启用",
 )
 

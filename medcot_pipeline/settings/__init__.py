@@ -2,7 +2,7 @@
 
 Belongs here: what can be set, its unit and range, the errors for values that cannot be used, and what of it is part of
 an artifact's identity.
-Does not: anything that acts on a setting.
+Does not belong here: anything that acts on a setting.
 """
 
 from medcot_pipeline.settings.identity import recorded

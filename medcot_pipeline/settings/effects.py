@@ -1,7 +1,7 @@
 """Settings that do nothing unless another one is set: refused, since whoever sets one expects that it does something.
 
 Belongs here: what is said.
-Does not: which those are (`OnlyFor` at their fields), or values that cannot be used.
+Does not belong here: which those are (`OnlyFor` at their fields), or values that cannot be used.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from medcot_pipeline.support.errors import MedcotError
 def refuse_without_effect(
     settings: Settings, profile: str, in_profile: set[str], environment: Mapping[str, str]
 ) -> None:
-    """Refuse the first setting that was given and does nothing.
+    """Refuse the first setting that was given but has no effect.
 
     What the profile gives counts where it gives the switch too: the environment may switch off what a profile is made
     for.

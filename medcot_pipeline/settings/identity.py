@@ -1,7 +1,7 @@
 """What of the settings is part of an artifact's identity.
 
 Belongs here: values by the names under which manifests record them.
-Does not: which settings a stage reads (the stage says so), or which fields count (their marks say so).
+Does not belong here: which settings a stage reads (the stage says so), or which fields count (their marks say so).
 """
 
 from typing import Any

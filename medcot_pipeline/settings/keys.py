@@ -1,7 +1,7 @@
 """What a key and a server's address look like: the one check for both as they are read.
 
 Belongs here: whether they can be used at all, said without showing a secret.
-Does not: whether a server is there and takes them.
+Does not belong here: whether a server is there and takes them.
 """
 
 from typing import Annotated

@@ -1,7 +1,7 @@
 """Reading settings: a profile's YAML, then the environment over it.
 
 Belongs here: finding the profile, refusing unknown names with the nearest known one, one-line errors for bad values.
-Does not: what the settings mean (rooms/).
+Does not belong here: what the settings mean (rooms/).
 """
 
 import os
@@ -133,7 +133,7 @@ def _read_profile(name: str) -> dict[str, Any]:
 
 
 def _profile_loader(profile: str) -> type[yaml.SafeLoader]:
-    """YAML's safe loader, but for a key that stands twice in a mapping: it would take the last one without a word."""
+    """YAML's safe loader, but for a key that appears twice in a mapping: it would take the last one without a word."""
 
     class Loader(yaml.SafeLoader):
         def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -143,8 +143,8 @@ def _profile_loader(profile: str) -> type[yaml.SafeLoader]:
                 line, first = key.start_mark.line + 1, lines.get((key.tag, str(key.value)))
                 if first is not None:
                     raise MedcotError(
-                        f"Profile {profile}: {key.value} stands twice, in line {first} and in line {line}.",
-                        "Put both into one.",
+                        f"Profile {profile}: {key.value} appears twice, in line {first} and in line {line}.",
+                        "Merge the two.",
                     )
                 lines[key.tag, str(key.value)] = line
             return node

@@ -1,7 +1,7 @@
 """Paths as people write them, in settings and in variables of the environment.
 
 Belongs here: `~`, what is empty, names that are not UTF-8.
-Does not: whether there is such a file.
+Does not belong here: whether there is such a file.
 """
 
 import os
@@ -72,9 +72,7 @@ def refuse_other_than_utf8(environment: Mapping[str, str]) -> None:
 def require_utf8(path: Path) -> None:
     """Raises MedcotError where a path is not UTF-8: it could be stored and shown nowhere."""
     if not _is_utf8(str(path)):
-        raise MedcotError(
-            f"{path}: its name is not UTF-8, as out of a zip archive that was made on Windows.", "Rename it."
-        )
+        raise MedcotError(f"{path}: its name is not UTF-8, as in zip archives made on Windows.", "Rename it.")
 
 
 def _is_utf8(text: str) -> bool:

@@ -1,7 +1,7 @@
 """All sections of a profile together.
 
 Belongs here: which sections there are, and what comes before what: the environment before the profile.
-Does not: the sections (rooms/).
+Does not belong here: the sections (rooms/).
 """
 
 from pathlib import Path

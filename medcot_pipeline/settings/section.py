@@ -1,7 +1,7 @@
 """What every section of the settings is made of: its base, the marks at its fields, the names of its settings.
 
 Belongs here: what a mark means.
-Does not: the sections (rooms/), what is recorded (identity.py), what is refused (effects.py).
+Does not belong here: the sections (rooms/), what is recorded (identity.py), what is refused (effects.py).
 """
 
 import enum

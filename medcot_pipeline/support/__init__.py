@@ -1,5 +1,5 @@
 """What every room can use and none owns.
 
 Belongs here: files, errors, progress, charts, the web.
-Does not: anything that knows a stage.
+Does not belong here: anything that knows a stage.
 """

@@ -1,7 +1,7 @@
 """Charts as PNG files, for metadata and reports. Labels are English: the bundled fonts hold no Chinese.
 
 Belongs here: drawing numbers that were computed elsewhere.
-Does not: computing them.
+Does not belong here: computing them.
 """
 
 from collections.abc import Mapping, Sequence

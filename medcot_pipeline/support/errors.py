@@ -2,7 +2,7 @@
 
 Belongs here: the one base class that commands turn into a single line, what is behind an error, the name that was
 meant, and a file that is not there told from one that cannot be read.
-Does not: errors that mean a defect of this project (those keep their traceback).
+Does not belong here: errors that mean a defect of this project (those keep their traceback).
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What says that there is no such file; any other error of the system says that it cannot be read for the moment."""
+"""What says that there is no such file; any other error of the system says that it cannot be read right now."""
 
 
 class MedcotError(Exception):
@@ -35,7 +35,7 @@ def _escaped(surrogate: str) -> str:
 
 
 class Unreadable(MedcotError):
-    """A file or folder cannot be read for the moment: nothing is known of it, so nothing may follow from it."""
+    """A file or folder cannot be read right now: nothing is known of it, so nothing may follow from it."""
 
 
 @contextlib.contextmanager
@@ -53,9 +53,9 @@ def reading(path: Path) -> Iterator[None]:
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, error.__class__.__name__)
         raise Unreadable(
-            f"{error.filename or path}: cannot be read for the moment ({name}: {error.strerror or error}); it was left "
-            "as it is.",
-            "Mend that, and try again.",
+            f"{error.filename or path}: cannot be read right now ({name}: {error.strerror or error}); it was left "
+            "unchanged.",
+            "Fix that and try again.",
         ) from error
 
 

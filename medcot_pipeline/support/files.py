@@ -4,8 +4,8 @@ A file's content is on disk when the file is synced; that the file is there at a
 on disk when its folder is synced.
 
 Belongs here: the one writer of a whole file; making, moving and linking; what killed writers leave.
-Does not: what is written (json_files.py, table_files.py), lines added to a file (journals.py), listing a folder from
-outside (folders.py).
+Does not belong here: what is written (json_files.py, table_files.py), lines added to a file (journals.py), listing a
+folder from outside (folders.py).
 """
 
 import contextlib

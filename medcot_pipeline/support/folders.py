@@ -1,10 +1,10 @@
 """The files of a folder from outside the project.
 
-Whoever reads such a folder and whoever hashes it take the list from one function, made of this one: a file that is read
-without being hashed would change what is made and leave it fresh.
+The code that reads such a folder and the code that hashes it take their list from one function, built on this one: a
+file that is read without being hashed would change the result and leave it fresh.
 
 Belongs here: listing.
-Does not: which files of a folder count (the module that reads them).
+Does not belong here: which files of a folder count (the module that reads them).
 """
 
 import os
@@ -24,7 +24,7 @@ def files_in(folder: Path, *, deep: bool = False) -> list[Path]:
         deep: those of its subfolders too; links to folders are not followed.
 
     Raises:
-        Unreadable: the folder or a part of it cannot be read for the moment.
+        Unreadable: the folder or a part of it cannot be read right now.
     """
     found = []
     for home, below, names in os.walk(folder, onerror=_refuse):

@@ -1,10 +1,10 @@
 """Journals: files of JSON lines to which lines are added and in which none is changed.
 
-A line is on disk when it was added. A power cut or a kill can leave the last one torn: it is passed over by whoever
-reads, and the next line begins behind it.
+A line is on disk when it was added. A power cut or a kill can leave the last one torn: readers skip it, and the next
+line begins after it.
 
 Belongs here: adding a value, and reading all of them.
-Does not: what a line says (inference/finished.py, evaluation/judging/calls.py, release/record.py).
+Does not belong here: what a line says (inference/finished.py, evaluation/judging/calls.py, release/record.py).
 """
 
 import json
@@ -40,7 +40,7 @@ def read_lines(path: Path) -> list[Any]:
     """The values of all lines, the oldest first; none where there is no such file. What is no JSON is passed over.
 
     Raises:
-        Unreadable: the file cannot be read for the moment.
+        Unreadable: the file cannot be read right now.
     """
     try:
         with reading(path):

@@ -1,7 +1,7 @@
 """JSON files as this project writes them: UTF-8, readable, a line feed at the end.
 
 Belongs here: writing and reading one value or record.
-Does not: how a file comes on disk (files.py), JSON lines (table_files.py), canonical JSON for hashes
+Does not belong here: how a file comes on disk (files.py), JSON lines (table_files.py), canonical JSON for hashes
 (artifacts/identity.py).
 """
 
@@ -46,4 +46,4 @@ def read_model(path: Path, kind: type[M]) -> M:
         problem = f'"{place}": {first["msg"]}' if place else first["msg"]
     except ValueError as error:
         problem = f"not JSON ({error})"
-    raise MedcotError(f"{path}: not what this version writes there, {problem}.", "Make it again with `medcot sync`.")
+    raise MedcotError(f"{path}: not in the form that this version writes: {problem}.", "Rebuild it with `medcot sync`.")

@@ -1,10 +1,10 @@
-"""Locks of the operating system on files: the kernel lets go of them when their holder dies, however it dies.
+"""Locks of the operating system on files: the kernel releases them when their holder dies, for whatever reason.
 
 No link is followed and nothing is emptied before the lock is held: a file that somebody else put in a lock's place is
 refused, or locked as it is.
 
 Belongs here: taking one, waiting for it, saying who holds it.
-Does not: what is locked, and where its file lies.
+Does not belong here: what is locked, and where its file lies.
 """
 
 import contextlib
@@ -38,8 +38,8 @@ def hold(path: Path, what: str, holder: str, say: Say) -> Iterator[None]:
     Args:
         path: the lock's file; other users of the machine can open it too.
         what: what is locked, as it is called while waiting for it.
-        holder: how others will call this process.
-        say: where waiting is said.
+        holder: what others will call this process.
+        say: told while this process waits.
 
     Raises:
         MedcotError: something else than a file lies there, or its file system keeps no locks.
@@ -144,7 +144,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _not_a_lock(path: Path) -> MedcotError:
-    return MedcotError(f"{path}: a link, a folder or a pipe lies where a lock's file belongs.", "Remove it.")
+    return MedcotError(f"{path}: a link, a folder or a pipe is in the place of a lock file.", "Remove it.")
 
 
 def _try(descriptor: int, path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Small pieces of Markdown: tables, text from outside, bars.
 
 Belongs here: what makes a value safe and readable in a page.
-Does not: what a page says (datasets/data_card.py).
+Does not belong here: what a page says (datasets/data_card.py).
 """
 
 import html
@@ -18,7 +18,7 @@ BAR = 24
 
 
 def plain(text: str) -> str:
-    """Text from outside so that it shows as itself: no markup, HTML, link, formula or table cell comes of it."""
+    """Text from outside, escaped so that it shows as written: never as markup, HTML, link, formula or table cell."""
     text = _UNPRINTABLE.sub("", _LINE_END.sub(" ⏎ ", text[: LONGEST + 1]))
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", html.escape(text))

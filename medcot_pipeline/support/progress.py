@@ -1,7 +1,7 @@
 """Progress of long work, as lines with the share done and the time left.
 
 Belongs here: when to say something, and how a duration or a size reads.
-Does not: where the line goes (a log, a terminal, a web page).
+Does not belong here: where the line goes (a log, a terminal, a web page).
 """
 
 import time

@@ -4,7 +4,7 @@ A record that cannot be read without losing a value (a row of more cells than co
 twice) is no record: it comes out as what is wrong with it.
 
 Belongs here: the formats, and gzip around them.
-Does not: which texts of a record make a row (corpus/sources/forms.py), tables as this project writes them
+Does not belong here: which texts of a record make a row (corpus/sources/forms.py), tables as this project writes them
 (support/table_files.py).
 """
 
@@ -73,7 +73,7 @@ def _read_bytes(path: Path) -> bytes:
         with gzip.open(path) as file:
             data = file.read(most + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MedcotError(f"{path}: cannot be unpacked ({error}).", "Pack or copy it anew.") from error
+        raise MedcotError(f"{path}: cannot be unpacked ({error}).", "Compress or copy it again.") from error
     if len(data) > most:
         raise MedcotError(
             f"{path}: unpacks to more than {most:,} bytes from {path.stat().st_size:,}.",
@@ -141,8 +141,8 @@ def _csv_record(header: list[str], cells: list[str]) -> dict[str, str] | BrokenR
         problem = "a value under a column without a name"  # the first such column is the index that pandas writes
     elif _is_several_rows(cells):
         problem = (
-            f"each of its lines is a row of {len(header)} cells: a quotation mark that opens a field and is not meant "
-            "to joins them; put the field in quotes and double the mark"
+            f"each of its lines is a row of {len(header)} cells, and a stray quotation mark at the start of a field "
+            "joins them; put the field in quotes and double the mark"
         )
     if problem:
         return BrokenRecord(problem, json.dumps(cells, ensure_ascii=False))

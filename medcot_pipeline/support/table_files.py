@@ -4,7 +4,7 @@ polars takes a path for a pattern: `rows[1].parquet` reads `rows1.parquet`, and 
 `[llm] data`. An open file has no name that could be taken for anything else.
 
 Belongs here: every reading of a table by polars (a test asserts that no other module does it), and of own JSON lines.
-Does not: what a table holds, or rows as people bring them (row_files.py).
+Does not belong here: what a table holds, or rows as people bring them (row_files.py).
 """
 
 import dataclasses

@@ -4,7 +4,7 @@ The trainer writes a checkpoint's files one after another; a kill leaves half of
 is written last, so that what has a mark is whole, and what has none is thrown away.
 
 Belongs here: marking, verifying and choosing checkpoints.
-Does not: what is in one (the trainer's own files).
+Does not belong here: what is in one (the trainer's own files).
 """
 
 import shutil
@@ -27,12 +27,12 @@ def mark_whole(checkpoint: Path, fingerprint: str) -> None:
 
 
 def newest_whole(work: Path, fingerprint: str, say: Say) -> Path | None:
-    """The checkpoint to resume from; what is half written or damaged is removed, with a word.
+    """The checkpoint to resume from; half-written and damaged ones are removed, which is said.
 
     A checkpoint whose best predecessor is gone is passed over too, since the best one is what is published.
 
     Raises:
-        MedcotError: a checkpoint belongs to another run, or cannot be read for the moment; it stays.
+        MedcotError: a checkpoint belongs to another run, or cannot be read right now; it stays.
     """
     whole: dict[str, Path] = {}
     for checkpoint in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):

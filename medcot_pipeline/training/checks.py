@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 import math
@@ -31,6 +31,6 @@ def loss_fell(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 ADAPTER = (
-    Check("adapter_changes_something", "Is the adapter not zero?", adapter_changes_something),
+    Check("adapter_changes_something", "Does the adapter differ from zero?", adapter_changes_something),
     Check("loss_fell", "Did the loss fall?", loss_fell, blocking=False),
 )

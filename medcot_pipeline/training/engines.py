@@ -1,7 +1,7 @@
 """Two ways to a trainable NF4 model with LoRA on all linear layers: plain transformers with PEFT, or Unsloth.
 
 Belongs here: choosing an engine, making its model, the adapter's first weights.
-Does not: its trainer (trainers.py), the training loop (steps/trainer.py).
+Does not belong here: its trainer (trainers.py), the training loop (steps/trainer.py).
 """
 
 import importlib.util
@@ -33,7 +33,7 @@ def choose_engine(settings: TrainingSettings, say: Say) -> Engine:
             "Install it with `pip install '.[gpu]'`, or set MEDCOT_TRAINING__ENGINE=hf.",
         )
     if settings.engine == "auto" and device() == "cuda" and not installed:
-        say("unsloth is not installed: training by plain transformers, at about 60 % of its speed (install '.[gpu]')")
+        say("unsloth is not installed: training with plain transformers, at about 60 % of the speed (install '.[gpu]')")
     use_unsloth = settings.engine == "unsloth" or (settings.engine == "auto" and installed and device() == "cuda")
     return "unsloth" if use_unsloth else "hf"
 

@@ -1,7 +1,7 @@
 """The training run as a job of a child process.
 
 Belongs here: what the job is given, and the call it makes.
-Does not: the run (qlora.py), the child process (compute/).
+Does not belong here: the run (qlora.py), the child process (compute/).
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Which rows a published adapter has learned from.
 
 Belongs here: telling them from what its run recorded, by the functions that the run itself chose its rows with.
-Does not: choosing (rows.py), steps (steps/batches.py), measuring overfitting on them (evaluation/perplexity/).
+Does not belong here: choosing (rows.py), steps (steps/batches.py), measuring overfitting on them
+(evaluation/perplexity/).
 """
 
 import dataclasses

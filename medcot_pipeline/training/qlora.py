@@ -1,8 +1,8 @@
 """The QLoRA run: rows, plan, model, training with checkpoints, and the files of the adapter.
 
 Belongs here: the order of a run, resuming, its summary.
-Does not: rows (rows.py), the plan (plan/), the model (engines.py), its trainer (trainers.py), a step (steps/), files
-(outcome/results.py).
+Does not belong here: rows (rows.py), the plan (plan/), the model (engines.py), its trainer (trainers.py), a step
+(steps/), files (outcome/results.py).
 """
 
 import os

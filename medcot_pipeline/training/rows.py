@@ -1,7 +1,7 @@
 """Which rows a run trains on, as tokens of its base model.
 
 Belongs here: encoding, the length limit, the token budget.
-Does not: which rows make a step (steps/batches.py).
+Does not belong here: which rows make a step (steps/batches.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """A training run: where it reads, works and writes.
 
 Belongs here: the folders and the base of one run.
-Does not: running it (qlora.py).
+Does not belong here: running it (qlora.py).
 """
 
 import dataclasses

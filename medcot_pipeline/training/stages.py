@@ -1,7 +1,7 @@
 """The adapter.
 
 Belongs here: the stage that trains it.
-Does not: the training itself (qlora.py).
+Does not belong here: the training itself (qlora.py).
 """
 
 from medcot_pipeline.artifacts import FileLink, Markdown

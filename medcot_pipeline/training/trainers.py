@@ -1,7 +1,7 @@
 """The trainer of a run, put together: the engine's class, its arguments, its callbacks, its rows.
 
 Belongs here: what transformers and TRL are asked for.
-Does not: the model (engines.py), what a step does (steps/trainer.py).
+Does not belong here: the model (engines.py), what a step does (steps/trainer.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What the tests of `deploy/` share: a PostgreSQL server, and one served instance with a judge and a finished chain.
 
 Belongs here: fixtures.
-Does not: how the instance is put together (shipped.py).
+Does not belong here: how the instance is put together (shipped.py).
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """A served instance as the tests use it: asking nginx as a browser does, launching, waiting.
 
 Belongs here: the running instance and its API.
-Does not: putting it together (shipped.py), what must hold of it (the tests).
+Does not belong here: putting it together (shipped.py), what must hold of it (the tests).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The served instance as `deploy/` ships it: its units' commands, its settings and its nginx, on loopback.
 
 Belongs here: filling in paths, ports and passwords as deploy/README.md says, starting and stopping everything.
-Does not: asking the running instance (served.py).
+Does not belong here: asking the running instance (served.py).
 """
 
 import os

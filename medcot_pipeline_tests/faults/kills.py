@@ -5,7 +5,7 @@ an audit hook of all but the last. The process is a fork of this one, which ther
 Dagster, no threads.
 
 Belongs here: counting the changes of an operation, and a signal before the n-th.
-Does not: which operations, and what must hold afterwards (scenes.py).
+Does not belong here: which operations, and what must hold afterwards (scenes.py).
 """
 
 import dataclasses

@@ -2,7 +2,7 @@
 
 Belongs here: starting a pass, killing it at a point that the disk shows or after a while, comparing the end with an
 undisturbed pass.
-Does not: which kills make up a schedule (test_killed_passes.py).
+Does not belong here: which kills make up a schedule (test_killed_passes.py).
 """
 
 import contextlib

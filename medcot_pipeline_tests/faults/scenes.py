@@ -6,7 +6,7 @@ when somebody has pruned meanwhile. Prints the changes, and what was wrong, as J
 up; everything else is real.
 
 Belongs here: the operations, and what must hold after every kill.
-Does not: how a process is killed (kills.py).
+Does not belong here: how a process is killed (kills.py).
 """
 
 import dataclasses
@@ -95,7 +95,7 @@ def promote_as_before(root: Path) -> None:
 
 
 def promote_and_remove(root: Path) -> None:
-    """A person removed the link, to begin anew."""
+    """A person removed the link, to start over."""
     promote_all(root, 0.1, 0.2)
     (root / "promoted" / ADAPTER).unlink()
 

@@ -126,9 +126,9 @@ def test_a_folder_in_the_place_of_the_link_to_what_is_current_is_kept_aside(fres
     link.unlink()
     shutil.copytree(target, link)
     done = fresh_home.run("medcot", "doctor")
-    assert done.stdout.startswith("current/raw_medical_o1: not a link to an artifact, set aside in "), done.stderr
+    assert done.stdout.startswith("current/raw_medical_o1: not a link to an artifact; set aside in "), done.stderr
     again = fresh_home.run(*FIRST)
-    assert "raw_medical_o1: as published before" in again.stderr
+    assert "raw_medical_o1: reused: already built" in again.stderr
     assert link.resolve() == target
 
 

@@ -123,6 +123,6 @@ def test_a_child_killed_at_random_moments_resumes_to_the_records_of_an_uninterru
     finished = read_lines(work / NAME)
 
     resumed = answers(start(tmp_path / "resumed", work), tmp_path / "resumed")
-    assert f"{len(finished) - 1} of {REQUESTS} requests were finished before" in said(tmp_path / "resumed")
+    assert f"{len(finished) - 1} of {REQUESTS} requests were already finished" in said(tmp_path / "resumed")
     assert read_lines(work / NAME)[: len(finished)] == finished, "a finished request is never written again"
     assert resumed == whole

@@ -4,7 +4,7 @@ Until SIGTERM it looks whether a published folder is other than its manifest say
 leads nowhere, and how many model processes work on the folder. It knows nothing of the pipeline's own code.
 
 Belongs here: what must hold at every moment.
-Does not: what must hold at the end (passes.py).
+Does not belong here: what must hold at the end (passes.py).
 """
 
 import hashlib

@@ -164,7 +164,7 @@ def test_a_file_of_a_form_without_reasoning_is_one_error_that_names_the_form(tmp
     with pytest.raises(MedcotError) as raised:
         make_raw(workspace_over(tmp_path / "rows.jsonl", tmp_path / "data"))
     assert "rows.jsonl, line 1: messages: no reasoning:" in str(raised.value)
-    assert "3 of 3 rows cannot be used. Read are records with the three fields, messages, conversations," in str(
+    assert "3 of 3 rows cannot be used. A readable record has the three fields, messages, conversations," in str(
         raised.value
     )
     assert "MEDCOT_SOURCE__FIELDS" not in str(raised.value)

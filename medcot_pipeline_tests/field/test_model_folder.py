@@ -101,11 +101,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a shard that is another": (swap_shards, "tensors of the index are not in it, such as model."),
     "an index of pickles": (
         change(INDEX, weight_map={"a": "pytorch_model-00001.bin"}),
-        f"/{INDEX}: pytorch_model-00001.bin is no .safetensors file of this folder.",
+        f"/{INDEX}: pytorch_model-00001.bin is not a .safetensors file of this folder.",
     ),
     "an index that leads out": (
         change(INDEX, weight_map={"a": "../other.safetensors"}),
-        f"/{INDEX}: ../other.safetensors is no .safetensors file of this folder.",
+        f"/{INDEX}: ../other.safetensors is not a .safetensors file of this folder.",
     ),
     "an empty index": (write(INDEX, "{}"), f"/{INDEX}: it has no weight_map"),
     "weights that are a pointer": (write(FIRST, POINTER), f"/{FIRST}: only a pointer of git-lfs"),

@@ -45,7 +45,7 @@ def test_a_source_without_a_usable_row_says_why_however_many_rejects_are_allowed
     """Staged after clovaai/deep-text-recognition-benchmark issue 52: "num samples: 0", and no more."""
     empty = [record(number) | {"Response": ""} for number in range(3)]
     said = complaint(tmp_path, lines(*empty), max_reject_rate=1.0)
-    assert 'rows.jsonl, line 1: field "Response" is empty. 3 of 3 rows cannot be used. Read are records with' in said
+    assert 'rows.jsonl, line 1: field "Response" is empty. 3 of 3 rows cannot be used. A readable record has' in said
 
 
 def test_empty_splits_say_how_many_groups_are_needed_and_what_took_the_rows(tmp_path: Path) -> None:

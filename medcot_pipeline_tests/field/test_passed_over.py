@@ -114,7 +114,7 @@ def test_the_sensor_that_takes_nothing_says_what_it_passed_over(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (lines(record(1)).encode(), "cannot be unpacked (Not a gzipped file (b'{\"')). Pack or copy it anew."),
+        (lines(record(1)).encode(), "cannot be unpacked (Not a gzipped file (b'{\"')). Compress or copy it again."),
         (gzip.compress(lines(record(1)).encode())[:-9], "cannot be unpacked (Compressed file ended before the"),
         (gzip.compress(bytes(64 * 2**20 + 1)), "unpacks to more than 67,108,864 bytes from"),
     ],
@@ -169,7 +169,7 @@ def test_a_further_file_of_names_that_nobody_knows_is_named_with_the_way_out(tmp
         make_raw(workspace)
     assert (
         'june.jsonl, line 1: no field "Question" (fields: text, meta); rename it to Question. '
-        "1 of 1 rows cannot be used. Read are records with the three fields, messages," in str(raised.value)
+        "1 of 1 rows cannot be used. A readable record has the three fields, messages," in str(raised.value)
     )
 
 

@@ -112,7 +112,7 @@ def test_rows_that_a_stray_quotation_mark_joins_are_not_read_as_one(tmp_path: Pa
         return
     ((where, reason),) = said(rows)
     assert where == "line 3"
-    assert reason.startswith("each of its lines is a row of 3 cells: a quotation mark")
+    assert reason.startswith("each of its lines is a row of 3 cells, and a stray quotation mark")
     assert questions(rows) == ["q1", "q9"]
 
 

@@ -66,7 +66,7 @@ def test_a_model_that_holds_less_than_the_longest_answer_answers_shorter_and_no_
     said: list[str] = []
     answers = ask(model, QUESTIONS, ExamSettings(max_new_tokens=4_096, temperature=0), said)
     assert len(answers) == 3
-    assert said[0].startswith("exams: behind the longest question the model holds ")
+    assert said[0].startswith("exams: after the longest question the model has room for ")
     long = ExamQuestion("exam.jsonl", "#4", "题" * 4 * HELD, "A. 甲药\nB. 乙药", "A")
     with pytest.raises(
         MedcotError, match=r"^exam\.jsonl, #4: .* tokens, but the base model holds 128\. Take the quest"
@@ -85,7 +85,7 @@ def test_an_answer_is_the_same_whatever_else_is_asked_and_after_a_kill(model: Pa
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
     said.clear()
     assert ask_exams(loaded(model), QUESTIONS, SAMPLED, work, said.append) == whole
-    assert said[0] == "2 of 6 requests were finished before"
+    assert said[0] == "2 of 6 requests were already finished"
 
 
 def test_lm_evals_own_score_and_ours_agree_on_the_same_completions(model: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_child_that_fails_or_says_nothing_publishes_nothing(tmp_path: Path, sc
 
 
 def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh_home: Home, tmp_path: Path) -> None:
-    """Staged after python/cpython#74007: a copy.py in the working folder is run by an import."""
+    """Staged after python/cpython#74007: an import runs a file that lies in the working folder."""
     for name in ("random", "json", "tokenizers"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the working folder was run')\n")
     done = subprocess.run(

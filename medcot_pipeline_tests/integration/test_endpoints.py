@@ -157,7 +157,7 @@ def test_two_judges_leave_a_record_each_and_no_key_of_theirs(answered: Home) -> 
     ]
     assert records[0]["verdicts"] == records[1]["verdicts"]
     assert records[1]["changed"] == ["max_tokens as max_completion_tokens"]
-    assert "second judge does not take every option" in done.stderr
+    assert "second judge does not accept every option" in done.stderr
     manifest = read_json(folder / "manifest.json")
     assert manifest["metadata"]["same_verdicts"] == "2 of 2"
     checks = {check["name"]: check for check in manifest["checks"]}
@@ -171,7 +171,7 @@ def test_what_an_endpoint_does_not_take_is_on_record(trained: Home) -> None:
     with endpoint(lambda messages: "想。\n</think>\n\n答。", 404, not_taken) as (url, _):
         done = trained.run("medcot", "sync", "--only", ANSWERING, **asked(trained, url))
     assert done.returncode == 0, done.stderr
-    assert "does not take every option, and was asked without seed" in done.stderr
+    assert "does not accept every option and was asked without seed" in done.stderr
     for asset in ("base_answers", "tuned_answers"):
         manifest = read_json(trained.current(asset) / "manifest.json")
         assert manifest["metadata"]["asked_otherwise"] == "without seed"

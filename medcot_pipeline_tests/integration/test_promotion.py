@@ -119,6 +119,6 @@ def test_a_rollback_promotes_the_adapter_before_and_holds(trained: Home, chain: 
     again = trained.run("medcot", "rollback")
     assert again.returncode == 1
     assert again.stderr == (
-        f"medcot: The promoted adapter {before[:12]} took over from none: there is nothing to go back to.\n"
+        f"medcot: The promoted adapter {before[:12]} has no predecessor: there is nothing to go back to.\n"
     )
     assert promoted(trained) == before

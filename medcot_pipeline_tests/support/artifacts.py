@@ -1,7 +1,7 @@
 """Artifacts that a test publishes by hand: a few files under an identity, with a check that passes.
 
 Belongs here: publishing through the real store.
-Does not: what a stage would make.
+Does not belong here: what a stage would make.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """A tokenizer of one token a byte, for tests that count tokens or need another model's template.
 
 Belongs here: the tokenizer.
-Does not: the R1-distill tokenizer, which the package builds itself.
+Does not belong here: the R1-distill tokenizer, which the package builds itself.
 """
 
 from typing import Any

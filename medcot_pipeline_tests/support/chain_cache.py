@@ -4,7 +4,7 @@ It is kept below `build/chains`, by a key over everything that it is made from. 
 lock on it, and no other session removes it.
 
 Belongs here: the key, making a chain whole or not at all, noticing that somebody changed it, removing old ones.
-Does not: copies for those who change something (home.py).
+Does not belong here: copies for those who change something (home.py).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """A chat completions endpoint on loopback: what stands in for a judge that costs money, over a real socket.
 
 Belongs here: serving replies that a test gives, and keeping what was asked.
-Does not: deciding what a judge would say.
+Does not belong here: deciding what a judge would say.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The child process of an asset, started as Dagster starts it, so that a test can kill it.
 
 Belongs here: the protocol of Pipes from outside, without a Dagster run around it.
-Does not: what a test does to the process.
+Does not belong here: what a test does to the process.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Debian's Chromium, headless, which asks nothing of the network by itself.
 
 Belongs here: starting it.
-Does not: what is opened in it.
+Does not belong here: what is opened in it.
 """
 
 import contextlib

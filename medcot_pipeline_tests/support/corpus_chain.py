@@ -1,7 +1,7 @@
 """A data folder with rows of its own, and the corpus assets over it.
 
 Belongs here: rows that are long enough to be kept and unlike one another, a workspace over a folder, making assets.
-Does not: what a test brings.
+Does not belong here: what a test brings.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Where genuine rows are: they are read in their folder and never copied into the project.
 
 Belongs here: the folder, and the mark of tests that need it.
-Does not: what a test does with the rows.
+Does not belong here: what a test does with the rows.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The answers of judging.py with a rubric for each prompt, and graders of them behind an endpoint.
 
 Belongs here: the rubrics, what graders say, having answers graded, the line in which that ends.
-Does not: endpoints (chat_endpoint.py), the answers (judging.py).
+Does not belong here: endpoints (chat_endpoint.py), the answers (judging.py).
 """
 
 import json

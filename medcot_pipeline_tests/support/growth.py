@@ -1,7 +1,7 @@
 """How the work on a text grows with its length.
 
 Belongs here: telling linear from quadratic by comparing a text with one four times as long, on any machine.
-Does not: how long anything takes in seconds.
+Does not belong here: how long anything takes in seconds.
 """
 
 import time

@@ -1,7 +1,7 @@
 """A data folder and a Dagster home of a test's own, and commands run in them as a person would.
 
 Belongs here: the environment of a command; copies of a home.
-Does not: anything that replaces a real part.
+Does not belong here: anything that replaces a real part.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """As much of the hub as its own client asks for: the newest revision of one data set, and its file at each revision.
 
 Belongs here: serving over a real socket on loopback, and keeping what was asked.
-Does not: what is in the file.
+Does not belong here: what is in the file.
 """
 
 import http.server

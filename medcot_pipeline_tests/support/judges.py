@@ -1,7 +1,7 @@
 """Judges whose nature is known, as replies of a chat endpoint.
 
 Belongs here: how each of them decides.
-Does not: serving them (chat_endpoint.py), what must come of them (unit/evaluation/judging/test_gates.py).
+Does not belong here: serving them (chat_endpoint.py), what must come of them (unit/evaluation/judging/test_gates.py).
 """
 
 import random

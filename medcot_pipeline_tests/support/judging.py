@@ -1,7 +1,7 @@
 """Six answers to three prompts, and a judge of them behind an endpoint.
 
 Belongs here: the answers, having them judged, the line in which that ends.
-Does not: endpoints (chat_endpoint.py).
+Does not belong here: endpoints (chat_endpoint.py).
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """A process that asks an endpoint, killed while calls are in flight, and once more.
 
 Belongs here: when it is killed, and what was paid for.
-Does not: what it asks, what has to come out.
+Does not belong here: what it asks, what has to come out.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Another live process that names itself as a run's process does.
 
 Belongs here: its program.
-Does not: starting and killing it.
+Does not belong here: starting and killing it.
 """
 
 SAY_WHO = """

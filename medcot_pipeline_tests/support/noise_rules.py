@@ -1,7 +1,7 @@
 """Names of the rules that no medical text should meet.
 
 Belongs here: the list.
-Does not: texts that meet them.
+Does not belong here: texts that meet them.
 """
 
 RESIDUE = (

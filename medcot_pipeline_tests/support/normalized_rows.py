@@ -1,7 +1,7 @@
 """Rows as normalising leaves them, by their questions.
 
 Belongs here: a table of such rows.
-Does not: reading or normalising any.
+Does not belong here: reading or normalising any.
 """
 
 from typing import Any

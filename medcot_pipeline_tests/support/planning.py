@@ -1,7 +1,7 @@
 """A workspace over small files, in which assets are published without being made, and what the plan says of it.
 
 Belongs here: the workspace, other settings, publishing, the plan by asset.
-Does not: what a plan should say.
+Does not belong here: what a plan should say.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own, on loopback, from Debian's package.
 
 Belongs here: starting, stopping and breaking it; a database for one test.
-Does not: anything of Dagster.
+Does not belong here: anything of Dagster.
 """
 
 import dataclasses

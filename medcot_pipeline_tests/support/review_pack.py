@@ -1,7 +1,7 @@
 """A blind pack of twenty prompts, and reviews of it as the page saves them.
 
 Belongs here: prompts, answers, pack and key; reviews that fit.
-Does not: what is made of a review.
+Does not belong here: what is made of a review.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The real web server and daemon over a home, on loopback, and asking them by GraphQL.
 
 Belongs here: starting, asking, stopping.
-Does not: what a test asks.
+Does not belong here: what a test asks.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Medical rows as people publish them, and files of them in every format.
 
 Belongs here: the rows, and writing them.
-Does not: reading them.
+Does not belong here: reading them.
 """
 
 import csv

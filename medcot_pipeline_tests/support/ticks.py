@@ -1,7 +1,7 @@
 """One evaluation of the schedule or of a sensor, and what it decided.
 
 Belongs here: evaluating, and reading the decision.
-Does not: what should be decided.
+Does not belong here: what should be decided.
 """
 
 import dagster as dg

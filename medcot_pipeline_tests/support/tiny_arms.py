@@ -1,7 +1,7 @@
 """A base model as an artifact and an adapter on it, both with random weights, for tests that need no whole chain.
 
 Belongs here: making them.
-Does not: models without a tokenizer (small_decoders.py).
+Does not belong here: models without a tokenizer (small_decoders.py).
 """
 
 from pathlib import Path

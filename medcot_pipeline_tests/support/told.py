@@ -1,7 +1,7 @@
 """A host that makes assets in a test's own process, and keeps what it was told.
 
 Belongs here: what `pipeline/run.py` asks of a host.
-Does not: a child process: stages that load a model are run through Dagster.
+Does not belong here: a child process: stages that load a model are run through Dagster.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """A process of its own that tracks one step: wandb reads its settings once.
 
 Belongs here: its program and what it says.
-Does not: the files and variables that it finds.
+Does not belong here: the files and variables that it finds.
 """
 
 import os

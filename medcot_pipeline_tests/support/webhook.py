@@ -1,7 +1,7 @@
 """A webhook on loopback that keeps what it is told.
 
 Belongs here: the server.
-Does not: what it should be told.
+Does not belong here: what it should be told.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """A server on loopback that writes whatever bytes a test gives it: what no proper server would send.
 
 Belongs here: reading a request, and the bytes of a response.
-Does not: which bytes are wrong (unit/inference/test_malformed_replies.py), proper replies (chat_endpoint.py).
+Does not belong here: which bytes are wrong (unit/inference/test_malformed_replies.py), proper replies
+(chat_endpoint.py).
 """
 
 import contextlib

@@ -37,9 +37,9 @@ def test_a_plan_of_an_empty_folder_lists_every_asset_as_missing(fresh_home: Home
     first, *assets, training, perplexity, answers, last = done.stdout.splitlines()
     assert first == f"Profile tiny, data in {fresh_home.data}"
     assert [line.split()[1] for line in assets] == ["missing"] * len(GRAPH.assets)
-    assert training == "Training:   planned once there is sft_dataset and base_model"
-    assert perplexity == "Perplexity: planned once there is base_model"
-    assert answers == "Answers:    planned once there is base_model"
+    assert training == "Training:   not planned yet: needs sft_dataset and base_model"
+    assert perplexity == "Perplexity: not planned yet: needs base_model"
+    assert answers == "Answers:    not planned yet: needs base_model"
     assert last == f"`medcot sync` would look at {len(GRAPH.assets)} of {len(GRAPH.assets)} assets."
 
 
@@ -119,9 +119,9 @@ def test_more_rejects_than_allowed_are_one_line_with_the_first_row_and_the_setti
     )
     said = problem(done)
     assert 'rows.jsonl, line 2: field "Response" is empty.' in said
-    assert "1 of 3 rows cannot be used (33.3%, at most 5.0% by MEDCOT_SOURCE__MAX_REJECT_RATE)." in said
+    assert "1 of 3 rows cannot be used (33.3%, and MEDCOT_SOURCE__MAX_REJECT_RATE allows 5.0%)." in said
     (kept,) = (fresh_home.data / "rejected" / "raw_medical_o1").glob("*/rejects.jsonl")
-    assert said.endswith(f"What was made is kept in {kept.parent}.")
+    assert said.endswith(f"The refused output is kept in {kept.parent}.")
     assert list((fresh_home.data / "artifacts" / "raw_medical_o1").iterdir()) == []
 
 

@@ -1,8 +1,8 @@
 """Code versions of the pure stages, held against what they make of a few rows.
 
 `golden_stages.json` has, for every pure stage, the code version and the sha256 of its output on the rows below. When a
-stage makes something else of the same rows, its code version in its room's stages.py has to be raised, or artifacts
-of the old code would be used again. Write the file anew afterwards:
+stage makes something else of the same rows, raise its code version where the stage is defined, or artifacts of the old
+code would be used again. Then write the file anew:
 
     python -m medcot_pipeline_tests.unit.test_code_versions
 """

@@ -1,8 +1,8 @@
 """What beside the key makes two rows the same question: the options, and letters whose case is a meaning.
 
 Belongs here: the two columns.
-Does not: keys (corpus/normalize/text.py), telling stem from options (corpus/normalize/options.py), decisions
-(duplicates.py).
+Does not belong here: keys (corpus/normalize/text.py), telling stem from options (corpus/normalize/options.py),
+decisions (duplicates.py).
 """
 
 import polars as pl

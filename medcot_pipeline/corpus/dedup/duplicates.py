@@ -1,9 +1,9 @@
 """Near-duplicates told from near-misses: which rows leave, which stay together, which a person should see.
 
 Belongs here: the order of the steps, the shape of the outcome.
-Does not: candidates and similarities (corpus/dedup/similar/nearness.py, corpus/dedup/similar/paraphrases.py), the rules
-(corpus/dedup/rules/guards.py), which row of a pair stays (survivors.py), what people are shown (pairs.py), splits
-(corpus/splits/assign.py).
+Does not belong here: candidates and similarities (corpus/dedup/similar/nearness.py,
+corpus/dedup/similar/paraphrases.py), the rules (corpus/dedup/rules/guards.py), which row of a pair stays
+(survivors.py), what people are shown (pairs.py), splits (corpus/splits/assign.py).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Connected components of keys, and their ids.
 
 Belongs here: components, the id of a component.
-Does not: deciding which keys are connected (duplicates.py), splits (corpus/splits/assign.py).
+Does not belong here: deciding which keys are connected (duplicates.py), splits (corpus/splits/assign.py).
 """
 
 import hashlib

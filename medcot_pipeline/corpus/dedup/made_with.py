@@ -1,7 +1,7 @@
 """What deduplication was done with, for the record.
 
 Belongs here: libraries, versions, seeds, parameters.
-Does not: any computation.
+Does not belong here: any computation.
 """
 
 from importlib.metadata import version

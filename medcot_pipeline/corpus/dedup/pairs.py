@@ -1,7 +1,7 @@
 """Pairs for a person to look at.
 
 Belongs here: choosing the pairs, showing how two questions differ.
-Does not: deciding anything about rows (survivors.py).
+Does not belong here: deciding anything about rows (survivors.py).
 """
 
 from typing import NamedTuple

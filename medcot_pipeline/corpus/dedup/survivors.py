@@ -1,7 +1,8 @@
 """Which row of a set of duplicates stays.
 
 Belongs here: the order from best to worst, the row that stands for each removed one, parting the rows.
-Does not: what a duplicate is (corpus/dedup/similar/nearness.py, corpus/dedup/rules/guards.py), groups (groups.py).
+Does not belong here: what a duplicate is (corpus/dedup/similar/nearness.py, corpus/dedup/rules/guards.py), groups
+(groups.py).
 """
 
 from collections import defaultdict

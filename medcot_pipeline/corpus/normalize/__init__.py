@@ -1,5 +1,5 @@
 """Text as training reads it, a key for comparing, and defects of a row.
 
 Belongs here: rules for texts and rows, as tables of rows.
-Does not: finding duplicates (dedup/).
+Does not belong here: finding duplicates (dedup/).
 """

@@ -1,7 +1,7 @@
 """Which options a text chooses, in Chinese and English: the one reader of option letters, for rows and for exams.
 
 Belongs here: what makes a letter a chosen one, and what makes it a rejected one.
-Does not: which letters stand for options at all (letters.py), whether the choice is right.
+Does not belong here: which letters stand for options at all (letters.py), whether the choice is right.
 """
 
 import re

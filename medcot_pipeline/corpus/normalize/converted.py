@@ -1,11 +1,11 @@
 r"""What scrapers and converters leave in a text that is no part of it.
 
+Every pattern holds for medical text too: `<3 cm` is no tag, `\nu` no line break.
+
 Belongs here: how wrong decodings, lost characters, web markup, escapes and traditional characters look; each search
 takes the normalised question, reasoning and answer and returns the piece that shows it, or an empty string.
-Does not: what generators leave (generated.py), which rules there are and what they lead to (noise.py), undoing
-(text_rules.py, mojibake.py).
-
-Every pattern holds for medical text too: `<3 cm` is no tag, `\nu` no line break.
+Does not belong here: what generators leave (generated.py), which rules there are and what they lead to (noise.py),
+undoing (text_rules.py, mojibake.py).
 """
 
 import re

@@ -1,11 +1,11 @@
 """What generators leave in a text that is no part of it.
 
-Belongs here: how placeholders, errors, refusals, loops, copies and marks of a chat look; each search takes the
-normalised question, reasoning and answer and returns the piece that shows it, or an empty string.
-Does not: what converters leave (converted.py), which rules there are and what they lead to (noise.py).
-
 Every pattern holds for medical text too: `None of the above` is no placeholder, `Refractive error: 429 eyes` no failed
 request.
+
+Belongs here: how placeholders, errors, refusals, loops, copies and marks of a chat look; each search takes the
+normalised question, reasoning and answer and returns the piece that shows it, or an empty string.
+Does not belong here: what converters leave (converted.py), which rules there are and what they lead to (noise.py).
 """
 
 import re
@@ -31,7 +31,7 @@ _TEMPLATE = re.compile(
 
 
 def placeholder(texts: Texts) -> str:
-    """A field that is nothing but a value for nothing, or the name of a variable that was never filled in."""
+    """A field that only says that there is no value, or names a variable that was never filled in."""
     for name, text in zip(NAMES, texts, strict=True):
         if len(text) <= 12 and _NO_VALUE.fullmatch(text):
             return f"{name} is {text}"

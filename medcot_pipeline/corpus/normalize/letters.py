@@ -1,7 +1,7 @@
 """Option letters as they stand in a text, alone or in lists.
 
 Belongs here: telling a letter that stands for an option from an article, a vitamin, a blood group or an abbreviation.
-Does not: which of the options a text chooses (chosen.py), taking a question apart (options.py).
+Does not belong here: which of the options a text chooses (chosen.py), taking a question apart (options.py).
 """
 
 import re

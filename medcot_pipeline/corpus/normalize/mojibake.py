@@ -1,10 +1,10 @@
 """Text that was decoded by the wrong encoding, and its way back.
 
-Belongs here: UTF-8 read as Latin-1 or Windows-1252 (by ftfy), GBK read as Latin-1, UTF-8 read as GBK; what is left.
-Does not: bytes of files, which corpus/sources/source.py decodes; entities and other markup (text_rules.py).
-
 It comes before every other rule: those remove control characters that are half of a character here. ftfy only undoes
 encodings: its other steps would change the width of Chinese marks.
+
+Belongs here: UTF-8 read as Latin-1 or Windows-1252 (by ftfy), GBK read as Latin-1, UTF-8 read as GBK; what is left.
+Does not belong here: bytes of files, which corpus/sources/source.py decodes; entities and other markup (text_rules.py).
 """
 
 import codecs

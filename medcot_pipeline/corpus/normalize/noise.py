@@ -1,8 +1,8 @@
 """Defects of a row, each a named rule.
 
 Belongs here: what each rule looks for in a normalised row, and the piece of text that shows it.
-Does not: what generators and converters leave behind (generated.py, converted.py), repairing anything (a lost exponent
-is never guessed), or what happens to the row (`NoiseActions`).
+Does not belong here: what generators and converters leave behind (generated.py, converted.py), repairing anything (a
+lost exponent is never guessed), or what happens to the row (`NoiseActions`).
 """
 
 import re

@@ -1,7 +1,7 @@
 """The options of a multiple-choice question.
 
 Belongs here: telling the stem from the options.
-Does not: which of them a text chooses (chosen.py).
+Does not belong here: which of them a text chooses (chosen.py).
 """
 
 import re

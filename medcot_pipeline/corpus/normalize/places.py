@@ -1,7 +1,7 @@
 """Showing what was found in a text.
 
 Belongs here: the match with what stands around it.
-Does not: what is looked for (noise.py, generated.py, converted.py).
+Does not belong here: what is looked for (noise.py, generated.py, converted.py).
 """
 
 import re

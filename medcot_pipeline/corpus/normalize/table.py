@@ -1,7 +1,7 @@
 """Normalisation of a table of rows: the text, the key, the language, the flags, and what was removed.
 
 Belongs here: one pass over the rows, counts and examples per rule.
-Does not: the rules themselves (text.py, noise.py), duplicates (corpus/dedup/duplicates.py), files.
+Does not belong here: the rules themselves (text.py, noise.py), duplicates (corpus/dedup/duplicates.py), files.
 """
 
 import dataclasses

@@ -1,10 +1,10 @@
 """Normalisation of one text: for training (`normalize_text`) and for comparing (`comparison_key`).
 
-Belongs here: running the rules until none changes anything, and the fold that makes a comparison key.
-Does not: the rules (text_rules.py), options of a question (options.py), tables of rows (table.py).
-
 The key folds more than the text and still keeps the quantity: 10⁹/L and 109/L, 5～10 and 510, (+) and (-) have
 different keys.
+
+Belongs here: running the rules until none changes anything, and the fold that makes a comparison key.
+Does not belong here: the rules (text_rules.py), options of a question (options.py), tables of rows (table.py).
 """
 
 import re

@@ -1,13 +1,13 @@
 """The rules that normalise a text for training, one step each, in their order.
 
-Belongs here: what each rule changes, and what it must not touch.
-Does not: running them (text.py), defects that only people can repair (noise.py).
-
 A text changes as little as possible: never NFKC, never lower case, no conversion of scripts, no `<[^>]+>`. A digit,
 sign, comparison, range or exponent is the same quantity afterwards.
 
 Wrong decodings are undone first, while every character of them is there. Entities and full-width letters come before
 tags because both can spell a tag; blanks come before punctuation because punctuation looks at its neighbours.
+
+Belongs here: what each rule changes, and what it must not touch.
+Does not belong here: running them (text.py), defects that only people can repair (noise.py).
 """
 
 import html

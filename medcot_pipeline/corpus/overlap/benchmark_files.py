@@ -1,8 +1,8 @@
 """Reading evaluation benchmarks and exams: JSON, JSONL, CSV and Parquet files that others made.
 
 Belongs here: finding the files, their items, fields by name.
-Does not: formats and what makes a record unreadable (support/row_files.py), comparing (screen.py), options and
-answers of an exam (evaluation/exams/files.py).
+Does not belong here: formats and what makes a record unreadable (support/row_files.py), comparing (screen.py), options
+and answers of an exam (evaluation/exams/files.py).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,8 @@
 """Comparison keys as sets of character 5-grams.
 
 Belongs here: the grams of a key, and of many keys as a sparse matrix.
-Does not: which shares make a hit (screen.py), shingles for near-duplicates (corpus/dedup/similar/shingles.py).
+Does not belong here: which shares make a hit (screen.py), shingles for near-duplicates
+(corpus/dedup/similar/shingles.py).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Overlap of the corpus with evaluation benchmarks.
 
 Belongs here: comparing question stems with benchmark stems, and the evidence for each hit.
-Does not: reading benchmarks (benchmark_files.py), sets of grams (grams.py), taking rows out (the caller, by
+Does not belong here: reading benchmarks (benchmark_files.py), sets of grams (grams.py), taking rows out (the caller, by
 `drop_confirmed_from_train`).
 """
 

@@ -5,7 +5,7 @@ cannot hold (more than one question, a call of a tool, a picture, a system promp
 refused by name.
 
 Belongs here: the forms of chat data, and taking each apart.
-Does not: records with three fields (forms.py), what makes a text unusable (texts.py).
+Does not belong here: records with three fields (forms.py), what makes a text unusable (texts.py).
 """
 
 import re

@@ -4,7 +4,7 @@ A record has them in three fields, which `source.fields` names; or, where not al
 of chat data: `messages`, `conversations`, `instruction` with `output`, `prompt` with `completion`.
 
 Belongs here: recognising the form, the three fields, and `<think>` around a reasoning.
-Does not: taking chat data apart (chat_forms.py), what makes a text unusable (texts.py), reading files
+Does not belong here: taking chat data apart (chat_forms.py), what makes a text unusable (texts.py), reading files
 (support/row_files.py), changing any text (corpus/normalize/text.py).
 """
 
@@ -19,8 +19,8 @@ from medcot_pipeline.support.errors import printable
 
 THREE_FIELDS = "fields"
 WHAT_IS_READ = (
-    "Read are records with the three fields, messages, conversations, instruction and output, prompt and completion: "
-    "see docs/inputs.md."
+    "A readable record has the three fields, messages, conversations, instruction and output, or prompt and "
+    "completion: see docs/inputs.md."
 )
 
 
@@ -33,7 +33,7 @@ def texts_of(record: Any, fields: FieldNames, *, further: bool = False) -> RowTe
         further: the record is of a file beside the source, for which no setting names fields.
 
     Raises:
-        UnusableRecord: it has not three texts, or more than three texts can say.
+        UnusableRecord: it lacks one of the three texts, or holds more than three texts can express.
     """
     if not isinstance(record, Mapping):
         raise UnusableRecord(f"not an object but {type(record).__name__}")

@@ -6,7 +6,7 @@ older state back writes its revision there, or unsets `follow_hub`. The rows of 
 are read behind those of the source, file by file in the order of their names.
 
 Belongs here: where these files lie, and what they say.
-Does not: asking the hub, or reading rows (source.py).
+Does not belong here: asking the hub, or reading rows (source.py).
 """
 
 import contextlib
@@ -48,7 +48,9 @@ def followed(settings: SourceSettings, data: Path) -> SourceSettings:
         noted: Any = read_json(path)
         repository, revision = noted["repository"], noted["revision"]
     except (ValueError, TypeError, KeyError) as error:
-        raise MedcotError(f"{path}: no revision in it ({error!r}).", "Delete it: the sensor writes it anew.") from error
+        raise MedcotError(
+            f"{path}: no revision can be read from it ({error!r}).", "Delete it; the sensor will write it again."
+        ) from error
     if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
         raise MedcotError(f"{path}: revision {revision!r} is not 40 hexadecimal digits.", "Correct or delete it.")
     return settings.model_copy(update={"revision": revision}) if repository == settings.repository else settings
@@ -60,7 +62,7 @@ def row_files(settings: SourceSettings, data: Path) -> list[Path]:
 
 
 def passed_over(settings: SourceSettings, data: Path) -> list[str]:
-    """A line for each thing beside those files that is not read, and why; hidden ones are taken for unfinished."""
+    """A line for each other entry, which is not read, with the reason; hidden ones count as unfinished."""
     found = [(path.name, _why_not_read(path)) for path in _lying_there(settings, data)]
     lines = [f"passed over: {_printable(name)} ({why})" for name, why in found if why]
     more = [f"passed over: {len(lines) - MOST_NAMED:,} more"] if len(lines) > MOST_NAMED else []

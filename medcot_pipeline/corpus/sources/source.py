@@ -1,8 +1,8 @@
 """Reading the source rows, exactly as they are.
 
 Belongs here: the sample, a file, the public data set at a revision, the rows of all files and their ids.
-Does not: formats of files (support/row_files.py), forms of records (forms.py), which revision and which further
-files there are (incoming.py), changing any text (corpus/normalize/text.py).
+Does not belong here: formats of files (support/row_files.py), forms of records (forms.py), which revision and which
+further files there are (incoming.py), changing any text (corpus/normalize/text.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The three texts of a row, and what makes one unusable.
 
 Belongs here: the texts with the form that they were read from, and the test of a single one.
-Does not: finding them in a record (forms.py, chat_forms.py), changing any text (corpus/normalize/text.py).
+Does not belong here: finding them in a record (forms.py, chat_forms.py), changing any text (corpus/normalize/text.py).
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ def usable_text(what: str, value: Any) -> str:
     """A value that is usable as a text.
 
     Raises:
-        UnusableRecord: it is none, is empty, is broken, or was cut by Excel.
+        UnusableRecord: it is not text, is empty, is broken, or was cut by Excel.
     """
     if not isinstance(value, str):
         raise UnusableRecord(f"{what} is {type(value).__name__}, not text")

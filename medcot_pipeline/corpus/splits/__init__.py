@@ -1,5 +1,5 @@
 """Train, validation and test rows.
 
 Belongs here: assigning splits by group, leaks across them.
-Does not: groups (dedup/).
+Does not belong here: groups (dedup/).
 """

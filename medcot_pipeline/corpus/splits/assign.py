@@ -1,7 +1,8 @@
 """Train, validation and test by group, so that adding rows does not move old ones.
 
 Belongs here: the assignment, and what moved since last time.
-Does not: groups (corpus/dedup/duplicates.py), leaks across splits (leaks.py), benchmarks (corpus/overlap/screen.py).
+Does not belong here: groups (corpus/dedup/duplicates.py), leaks across splits (leaks.py), benchmarks
+(corpus/overlap/screen.py).
 """
 
 import hashlib

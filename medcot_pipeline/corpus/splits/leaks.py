@@ -1,7 +1,7 @@
 """Pairs of one text in two splits.
 
 Belongs here: the search by question, reasoning and answer.
-Does not: assigning splits (assign.py), the delete tier itself (corpus/dedup/similar/nearness.py,
+Does not belong here: assigning splits (assign.py), the delete tier itself (corpus/dedup/similar/nearness.py,
 corpus/dedup/rules/guards.py).
 """
 

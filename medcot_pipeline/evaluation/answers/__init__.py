@@ -1,5 +1,5 @@
 """What both arms write for the frozen prompts.
 
 Belongs here: prompts, answers to them by whoever writes, rules, safety flags.
-Does not: verdicts (judging/, people/).
+Does not belong here: verdicts (judging/, people/).
 """

@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -36,12 +36,12 @@ def both_arms_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def prompts_not_in_training(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """No prompt asks a question that a training row asks; those with much text in common are named."""
+    """No prompt asks a question that a training row asks; those with much shared text are named."""
     found = prompts_in_training(
         read_jsonl(folder / PROMPTS, Prompt), read_parquet(inputs["corpus_splits"] / "rows.parquet")
     )
-    said = f"{len(found['confirmed']):,} prompts stand in the training rows"
-    alike = f"; much text in common: {', '.join(found['flagged'])}." if found["flagged"] else "."
+    said = f"{len(found['confirmed']):,} prompts appear in the training rows"
+    alike = f"; much shared text: {', '.join(found['flagged'])}." if found["flagged"] else "."
     return not found["confirmed"], said + alike
 
 
@@ -53,7 +53,7 @@ def answers_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 def two_models_answered(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """Not one model of an endpoint for both arms: it would name itself in both, and write the same to every prompt."""
+    """The endpoint did not serve one model for both arms, which would name itself in both and answer both alike."""
     figures = read_json(folder / "figures.json")
     files = [inputs[f"{arm}_answers"] / "aside" / SERVED for arm in ("base", "tuned")]
     named = [read_json(file) if file.exists() else [] for file in files]
@@ -74,12 +74,12 @@ def most_answers_finished(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 
 MEASURED = (
-    Check("every_prompt_answered", "Has every prompt an answer?", every_prompt_answered),
-    Check("prompts_not_in_training", "Is no prompt among the training rows?", prompts_not_in_training),
+    Check("every_prompt_answered", "Does every prompt have an answer?", every_prompt_answered),
+    Check("prompts_not_in_training", "Is every prompt absent from the training rows?", prompts_not_in_training),
 )
 COMPARED = (
     Check("both_arms_answered", "Did both arms answer every prompt?", both_arms_answered),
-    Check("two_models_answered", "Did another model answer for each arm?", two_models_answered),
+    Check("two_models_answered", "Did a different model answer for each arm?", two_models_answered),
     Check("answers_differ", "Does the adapter change any answer?", answers_differ, blocking=False),
     Check("most_answers_finished", "Did the tuned arm finish its answers?", most_answers_finished, blocking=False),
 )

@@ -1,7 +1,7 @@
 """What both arms' answers amount to before anybody judged them.
 
 Belongs here: the content of figures.json of the asset model_answers.
-Does not: the rules and flags themselves (rules/, safety/), verdicts.
+Does not belong here: the rules and flags themselves (rules/, safety/), verdicts.
 """
 
 from collections.abc import Sequence

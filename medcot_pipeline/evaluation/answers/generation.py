@@ -1,7 +1,7 @@
 """One model's answers to the frozen prompts.
 
 Belongs here: a prompt as a request, and what was written as an answer, whoever writes.
-Does not: writing (inference/), judging an answer.
+Does not belong here: writing (inference/), judging an answer.
 """
 
 import dataclasses

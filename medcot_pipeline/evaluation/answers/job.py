@@ -1,7 +1,7 @@
 """One model's answers, in the child process.
 
 Belongs here: what it is told, and what it leaves in the artifact's folder.
-Does not: generating (generation.py).
+Does not belong here: generating (generation.py).
 """
 
 from pathlib import Path

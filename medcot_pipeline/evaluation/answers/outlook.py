@@ -1,7 +1,7 @@
-"""Writing the answers before it starts: what `medcot plan` prints of it.
+"""What `medcot plan` says about writing the answers.
 
 Belongs here: which prompts will be answered, and by whom.
-Does not: lengths, memory and time (evaluation/outlook.py).
+Does not belong here: lengths, memory and time (evaluation/outlook.py).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from medcot_pipeline.support.errors import MedcotError
 
 
 def answer_lines(workspace: Workspace, plan: Mapping[str, PlanLine]) -> list[str]:
-    """What writing the answers of either arm would be: lines for people."""
+    """What writing the answers of either arm will take: lines for people."""
     settings = workspace.settings.answers
     if settings.backend == "endpoint":
         return [f"asked of {settings.endpoint.base_url}"]

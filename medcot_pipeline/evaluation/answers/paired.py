@@ -1,7 +1,7 @@
 """Which rules both arms' answers to the same prompts pass, side by side.
 
 Belongs here: checking every answer once; counts by rule and over all constraints.
-Does not: the rules themselves (rules.py), intervals (evaluation/statistics/intervals.py), drawing tables.
+Does not belong here: the rules themselves (rules/), intervals (evaluation/statistics/intervals.py), drawing tables.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Which prompts are asked, and what is known of them: their hash, their strata, and whether training saw them.
 
 Belongs here: the sets that the settings name, figures over prompts.
-Does not: reading a file of them (records/), answering them.
+Does not belong here: reading a file of them (records/), answering them.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def asked_prompts(settings: AnswerSettings, root: Path) -> list[Prompt]:
         for prompt in read_prompts(path, limit, name):
             if prompt.id in found:
                 raise MedcotError(
-                    f"{path}: the id {prompt.id} is that of a prompt among the {found[prompt.id].set}.",
+                    f"{path}: the id {prompt.id} is taken by a prompt of the set {found[prompt.id].set}.",
                     "Give it another id.",
                 )
             found[prompt.id] = prompt
@@ -89,14 +89,14 @@ def refuse_trained_prompts(prompts: Sequence[Prompt], rows: pl.DataFrame) -> Non
     confirmed = prompts_in_training(prompts, rows)["confirmed"]
     if confirmed:
         raise MedcotError(
-            f"{len(confirmed):,} of {len(prompts):,} prompts also stand in the training rows: {', '.join(confirmed)}.",
+            f"{len(confirmed):,} of {len(prompts):,} prompts also appear in the training rows: {', '.join(confirmed)}.",
             "Take them out of the file of MEDCOT_ANSWERS__PROMPTS, or give its folder as "
             "MEDCOT_SPLITS__BENCHMARK_DIR, so that such rows leave training.",
         )
 
 
 def prompts_in_training(prompts: Sequence[Prompt], rows: pl.DataFrame) -> dict[str, list[str]]:
-    """Prompts that stand in training rows: `confirmed` the same question, `flagged` only much text in common.
+    """Prompts that stand in training rows: `confirmed` the same question, `flagged` only much shared text.
 
     The screen is that of the benchmarks (corpus/overlap/screen.py), and equal comparison keys whatever their length.
 

@@ -1,7 +1,7 @@
 """What base and tuned model write for the frozen prompts.
 
 Belongs here: the stages that ask one model each, and the one that puts the answers side by side.
-Does not: generating (generation.py), rules and flags (rules/, safety/), verdicts (judging/, people/).
+Does not belong here: generating (generation.py), rules and flags (rules/, safety/), verdicts (judging/, people/).
 """
 
 import dataclasses
@@ -99,7 +99,7 @@ def _ask(run: Run, prompts: list[Prompt], adapter: Path | None) -> dict[str, Any
         run.say(f"the endpoint did not count the tokens of {uncounted:,} answers: their lengths are not known")
     if given.changed:
         run.describe(asked_otherwise=", ".join(given.changed))
-        run.say(f"the endpoint does not take every option, and was asked {', '.join(given.changed)}")
+        run.say(f"the endpoint does not accept every option and was asked {', '.join(given.changed)}")
     made_with = {"engine": "endpoint", "base_url": settings.endpoint.base_url, "changed": ", ".join(given.changed)}
     return {"seconds": given.seconds, "made_with": made_with}
 

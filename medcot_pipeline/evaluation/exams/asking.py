@@ -1,11 +1,12 @@
 """Multiple-choice exams of medical knowledge, asked of one model through lm-eval.
 
-Belongs here: how a question is put, and what is kept of an answer.
-Does not: exam files (files.py), lm-eval (lm_eval_task.py), writing (inference/), which letters a text chooses
-(corpus/normalize/chosen.py), scores (scores.py), overlap of training rows with the exams (corpus/overlap/screen.py).
-
 Exams are scored by what a model writes, not by the likelihood of a letter: behind a prompt that ends in `<think>`, a
 likelihood would be that of a letter within the reasoning.
+
+Belongs here: how a question is put, and what is kept of an answer.
+Does not belong here: exam files (files.py), lm-eval (lm_eval_task.py), writing (inference/), which letters a text
+chooses (corpus/normalize/chosen.py), scores (scores.py), overlap of training rows with the exams
+(corpus/overlap/screen.py).
 """
 
 import dataclasses
@@ -83,7 +84,7 @@ def ask_exams(
     opened = opens_thinking(model.generation_prompt)
     room = _room(model, questions)
     if room < settings.max_new_tokens:
-        say(f"exams: behind the longest question the model holds {room:,} tokens: no answer is longer")
+        say(f"exams: after the longest question the model has room for {room:,} tokens: no answer can be longer")
 
     def write(requests: Sequence[Request]) -> Sequence[WrittenText]:
         return write_requests(model, requests, work, say, what="exams").texts

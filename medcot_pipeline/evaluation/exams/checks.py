@@ -1,7 +1,7 @@
 """What must hold of exam answers before they are published.
 
 Belongs here: one function per check, over the files of the artifact; blocking where the next stage would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ def same_questions_in_both_arms(folder: Path, inputs: Inputs) -> tuple[bool, str
     return base == tuned, f"{len(base):,} questions to the base, {len(tuned):,} to the tuned model: {status}."
 
 
-MEASURED = (Check("every_question_answered", "Has every question an answer?", every_question_answered),)
+MEASURED = (Check("every_question_answered", "Does every question have an answer?", every_question_answered),)
 COMPARED = (
     Check("same_questions_in_both_arms", "Were both arms asked the same questions?", same_questions_in_both_arms),
 )

@@ -1,10 +1,10 @@
 """Exam files: multiple-choice questions with their options and their key.
 
+A key is letters, never letters fished out of a text: `Dry Heat` would be D and H.
+
 Belongs here: the forms of CMExam, CMB, MedQA and CMMLU, told by the names of their fields, what makes an item one that
 cannot be scored, and which of a file's questions are asked.
-Does not: taking a file apart (corpus/overlap/benchmark_files.py), asking and scoring (asking.py).
-
-A key is letters, never letters fished out of a text: `Dry Heat` would be D and H.
+Does not belong here: taking a file apart (corpus/overlap/benchmark_files.py), asking and scoring (asking.py).
 """
 
 import dataclasses

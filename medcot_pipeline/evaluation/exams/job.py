@@ -1,7 +1,7 @@
 """Asking one model the exams, in the child process.
 
 Belongs here: what it is told, and what it leaves in the artifact's folder.
-Does not: asking (asking.py), reading exams (files.py).
+Does not belong here: asking (asking.py), reading exams (files.py).
 """
 
 import dataclasses

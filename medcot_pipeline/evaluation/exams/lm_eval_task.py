@@ -1,7 +1,7 @@
 """Questions as a task of lm-eval, which puts them and collects what was written, and a model of lm-eval's that writes.
 
 Belongs here: everything that knows lm-eval.
-Does not: writing (inference/), how a question is put, what an answer is worth (asking.py).
+Does not belong here: writing (inference/), how a question is put, what an answer is worth (asking.py).
 """
 
 import dataclasses

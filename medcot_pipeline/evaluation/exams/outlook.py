@@ -1,7 +1,7 @@
-"""Asking the exams before it starts: what `medcot plan` prints of it.
+"""What `medcot plan` says about asking the exams.
 
 Belongs here: which questions will be asked.
-Does not: lengths, memory and time (evaluation/outlook.py).
+Does not belong here: lengths, memory and time (evaluation/outlook.py).
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from medcot_pipeline.support.errors import MedcotError
 
 
 def exam_lines(workspace: Workspace, plan: Mapping[str, PlanLine]) -> list[str]:
-    """What asking either arm the exams would be: lines for people; none where no exams are set.
+    """What asking either arm the exams will take: lines for people; none where no exams are set.
 
-    Where the base has fewer positions than the most tokens of an answer, less is written than is said here.
+    If the model's context is shorter than the token limit of an answer, less is written than these lines say.
     """
     settings = workspace.settings.exams
     if settings.folder is None:

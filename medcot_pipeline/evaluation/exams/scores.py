@@ -1,7 +1,7 @@
 """Scores of both arms in exams.
 
 Belongs here: right answers, votes, and what was truncated or unparsed, by exam.
-Does not: asking (asking.py), intervals (evaluation/statistics/).
+Does not belong here: asking (asking.py), intervals (evaluation/statistics/).
 """
 
 from collections import Counter

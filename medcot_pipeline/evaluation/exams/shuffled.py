@@ -1,7 +1,7 @@
 """Options of a question in another order, so that no model is helped by a liking for a letter.
 
 Belongs here: taking the options apart, their order from the seed, the key under the new letters.
-Does not: reading questions (files.py), asking (asking.py).
+Does not belong here: reading questions (files.py), asking (asking.py).
 """
 
 import dataclasses

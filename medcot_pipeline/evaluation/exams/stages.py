@@ -1,7 +1,9 @@
 """What base and tuned model know of medicine, by exams.
 
+Without exams nothing is asked, and the report says so.
+
 Belongs here: the stages that ask one model each, and the one that compares them.
-Does not: asking (asking.py), reading exams (files.py). Without exams nothing is asked, and the report says so.
+Does not belong here: asking (asking.py), reading exams (files.py).
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
 """The AI judge: which of two answers is better.
 
 Belongs here: calls, wording, gates, verdicts.
-Does not: people's verdicts (people/).
+Does not belong here: people's verdicts (people/).
 """

@@ -1,7 +1,8 @@
 """Calls to a judge, for verdicts or for grades: those that are not kept are asked, and what all of them took is summed.
 
 Belongs here: which calls are new, refusing what is not done, totals.
-Does not: which calls to make (judge.py, evaluation/rubrics/grading.py), making them (calls.py, inference/served/).
+Does not belong here: which calls to make (judge.py, evaluation/rubrics/grading.py), making them (calls.py,
+inference/served/).
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 """Calls to the judge's endpoint: asked at most once each, kept in a file, read into rulings.
 
 Belongs here: a call, and the ruling that it came to.
-Does not: asking and keeping (inference/served/), which calls to make and what they add up to (judge.py), the wording
-(wording.py), reading a verdict out of a reply (reading.py).
+Does not belong here: asking and keeping (inference/served/), which calls to make and what they add up to (judge.py),
+the wording (wording.py), reading a verdict out of a reply (reading.py).
 """
 
 import dataclasses

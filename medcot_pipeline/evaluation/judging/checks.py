@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from medcot_pipeline.records.judgement import Judged, failed_gates, read_judge, 
 
 
 def judge_passes_its_gates(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The judge holds its verdicts, sees through the probes and answers, or there is no judge."""
+    """The judge passes every gate, or there is no judge."""
     judge = read_judge(folder / "judge.json")
     return _passes(judge) if judge.status == "judged" else (True, "No AI judge is configured.")
 

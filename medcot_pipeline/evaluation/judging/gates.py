@@ -1,7 +1,7 @@
 """Whether the judge can be trusted: the limits on its verdicts and on what it makes of probes.
 
 Belongs here: the limits, and holding shares against them.
-Does not: which probes are asked (probes.py), verdicts on the arms (judge.py), agreement with people
+Does not belong here: which probes are asked (probes.py), verdicts on the arms (judge.py), agreement with people
 (evaluation/statistics/agreement.py).
 """
 

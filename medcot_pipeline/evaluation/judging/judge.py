@@ -1,8 +1,8 @@
 """The AI judge: which of two answers is better, asked twice with the order swapped, each call paid for once.
 
 Belongs here: pairing answers, which calls to make, joining two orders to one verdict, what the calls add up to.
-Does not: making calls (asked.py, calls.py), the wording (wording.py), whether to trust it (probes.py, gates.py),
-intervals, or people's verdicts (evaluation/people/review_file.py).
+Does not belong here: making calls (asked.py, calls.py), the wording (wording.py), whether to trust it (probes.py,
+gates.py), intervals, or people's verdicts (evaluation/people/review_file.py).
 """
 
 import dataclasses

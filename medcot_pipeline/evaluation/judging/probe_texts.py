@@ -1,10 +1,10 @@
 """Reference texts for probes: medical answers known to be right, and what makes each of them wrong.
 
-They were written for this project, in Chinese and English, so that the outcome of a probe is known whatever the models
-write that are judged: an answer of a weak model cut short, negated or padded has no known outcome.
+They were written for this project, in Chinese and English, so that the outcome of a probe is known whatever the judged
+models write: an answer of a weak model, cut short, negated or padded, has no known outcome.
 
 Belongs here: reading the texts, and the wordings of orders and filler.
-Does not: which probes are made of them (probes.py).
+Does not belong here: which probes are made of them (probes.py).
 """
 
 from dataclasses import dataclass

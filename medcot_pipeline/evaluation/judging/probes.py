@@ -1,7 +1,7 @@
 """Calls whose outcome is known: which are asked of a judge beside the pairs that it judges.
 
 Belongs here: making them, and counting those that came out as they should.
-Does not: the texts (probe_texts.py), the limits (gates.py), making calls (calls.py).
+Does not belong here: the texts (probe_texts.py), the limits (gates.py), making calls (calls.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
-"""A verdict out of a judge's reply, whatever the answers say that it was shown.
+"""Reading a verdict out of a judge's reply, whatever the answers in question say.
 
 Belongs here: which part of a reply is the judge's own word.
-Does not: asking (calls.py), the form that the judge is asked for (wording.py).
+Does not belong here: asking (calls.py), the form that the judge is asked for (wording.py).
 """
 
 import re

@@ -1,7 +1,7 @@
 """What a second judge says of the first: how far their verdicts over the same answers agree.
 
 Belongs here: joining two records.
-Does not: the coefficients (evaluation/statistics/agreement.py), asking either judge (judge.py).
+Does not belong here: the coefficients (evaluation/statistics/agreement.py), asking either judge (judge.py).
 """
 
 from medcot_pipeline.evaluation.people.joined import settled

@@ -1,7 +1,7 @@
 """The AI judge's verdicts.
 
 Belongs here: the stage of the judge.
-Does not: asking and joining orders (judge.py), people's verdicts (people/).
+Does not belong here: asking and joining orders (judge.py), people's verdicts (people/).
 """
 
 import time
@@ -72,7 +72,7 @@ def _second_judge(run: Run, prompts: list[Prompt], answers: list[Answer], first:
     if record.family == first.family:
         kin = "of unknown families" if record.family == "unknown" else f"both of the family {record.family}"
         run.say(
-            f"the judges are {kin}: that they agree says less than with another one "
+            f"the judges are {kin}: their agreement says less than that of unrelated judges "
             "(MEDCOT_JUDGE__FAMILY and MEDCOT_JUDGE__SECOND__FAMILY name who made them)"
         )
     return record
@@ -80,7 +80,7 @@ def _second_judge(run: Run, prompts: list[Prompt], answers: list[Answer], first:
 
 def _say_what_was_refused(run: Run, who: str, outcome: JudgeOutcome) -> None:
     if outcome.changed:
-        run.say(f"{who} does not take every option, and was asked {', '.join(outcome.changed)}")
+        run.say(f"{who} does not accept every option and was asked {', '.join(outcome.changed)}")
     for error, count in outcome.errors.items():
         run.say(f"{who} refused {count:,} calls ({error}): their prompts have no verdict")
 

@@ -1,7 +1,7 @@
 """What the judge is asked, in the prompt's language.
 
 Belongs here: the wording, and its hash.
-Does not: sending it, or reading the reply (calls.py).
+Does not belong here: sending it, or reading the reply (calls.py).
 """
 
 import hashlib

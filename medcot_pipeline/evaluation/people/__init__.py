@@ -1,5 +1,5 @@
 """Blind human review.
 
 Belongs here: the pack, its page and server, what reviewers send back, second looks.
-Does not: the AI judge (judging/).
+Does not belong here: the AI judge (judging/).
 """

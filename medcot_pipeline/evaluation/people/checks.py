@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ BLIND_FIELDS = ("item", "prompt", "language", "left", "right", "guess")
 
 
 def review_page_is_blind(folder: Path, inputs: Inputs) -> tuple[bool, str]:
-    """The page holds no side mapping and no address to fetch."""
+    """The page does not say which side is which arm, and fetches nothing."""
     return _is_blind(folder)
 
 
@@ -32,7 +32,7 @@ def _is_blind(folder: Path) -> tuple[bool, str]:
     fields = {name for item in pack["items"] for name in item} | set(pack)
     told = sorted(fields - {"pack", "look", "reviewer", "items", *BLIND_FIELDS})
     fetched = [mark for mark in ('src="http', 'href="http', "connect-src") if mark in page]
-    said = f"It holds {', '.join(told + fetched)}." if told or fetched else "It says nothing of the arms."
+    said = f"It contains {', '.join(told + fetched)}." if told or fetched else "It reveals nothing about the arms."
     return not told and not fetched, said
 
 
@@ -49,6 +49,6 @@ def reviews_are_complete(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 HUMAN_REVIEW = (
     Check("reviews_are_complete", "Is every verdict given?", reviews_are_complete, blocking=False),
-    Check("second_looks_are_blind", "Do second looks show no verdict?", second_looks_are_blind),
+    Check("second_looks_are_blind", "Do second looks hide all verdicts?", second_looks_are_blind),
 )
 REVIEW_PACK = (Check("review_page_is_blind", "Is the review page blind?", review_page_is_blind),)

@@ -1,7 +1,8 @@
 """All human reviews together: first looks, what they dispute with the judge, second looks.
 
 Belongs here: which prompts are disputed, who looks again, both looks side by side.
-Does not: one review's file (review_file.py), pages (pack.py), preference and agreement (evaluation/statistics/).
+Does not belong here: one review's file (review_file.py), pages (pack.py), preference and agreement
+(evaluation/statistics/).
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ def join_reviews(
 ) -> HumanOutcome:
     """Check and join every review file; each complete first look that differs from the judge gets a second look.
 
-    Files of one reviewer, such as those of two browsers, or one that was served and exported, are one review.
+    Several files of one reviewer (two browsers, or one served and one exported) are one review.
 
     Args:
         files: of first and second looks, in any order.
@@ -148,7 +149,7 @@ def _one_each(reviews: Mapping[Path, dict[str, Any]], keys: Sequence[Key]) -> li
             item = contradiction(before, review)
             if item is not None:
                 raise MedcotError(
-                    f"{path}: {reviewer} judged item {item} otherwise in {other.name}.",
+                    f"{path}: {reviewer} judged item {item} differently in {other.name}.",
                     "Keep one of the two files in the folder; two people need two names.",
                 )
             review = merge(before, review)

@@ -1,7 +1,7 @@
 """Blind review by a person: what they are shown, and the page they see it on.
 
 Belongs here: the packs of both looks, their keys kept apart, rendering the page.
-Does not: reading what reviewers send back (review_file.py), serving the page (server.py), agreement, files.
+Does not belong here: reading what reviewers send back (review_file.py), serving the page (server.py), agreement, files.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ def build_second_look(
 ) -> tuple[Pack, Key]:
     """What a reviewer looks at again: every dispute with the AI judge, and among them a sample of the agreements.
 
-    Blind, and shuffled anew. Neither verdict is in the pack, nor the judge's reason, nor which prompts are disputed.
+    Blind, and shuffled again. Neither verdict is in the pack, nor the judge's reason, nor which prompts are disputed.
 
     Args:
         pack: what was shown at first.
@@ -80,7 +80,7 @@ def build_second_look(
 
 
 def agreements_to_show(agreed: Collection[str], disputed: int, salt: str) -> list[str]:
-    """As many agreements as there are disputes, at least `LEAST_AGREEMENTS`, or all: a draw that the salt decides.
+    """A draw, by the salt, of as many agreements as there are disputes, but at least `LEAST_AGREEMENTS`; all if fewer.
 
     Args:
         agreed: prompts on which reviewer and judge give one verdict.

@@ -1,7 +1,7 @@
 """What a reviewer sends back: checked against the key, and joined to arms.
 
 Belongs here: reading, checking, sealing and merging one review.
-Does not: what reviewers are shown (pack.py), what all reviews add up to (joined.py).
+Does not belong here: what reviewers are shown (pack.py), what all reviews add up to (joined.py).
 """
 
 import dataclasses

@@ -1,7 +1,8 @@
 """The review pages on loopback, and the verdicts that they send back into files, as they are made.
 
 Belongs here: HTTP: who may ask, what is served, what is accepted and where it is written.
-Does not: the pages (pack.py), what a valid review is (review_file.py), which packs there are (shown_packs.py).
+Does not belong here: the pages (pack.py), what a valid review is (review_file.py), which packs there are
+(shown_packs.py).
 """
 
 import contextlib
@@ -193,10 +194,10 @@ class Handler(BaseHTTPRequestHandler):
         if origin.removeprefix("http://") not in self.server.names:
             raise Refused(403, "another page's request")
         if not secrets.compare_digest(self.headers.get("X-Review-Token", "").encode(), self.server.token.encode()):
-            raise Refused(403, "the page is of an earlier start of the server: load it again")
+            raise Refused(403, "the page was loaded before the server restarted: reload it")
         session = self.headers.get("X-Review-Session", "")
         if not SESSION.fullmatch(session):
-            raise Refused(400, "the browser does not say which it is: load the page again")
+            raise Refused(400, "the request does not name its browser session: reload the page")
         return session
 
     def _review(self) -> Any:

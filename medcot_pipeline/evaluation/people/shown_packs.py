@@ -1,7 +1,7 @@
 """What is there to review: the packs of the current artifacts.
 
 Belongs here: finding them for `medcot review`, telling earlier ones from unknown ones, and what pruning must leave.
-Does not: making packs (pack.py), serving them (server.py).
+Does not belong here: making packs (pack.py), serving them (server.py).
 """
 
 from pathlib import Path
@@ -46,7 +46,7 @@ def packs_shown(place: Place) -> set[str]:
 
 
 def remember_packs(place: Place) -> None:
-    """Write down which packs were shown, before pruning: pages that were given out come back as reviews later."""
+    """Write down which packs were shown, before pruning: reviews of these pages may still arrive."""
     if shown := packs_shown(place):
         write_json(place.store.root / REMEMBERED, sorted(shown))
 

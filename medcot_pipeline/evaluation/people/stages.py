@@ -1,7 +1,7 @@
 """Blind human review.
 
 Belongs here: the stages of the review pack and of what reviewers sent back.
-Does not: the pack (pack.py), joining reviews (joined.py), serving the page (server.py).
+Does not belong here: the pack (pack.py), joining reviews (joined.py), serving the page (server.py).
 """
 
 from pathlib import Path

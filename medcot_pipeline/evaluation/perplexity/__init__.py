@@ -1,5 +1,5 @@
 """How likely texts are to one model, and to two side by side.
 
 Belongs here: measuring token by token, perplexities with intervals.
-Does not: answers (answers/).
+Does not belong here: answers (answers/).
 """

@@ -1,7 +1,7 @@
 """What must hold of measured perplexities before they are published.
 
 Belongs here: one function per check, over the files of the artifact; blocking where the next stage would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ def arms_differ(folder: Path, inputs: Inputs) -> tuple[bool, str]:
     return difference > 0, f"Largest change of a token's log-likelihood: {difference:.3g} nats."
 
 
-MEASURED = (Check("likelihoods_are_finite", "Is every likelihood a number?", likelihoods_are_finite),)
+MEASURED = (Check("likelihoods_are_finite", "Is every likelihood a finite number?", likelihoods_are_finite),)
 COMPARED = (
     Check("likelihoods_are_whole", "Were both arms measured on the same rows?", likelihoods_are_whole),
     Check("arms_differ", "Does the adapter change anything?", arms_differ, blocking=False),

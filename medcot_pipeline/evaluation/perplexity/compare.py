@@ -1,7 +1,7 @@
 """Two measures of the same texts side by side.
 
 Belongs here: joining them, and how far they lie apart.
-Does not: measuring (measure.py), perplexities (figures.py).
+Does not belong here: measuring (measure.py), perplexities (figures.py).
 """
 
 import polars as pl

@@ -1,7 +1,7 @@
 """Other definitions that go by the name of perplexity, over the same held-out rows.
 
 Belongs here: what each of them computes.
-Does not: the headline (figures.py), the table of all (table.py).
+Does not belong here: the headline (figures.py), the table of all (table.py).
 """
 
 import math

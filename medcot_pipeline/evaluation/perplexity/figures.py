@@ -1,11 +1,11 @@
 """What a table of likelihoods amounts to: perplexities with intervals, and what they hide.
 
-Belongs here: which figures there are, over the lines of `EXAMPLE_SCHEMA` (measure.py).
-Does not: measuring (measure.py), sums (rows.py), other definitions (definitions.py), the interval
-(evaluation/statistics/perplexity.py).
-
 Perplexity is exp(sum of nll / sum of tokens). The headline counts the completion: reasoning, `</think>`, answer and end
 token; the prompt is given. Intervals are over groups of near-duplicate rows, both arms of a row together.
+
+Belongs here: which figures there are, over the lines of `EXAMPLE_SCHEMA` (measure.py).
+Does not belong here: measuring (measure.py), sums (rows.py), other definitions (definitions.py), the interval
+(evaluation/statistics/perplexity.py).
 """
 
 import dataclasses

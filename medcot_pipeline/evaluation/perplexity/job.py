@@ -1,7 +1,8 @@
 """Measuring one model, in the child process.
 
 Belongs here: what it is told, which texts it measures, and what it leaves in the artifact's folder.
-Does not: measuring (measure.py), encoding (texts.py), which rows an adapter has learned from (training/learned.py).
+Does not belong here: measuring (measure.py), encoding (texts.py), which rows an adapter has learned from
+(training/learned.py).
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """Negative log-likelihood of texts under one model, as tables by segment and by token.
 
 Belongs here: the tables, and how far a measurement is.
-Does not: which texts, and how they are tokenised (texts.py), the likelihoods themselves (packing/likelihood.py),
-perplexities and intervals (figures.py).
+Does not belong here: which texts, and how they are tokenised (texts.py), the likelihoods themselves
+(packing/likelihood.py), perplexities and intervals (figures.py).
 """
 
 import itertools

@@ -1,7 +1,7 @@
 """Lines of `EXAMPLE_SCHEMA` by row and by group of near-duplicate rows, with figures over the groups.
 
 Belongs here: sums, and a ratio of sums with its interval.
-Does not: which figures there are (figures.py), the interval itself (evaluation/statistics/perplexity.py).
+Does not belong here: which figures there are (figures.py), the interval itself (evaluation/statistics/perplexity.py).
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,8 @@ Splits hold near-duplicate questions together, but reasoning is written from the
 model that has learnt these by heart finds held-out reasoning likely. So such rows are counted and measured apart.
 
 Belongs here: finding the runs.
-Does not: what perplexity is with and without such rows (figures.py), near-duplicate questions (corpus/dedup/).
+Does not belong here: what perplexity is with and without such rows (figures.py), near-duplicate questions
+(corpus/dedup/).
 """
 
 from collections.abc import Sequence

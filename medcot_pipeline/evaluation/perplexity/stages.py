@@ -1,7 +1,7 @@
 """How likely held-out answers are to base and tuned model.
 
 Belongs here: the stages that measure one model each, and the one that compares them.
-Does not: measuring (measure.py), perplexities and intervals (figures.py).
+Does not belong here: measuring (measure.py), perplexities and intervals (figures.py).
 """
 
 import polars as pl

@@ -1,7 +1,7 @@
 """The figures as one table: every definition with both arms, their ratio, and why one has no interval.
 
 Belongs here: names of the rows, and what is said of them.
-Does not: computing figures (figures.py, definitions.py).
+Does not belong here: computing figures (figures.py, definitions.py).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """Texts to measure: rows and general passages as tokens, those that are marks told from those that are text.
 
 Belongs here: encoding, which rows are too long, reading passages.
-Does not: their likelihood (measure.py), which rows are held out (corpus/splits/assign.py) or were learned from
-(training/learned.py).
+Does not belong here: their likelihood (measure.py), which rows are held out (corpus/splits/assign.py) or were learned
+from (training/learned.py).
 """
 
 import dataclasses
@@ -80,7 +80,7 @@ def encode_rows(tokenizer: Any, rows: pl.DataFrame, name: str) -> Iterator[Text]
 
 
 def encode_passage(tokenizer: Any, passage: Passage) -> Text:
-    """A passage behind the token that texts begin with: the begin token, or the end token where there is none."""
+    """A passage after the token that texts begin with: the begin token, or the end token where there is none."""
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     ids = tokenizer.encode(passage.text, add_special_tokens=False)
     segments = {"prompt": Piece([first], [False], 0), "text": Piece(ids, [True] * len(ids), _bytes(passage.text))}
@@ -137,7 +137,7 @@ def read_passages(path: Path) -> list[Passage]:
         except TypeError as error:
             raise MedcotError(f"{path}, {where}: not a passage ({error}).") from error
         if passage.id in seen:
-            raise MedcotError(f"{path}, {where}: the id {passage.id} stands twice.", "Give it another id.")
+            raise MedcotError(f"{path}, {where}: the id {passage.id} appears twice.", "Give it another id.")
         seen.add(passage.id)
         passages.append(passage)
     return passages

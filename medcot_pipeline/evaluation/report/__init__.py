@@ -1,5 +1,5 @@
 """The evaluation report as data and as a page.
 
 Belongs here: which figures, which words, which layout.
-Does not: measuring anything.
+Does not belong here: measuring anything.
 """

@@ -1,8 +1,9 @@
 """The evaluation report's content, of everything that was measured.
 
 Belongs here: which figures stand in the report, and what it says of perplexity, rules and cost.
-Does not: measuring (the other folders of evaluation/), intervals and tests (evaluation/statistics/), what is said of
-instruction following (following.py), transcripts and failures, sentences and claims (words/), layout (page.py).
+Does not belong here: measuring (the other folders of evaluation/), intervals and tests (evaluation/statistics/), what
+is said of instruction following (following.py), transcripts and failures, sentences and claims (words/), layout
+(page.py).
 """
 
 import math

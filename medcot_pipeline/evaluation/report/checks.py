@@ -2,7 +2,7 @@
 
 Belongs here: one function per check, over the files of the artifact and of its inputs; blocking where the next stage
 would be wrong.
-Does not: repairing anything.
+Does not belong here: repairing anything.
 """
 
 import math
@@ -31,5 +31,9 @@ def report_has_figures(folder: Path, inputs: Inputs) -> tuple[bool, str]:
 
 EVAL_REPORT = (
     Check("report_has_figures", "Are the headline figures numbers?", report_has_figures),
-    Check("report_is_self_contained", "Does the page fetch and run nothing?", report_is_self_contained),
+    Check(
+        "report_is_self_contained",
+        "Does the page load nothing from elsewhere and run no code?",
+        report_is_self_contained,
+    ),
 )

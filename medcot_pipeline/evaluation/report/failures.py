@@ -1,7 +1,7 @@
 """What the tuned model failed: the examples that the report opens with.
 
 Belongs here: which prompts count as failed, and why, in a sentence.
-Does not: the rules, actions and verdicts themselves, layout (page.py, templates/).
+Does not belong here: the rules, actions and verdicts themselves, layout (page.py, templates/).
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 
 Belongs here: putting verdicts of judge and people, agreement, length and pass rates side by side; whose verdicts the
 headline stands on.
-Does not: the estimates themselves (evaluation/statistics/), sentences and layout (words.py, page.py).
+Does not belong here: the estimates themselves (evaluation/statistics/), sentences and layout (words/, page.py).
 """
 
 import itertools

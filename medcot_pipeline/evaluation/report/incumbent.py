@@ -3,8 +3,8 @@
 Every figure has the definition that it has against the base.
 
 Belongs here: the report's section on the incumbent.
-Does not: measuring (evaluation/perplexity/measure.py, evaluation/answers/generation.py, evaluation/judging/judge.py),
-deciding (release/decision.py).
+Does not belong here: measuring (evaluation/perplexity/measure.py, evaluation/answers/generation.py,
+evaluation/judging/judge.py), deciding (release/decision.py).
 """
 
 from collections.abc import Sequence

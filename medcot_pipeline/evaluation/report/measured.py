@@ -1,7 +1,7 @@
 """Everything that a report is made from.
 
 Belongs here: what was measured, as other stages published it.
-Does not: what the report makes of it (build.py).
+Does not belong here: what the report makes of it (build.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The report as a page: rendered from the report's content alone.
 
 Belongs here: rendering, and how figures are written.
-Does not: which figures there are (build.py), sentences (words.py).
+Does not belong here: which figures there are (build.py), sentences (words/).
 """
 
 from pathlib import Path

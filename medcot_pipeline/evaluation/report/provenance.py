@@ -1,7 +1,7 @@
 """Where the report's figures come from: artifacts, settings, versions, sources and seeds.
 
 Belongs here: collecting them for the report.
-Does not: following manifests (pipeline/provenance.py), how the report shows them.
+Does not belong here: following manifests (pipeline/provenance.py), how the report shows them.
 """
 
 import platform
@@ -27,7 +27,7 @@ def provenance(run: Run) -> Provenance:
     Settings that change no output, such as the number of calls in flight, are in no manifest, and not here either.
 
     Raises:
-        MedcotError: the inputs rest on different artifacts of one asset: their figures do not belong together.
+        MedcotError: the inputs were made from different artifacts of one asset: their figures do not belong together.
     """
     found = lineage(run)
     settings = recorded_settings(run.identity, found)

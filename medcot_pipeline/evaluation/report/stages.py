@@ -1,7 +1,7 @@
 """The report.
 
 Belongs here: the stage that collects what was measured.
-Does not: figures (build.py), sentences (words.py), layout (page.py).
+Does not belong here: figures (build.py), sentences (words/), layout (page.py).
 """
 
 from medcot_pipeline.artifacts import FileLink, Table

@@ -1,7 +1,7 @@
 """The report's tables, flat, for whoever shows them beside the asset.
 
 Belongs here: rows of plain values out of report.json.
-Does not: computing figures (build.py), the page (page.py).
+Does not belong here: computing figures (build.py), the page (page.py).
 """
 
 from collections.abc import Iterable

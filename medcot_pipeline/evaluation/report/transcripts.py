@@ -1,7 +1,7 @@
 """The transcripts that the report shows.
 
 Belongs here: prompts with both answers and what was said of them, and which of them are shown.
-Does not: the verdicts and rules themselves, what tuned failed (failures.py), layout (page.py, templates/).
+Does not belong here: the verdicts and rules themselves, what tuned failed (failures.py), layout (page.py, templates/).
 """
 
 import random

@@ -1,8 +1,8 @@
 """Calls to the judge as a grader: asked at most once each, kept in a file, read into gradings.
 
 Belongs here: a call, and the grading that it came to.
-Does not: asking and keeping (inference/served/), which calls to make and what they add up to (grading.py), the wording
-(wording.py), what a reply is worth (replies.py).
+Does not belong here: asking and keeping (inference/served/), which calls to make and what they add up to (grading.py),
+the wording (wording.py), what a reply is worth (replies.py).
 """
 
 import dataclasses

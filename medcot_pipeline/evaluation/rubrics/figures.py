@@ -6,7 +6,7 @@ most 1, and below 0 where harm outweighs. HealthBench clips the mean to 0..1; he
 brings a mean below 0 is seen, and the difference of the means is the mean of the differences.
 
 Belongs here: pure functions over grades.
-Does not: grading (grading.py), intervals (evaluation/statistics/ratios.py).
+Does not belong here: grading (grading.py), intervals (evaluation/statistics/ratios.py).
 """
 
 from collections import Counter

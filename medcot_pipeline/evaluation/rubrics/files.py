@@ -1,7 +1,7 @@
 """Reading a file of rubrics.
 
 Belongs here: what is refused, with file, line, prompt and field.
-Does not: which prompts are asked (records/prompts.py), grading (grading.py).
+Does not belong here: which prompts are asked (records/prompts.py), grading (grading.py).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Whether the grader can be trusted: answers whose grades are known, and answers that are graded again.
 
 Belongs here: which probes are asked, and the gates over them.
-Does not: making calls (calls.py), scores of the arms (figures.py).
+Does not belong here: making calls (calls.py), scores of the arms (figures.py).
 """
 
 import dataclasses

@@ -1,7 +1,8 @@
 """Every answer graded by the rubric of its prompt, each call paid for once.
 
 Belongs here: which calls to make, grades out of gradings, what the calls add up to.
-Does not: making calls (calls.py), what grades add up to (figures.py), whether to trust the grader (gates.py).
+Does not belong here: making calls (calls.py), what grades add up to (figures.py), whether to trust the grader
+(gates.py).
 """
 
 import dataclasses

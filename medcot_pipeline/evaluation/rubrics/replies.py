@@ -1,7 +1,7 @@
 """What a grader's reply is worth: the grading in it, and whether its evidence stands in the answer.
 
 Belongs here: reading a reply, holding evidence against the answer.
-Does not: asking (calls.py), what grades add up to (figures.py).
+Does not belong here: asking (calls.py), what grades add up to (figures.py).
 """
 
 import unicodedata

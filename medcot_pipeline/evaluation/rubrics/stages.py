@@ -1,7 +1,8 @@
 """Answers graded by rubrics.
 
 Belongs here: the stage of the grades.
-Does not: asking (grading.py), what grades add up to (figures.py), which of two answers is better (judging/).
+Does not belong here: asking (grading.py), what grades add up to (figures.py), which of two answers is better
+(judging/).
 """
 
 import time
@@ -86,7 +87,7 @@ def _show(run: Run, record: Graded, paid: PaidCalls) -> None:
     )
     if record.changed:
         run.describe(asked_otherwise=", ".join(record.changed))
-        run.say(f"the judge does not take every option, and was asked {', '.join(record.changed)}")
+        run.say(f"the judge does not accept every option and was asked {', '.join(record.changed)}")
     for error, count in record.errors.items():
         run.say(f"the judge refused {count:,} calls ({error}): the criteria of their answers have no grade")
 

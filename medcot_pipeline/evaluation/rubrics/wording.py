@@ -1,7 +1,7 @@
 """What the grader is asked, in the prompt's language, and the texts of its probes.
 
 Belongs here: the wording, and its hash.
-Does not: sending it (calls.py), reading the reply (replies.py).
+Does not belong here: sending it (calls.py), reading the reply (replies.py).
 """
 
 import hashlib

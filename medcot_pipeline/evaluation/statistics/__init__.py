@@ -1,5 +1,5 @@
 """Estimates, intervals and tests for paired comparisons.
 
 Belongs here: pure functions from numbers or verdicts.
-Does not: reading files, wording.
+Does not belong here: reading files, wording.
 """

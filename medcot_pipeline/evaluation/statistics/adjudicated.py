@@ -1,7 +1,7 @@
 """The preference after second looks: what people would say had they looked at every prompt twice.
 
 Belongs here: the estimate out of first looks, second looks at all disputes and at a sample of the agreements.
-Does not: who disputes what, and which agreements are shown again (evaluation/people/joined.py).
+Does not belong here: who disputes what, and which agreements are shown again (evaluation/people/joined.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Agreement of two raters on the same prompts, and whether a review was blind.
 
 Belongs here: pure functions over pairs of outcomes in the order base < tie < tuned.
-Does not: preference (intervals.py), who is compared with whom (evaluation/report/following.py).
+Does not belong here: preference (intervals.py), who is compared with whom (evaluation/report/following.py).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Intervals and tests for paired comparisons of the two arms.
 
 Belongs here: pure functions from numbers to estimates, intervals and p-values.
-Does not: verdicts (preference.py), measuring anything, reading files, wording (evaluation/report/build.py).
+Does not belong here: verdicts (preference.py), measuring anything, reading files, wording (evaluation/report/build.py).
 """
 
 from typing import TYPE_CHECKING

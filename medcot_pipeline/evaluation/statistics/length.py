@@ -1,7 +1,7 @@
 """How far a preference is one for longer answers.
 
 Belongs here: length figures of verdicts, and the preference with length held equal.
-Does not: the preference itself (preference.py).
+Does not belong here: the preference itself (preference.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,11 @@
 """Ratios of sums over groups of rows, of which perplexity is one, with intervals that hold for few groups too.
 
 A percentile bootstrap is too narrow there: of 12 groups it covers 89 to 91 %, of 5 about 81 %, of one group nothing but
-the estimate itself. What is used instead covers 94 to 97 % from 5 groups on (`unit/evaluation/statistics/
-test_perplexity_ratios.py`).
+the estimate itself. What is used instead covers 94 to 97 % from 5 groups on, as
+`medcot_pipeline_tests/unit/evaluation/statistics/test_perplexity_ratios.py` asserts.
 
 Belongs here: pure functions from sums to estimates with intervals.
-Does not: which sums (evaluation/perplexity/figures.py), other figures (intervals.py).
+Does not belong here: which sums (evaluation/perplexity/figures.py), other figures (intervals.py).
 """
 
 import dataclasses

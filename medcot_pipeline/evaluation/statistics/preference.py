@@ -1,7 +1,7 @@
 """How much more often the tuned arm is preferred.
 
 Belongs here: pure functions from verdicts to the net preference, with intervals that know of several reviewers.
-Does not: what second looks add (adjudicated.py), whose verdicts count (evaluation/report/following.py).
+Does not belong here: what second looks add (adjudicated.py), whose verdicts count (evaluation/report/following.py).
 """
 
 from collections.abc import Sequence

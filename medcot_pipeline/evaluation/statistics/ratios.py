@@ -1,7 +1,7 @@
 """Means and pooled shares of two arms over the same prompts, and their difference.
 
 Belongs here: pure functions from sums of each prompt to estimates.
-Does not: pass rates, preferences, perplexity (intervals.py).
+Does not belong here: pass rates, preferences, perplexity (intervals.py).
 """
 
 from collections.abc import Sequence

@@ -5,7 +5,7 @@ has a width where nothing varies in the sample (12 wins of 12, no prompt on whic
 what is possible.
 
 Belongs here: both ends out of counts, whole ones or effective ones.
-Does not: counting verdicts or passes, clusters (intervals.py, adjudicated.py).
+Does not belong here: counting verdicts or passes, clusters (intervals.py, adjudicated.py).
 """
 
 import math

@@ -1,7 +1,7 @@
 """Shares of questions that are asked several times, and differences of two arms over the same questions.
 
 Belongs here: pure functions from counts to estimates with 95 % intervals.
-Does not: shares of independent cases (`share_interval` of intervals.py), measuring anything.
+Does not belong here: shares of independent cases (`share_interval` of intervals.py), measuring anything.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Keys and values of all rows, in blocks: a row takes another block when it grows, and gives all back at its end.
 
 Belongs here: the memory of the blocks, and which are free.
-Does not: how many fit (plan.py), reading them (operations/).
+Does not belong here: how many fit (plan.py), reading them (operations/).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """The engine: rows come, are written a token at a time side by side, and make way for the next when they end.
 
 Belongs here: which requests run, and what is done when memory runs out.
-Does not: computing tokens (runner.py), how much fits (plan.py), keeping what is finished (inference/finished.py).
+Does not belong here: computing tokens (runner.py), how much fits (plan.py), keeping what is finished
+(inference/finished.py).
 """
 
 from collections import deque

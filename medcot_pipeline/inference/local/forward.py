@@ -1,7 +1,7 @@
 """The forward pass of a decoder, once over whole prompts and once over one token of each row.
 
 Belongs here: the order of operations.
-Does not: an operation (operations/), choosing the rows (engine.py).
+Does not belong here: an operation (operations/), choosing the rows (engine.py).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Decoding steps recorded once for some numbers of rows and replayed: the host starts one thing instead of hundreds.
 
 Belongs here: recording and replaying.
-Does not: what a step is (forward.py).
+Does not belong here: what a step is (forward.py).
 """
 
 from collections.abc import Callable, Sequence

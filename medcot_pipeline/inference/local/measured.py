@@ -1,7 +1,7 @@
 """What memory is left once a model's weights are on the device, and a cache that fits it.
 
 Belongs here: measuring, and what is done where less fits than was planned.
-Does not: what is chosen before (plan.py), what a cache is (cache.py).
+Does not belong here: what is chosen before (plan.py), what a cache is (cache.py).
 """
 
 import contextlib
@@ -94,6 +94,6 @@ def make_cache(weights: DecoderWeights, plan: EnginePlan, blocks: int, say: Say)
         say(f"out of memory: trying a cache of {blocks * plan.block_tokens:,} tokens")
     size = plan.row_blocks * plan.block_tokens * place_bytes(weights.shape, weights.dtype.itemsize)
     raise MedcotError(
-        f"the cache of a single row of {plan.longest:,} tokens ({size / GB:.1f} GB) does not fit the memory left.",
+        f"the cache of a single row of {plan.longest:,} tokens ({size / GB:.1f} GB) does not fit in the free memory.",
         f"Lower {plan.limited_by}, or free the GPU.",
     )

@@ -1,7 +1,7 @@
 """How much memory writing takes, and how fast it can be: what is chosen before a model is taken apart.
 
 Belongs here: whether weights are unpacked, how many rows and blocks there are, every prediction.
-Does not: what is left once the weights are there (measured.py), what a cache is (cache.py), the device
+Does not belong here: what is left once the weights are there (measured.py), what a cache is (cache.py), the device
 (models/devices.py).
 """
 
@@ -196,8 +196,8 @@ def plan_engine(
     shortest = limit - weights - beside_bytes(shape, rows, GPU_BLOCK_TOKENS, PREFILL_TOKENS)
     raise MedcotError(
         f"{device.name} with {device.memory_gb:.1f} GB is too small to write rows of {longest:,} tokens: "
-        f"{(row_blocks * each - room) / GB:.1f} GB are lacking.",
-        f"Lower {limited_by}, or let the engine have more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
+        f"{(row_blocks * each - room) / GB:.1f} GB more are needed.",
+        f"Lower {limited_by}, or give the engine more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
         if shortest >= each
         else "Choose a smaller base model or a GPU with more memory.",
     )

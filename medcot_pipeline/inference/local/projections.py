@@ -5,7 +5,7 @@ second one adds `up` x down. LoRA is not merged into the weights: in bfloat16 mo
 the tuned model would be another one than base and adapter.
 
 Belongs here: taking weights out of modules of PyTorch, bitsandbytes and PEFT, and multiplying by them.
-Does not: which modules a model has (weights.py), whether NF4 is kept (plan.py).
+Does not belong here: which modules a model has (weights.py), whether NF4 is kept (plan.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -116,11 +116,11 @@ def adapter_of(module: Any) -> tuple[Any, Any] | None:
         return None
     if len(names) > 1 or any(name in getattr(module, "lora_variant", {}) for name in names):
         raise MedcotError(
-            f"the adapter {', '.join(names)} is no plain LoRA, which is all that the local engine knows.",
-            "Serve the model and ask it as an endpoint.",
+            f"the adapter {', '.join(names)} is not plain LoRA, the only kind that the local engine supports.",
+            "Serve the model and use it as an endpoint.",
         )
     name = names[0]
     up = module.lora_B[name]
     if up.bias is not None:
-        raise MedcotError(f"the adapter {name} has a bias, which the local engine does not know.")
+        raise MedcotError(f"the adapter {name} has a bias, which the local engine does not support.")
     return module.lora_A[name].weight.detach(), up.weight.detach().float() * module.scaling[name]

@@ -1,7 +1,7 @@
 """Requests that run, wait or are finished, and what the device knows of each.
 
 Belongs here: the order, a request's tokens so far, the columns of its line.
-Does not: moving lines to the device (runner.py), what is left to write (expected/).
+Does not belong here: moving lines to the device (runner.py), what is left to write (expected/).
 """
 
 import dataclasses

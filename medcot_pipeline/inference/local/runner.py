@@ -4,7 +4,7 @@ On a CPU a request's tokens depend on the request alone, to the bit. On a GPU th
 number of rows that run, so that two nearly equal logits may change places.
 
 Belongs here: reading prompts, taking steps, recording them, moving state to the device and back.
-Does not: which requests run (engine.py), one step (forward.py), how much fits (plan.py).
+Does not belong here: which requests run (engine.py), one step (forward.py), how much fits (plan.py).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """A decoder's parameters, taken out of the module of transformers that was loaded.
 
 Belongs here: which models the engine knows, and where their parameters are.
-Does not: multiplying by them (projections.py), the forward pass (forward.py).
+Does not belong here: multiplying by them (projections.py), the forward pass (forward.py).
 """
 
 import dataclasses
@@ -95,14 +95,14 @@ def take_weights(model: Any, dtype: Any, positions: int, *, keep_nf4: bool) -> D
     config = whole.config
     if not is_known(config.to_dict()):
         raise MedcotError(
-            f"the local engine knows {' and '.join(KNOWN)} models with full attention; this is {config.model_type}.",
-            "Serve the model and ask it as an endpoint.",
+            f"the local engine supports {' and '.join(KNOWN)} models with full attention; this is {config.model_type}.",
+            "Serve the model and use it as an endpoint.",
         )
     decoder = whole.model
     inside = {id(module) for layer in decoder.layers for module in layer.modules()}
     beside = [name for name, module in model.named_modules() if hasattr(module, "lora_A") and id(module) not in inside]
     if beside:
-        raise MedcotError(f"the adapter changes {beside[0]}; the local engine knows adapters on linear layers alone.")
+        raise MedcotError(f"the adapter changes {beside[0]}; the local engine supports adapters on linear layers only.")
     with torch.no_grad():
         embedding = decoder.embed_tokens.weight.detach().to(dtype)
         cos, sin = decoder.rotary_emb(embedding[:1, None], torch.arange(positions, device=embedding.device)[None])

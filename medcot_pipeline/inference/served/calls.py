@@ -1,7 +1,7 @@
-"""Many calls to one endpoint, a few at a time, given up where going on would be waste.
+"""Many calls to one endpoint, a few at a time, stopped once going on would be a waste.
 
 Belongs here: how many at a time, when to stop, and counting what failed.
-Does not: a call itself (inference/endpoint.py), what comes of it.
+Does not belong here: a call itself (inference/endpoint.py), what comes of it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Messages to a server out of a wording: what is asked, and what follows a reply that says nothing.
 
 Belongs here: the form of a call.
-Does not: wordings (wording.py of a room), sending them (inference/endpoint.py).
+Does not belong here: wordings (the rooms), sending them (inference/endpoint.py).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A model that a server has, asked one request a call: the base or the tuned model of one endpoint.
 
 Belongs here: a request as a call, what must hold of a reply to be what was asked for, its text.
-Does not: the client (inference/endpoint.py), reading a reply (replies.py), keeping what is finished
+Does not belong here: the client (inference/endpoint.py), reading a reply (replies.py), keeping what is finished
 (inference/writing.py).
 """
 
@@ -89,7 +89,7 @@ class ServedModel:
                 f"Start the endpoint, or correct the address or {self.section}__ENDPOINT__API_KEY.",
             ) from None
         if listed is None:
-            say("the endpoint has no list of models: whether it serves both names shows in what it answers")
+            say("the endpoint does not list its models: its answers will show whether it serves both names")
             return
         for setting in ("base_model", "tuned_model"):
             name = getattr(there, setting)

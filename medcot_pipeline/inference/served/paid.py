@@ -1,7 +1,7 @@
 """Calls that are paid for: asked at most once each, and kept in a file as they come.
 
 Belongs here: the cache of what calls came to, asking what is not in it, a second call where a reply cannot be used.
-Does not: the client (inference/endpoint.py), how many calls at a time (calls.py), what a reply means.
+Does not belong here: the client (inference/endpoint.py), how many calls at a time (calls.py), what a reply means.
 """
 
 import asyncio

@@ -4,7 +4,8 @@ Servers word it each in their own way, in English or Chinese, in the message, in
 another server that they pass on. Nothing of their words leaves this module: only which option it is, and how.
 
 Belongs here: reading such an error.
-Does not: asking again (inference/endpoint.py), what an account or a status means (replies.py, inference/endpoint.py).
+Does not belong here: asking again (inference/endpoint.py), what an account or a status means (replies.py,
+inference/endpoint.py).
 """
 
 import json

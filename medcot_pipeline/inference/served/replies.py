@@ -1,9 +1,9 @@
 """Reading what an OpenAI-compatible server sent: the one place where its text is checked.
 
-Belongs here: sizes, packing, JSON, types, and text that cannot be stored; whether an
-error's body says that an account is empty.
-Does not: sending (inference/endpoint.py), what an error says about options (refusals.py), what a text means to whoever
-asked.
+Belongs here: sizes, packing, JSON, types, and text that cannot be stored; whether an error's body says that an
+account is empty.
+Does not belong here: sending (inference/endpoint.py), what an error says about options (refusals.py), what a text means
+to whoever asked.
 """
 
 import json
@@ -83,13 +83,13 @@ async def unpack(chunks: AsyncIterator[bytes], packing: str) -> bytes:
     """
     packed = packing not in ("", "identity")
     if packed and packing not in ("gzip", "x-gzip", "deflate"):
-        raise Unusable("packed in an unknown way")
+        raise Unusable("compressed in an unknown way")
     unpacker, body = zlib.decompressobj(wbits=47), bytearray()  # gzip or zlib, whichever its header says
     async for chunk in chunks:
         try:
             body += unpacker.decompress(chunk, LARGEST_BODY + 1 - len(body)) if packed else chunk
         except zlib.error:
-            raise Unusable("not packed as it says") from None
+            raise Unusable("not compressed as its header says") from None
         if len(body) > LARGEST_BODY:
             raise Unusable(f"larger than {LARGEST_BODY / 2**20:.0f} MiB")
     return bytes(body)
@@ -176,7 +176,7 @@ def _text(content: Any) -> str:
     if content is None:
         return ""
     if not isinstance(content, str):
-        raise Unusable("content that is no text")
+        raise Unusable("content that is not text")
     return content
 
 

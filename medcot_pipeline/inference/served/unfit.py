@@ -3,7 +3,7 @@
 Every other figure would rest on them in silence, so each is refused by name; nothing of it is kept.
 
 Belongs here: what is held against the request.
-Does not: the form of a reply (replies.py), what is told and not refused (model.py).
+Does not belong here: the form of a reply (replies.py), what is told and not refused (model.py).
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class NotAsAsked(CallFailed):
 def refuse_unfit(completion: Completion, most: int, asked: str, other: str) -> None:
     """Refuse a reply that answers something else than was asked.
 
-    A name that is neither model's is let pass: servers answer with aliases, names of files and dated names.
+    A name that is neither model's is accepted: servers answer with aliases, file names and dated names.
 
     Args:
         completion: the reply.
@@ -52,7 +52,7 @@ def refuse_unfit(completion: Completion, most: int, asked: str, other: str) -> N
         )
     if completion.finish == "length" and 0 < tokens < most - COUNTED_LOOSELY:
         raise NotAsAsked(
-            "cut before the limit that was asked for",
+            "cut off before the requested limit",
             f"cut after {tokens:,} of {most:,} tokens",
             "Raise the server's context and its own limit of tokens, or set {section}__MAX_NEW_TOKENS "
             f"below {most:,}, for both arms.",
@@ -60,15 +60,15 @@ def refuse_unfit(completion: Completion, most: int, asked: str, other: str) -> N
     limited = not any(said.startswith("without max_") for said in completion.changed)
     if limited and tokens > most + COUNTED_LOOSELY:
         raise NotAsAsked(
-            "longer than the limit that was asked for",
-            f"{tokens:,} tokens where {most:,} were the most: it does not keep to max_tokens",
+            "longer than the requested limit",
+            f"{tokens:,} tokens where {most:,} were the most: it ignores max_tokens",
             "Set the limit at the server, or raise {section}__MAX_NEW_TOKENS, for both arms.",
         )
     if not (completion.text.strip() or completion.reasoning.strip()) and tokens > COUNTED_LOOSELY:
         raise NotAsAsked(
-            "tokens without a text",
+            "tokens but no text",
             f"it counts {tokens:,} tokens and sends no text",
-            "Turn off what takes the text out of its replies, such as a parser of reasoning or of tool calls.",
+            "Turn off whatever removes the text from its replies, such as a parser of reasoning or of tool calls.",
         )
 
 

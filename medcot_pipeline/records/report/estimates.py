@@ -1,7 +1,7 @@
 """Estimates over verdicts and pass rates, as the report holds them.
 
 Belongs here: their fields.
-Does not: computing them (evaluation/statistics/).
+Does not belong here: computing them (evaluation/statistics/).
 """
 
 from medcot_pipeline.records.figures import Count, Estimate, PairedCounts, RecordModel

@@ -1,7 +1,7 @@
 """The report's section on instruction following as data.
 
 Belongs here: its parts and their fields.
-Does not: computing them (evaluation/report/following.py), the rest of the report (report.py).
+Does not belong here: computing them (evaluation/report/following.py), the rest of the report (report.py).
 """
 
 from typing import Literal

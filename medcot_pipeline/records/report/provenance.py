@@ -1,7 +1,7 @@
 """What a report rests on, and what its adapter's training took.
 
 Belongs here: their fields.
-Does not: collecting them (evaluation/report/provenance.py).
+Does not belong here: collecting them (evaluation/report/provenance.py).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """The evaluation report as data: the content of report.json.
 
 Belongs here: its parts and their fields; `Report.model_json_schema()` is the JSON schema of the file.
-Does not: the section on instruction following (following.py), computing anything (evaluation/report/).
+Does not belong here: the section on instruction following (following.py), computing anything (evaluation/report/).
 """
 
 from typing import Literal

@@ -1,7 +1,7 @@
 """Sentences of a report.
 
 Belongs here: their types.
-Does not: wording (evaluation/report/words/).
+Does not belong here: wording (evaluation/report/words/).
 """
 
 from typing import Annotated

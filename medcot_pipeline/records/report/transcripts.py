@@ -1,7 +1,7 @@
 """The answers that the report shows.
 
 Belongs here: their fields.
-Does not: choosing them (evaluation/report/transcripts.py, evaluation/report/failures.py).
+Does not belong here: choosing them (evaluation/report/transcripts.py, evaluation/report/failures.py).
 """
 
 from typing import Literal

@@ -1,5 +1,5 @@
 """Rubrics, grades, and what grades add up to.
 
 Belongs here: their fields.
-Does not: grading (evaluation/rubrics/).
+Does not belong here: grading (evaluation/rubrics/).
 """

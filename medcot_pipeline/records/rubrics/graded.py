@@ -1,7 +1,7 @@
 """What grades add up to: the contents of rubric.json and incumbent.json.
 
 Belongs here: their fields, and reading a rubric.json of either kind.
-Does not: computing them (evaluation/rubrics/figures.py).
+Does not belong here: computing them (evaluation/rubrics/figures.py).
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Rubrics, and how one answer was graded by one: a line of grades.jsonl.
 
 Belongs here: their fields.
-Does not: reading rubrics (evaluation/rubrics/files.py), grading (evaluation/rubrics/grading.py).
+Does not belong here: reading rubrics (evaluation/rubrics/files.py), grading (evaluation/rubrics/grading.py).
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """The HTTP client for whatever lies outside: no redirects, and past every proxy to this machine itself.
 
 Belongs here: opening the client, and what of the environment keeps one from being opened.
-Does not: requests and what is made of a response (inference/, orchestration/automation/alerts.py), the hub's own client
-(hub.py).
+Does not belong here: requests and what is made of a response (inference/, orchestration/automation/alerts.py), the
+hub's own client (hub.py).
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 def open_client(address: str) -> "httpx.AsyncClient":
     """A client for one address. It follows no redirect: that would take what is sent, and its key, to another host.
 
-    It sets no time limit of its own but that for connecting, and none on connections: both are the caller's.
+    Its only limit is the time to connect; the caller limits a call's time and the number of connections.
 
     Raises:
         MedcotError: the environment names a proxy or certificates that cannot be used.

@@ -2,7 +2,7 @@
 
 Belongs here: which errors mean that something cannot be fetched, said without the hub's own words: a mirror may repeat
 the token that it was sent.
-Does not: what is fetched (corpus/sources/source.py, models/origin/sources.py).
+Does not belong here: what is fetched (corpus/sources/source.py, models/origin/sources.py).
 """
 
 import contextlib
@@ -58,5 +58,5 @@ def _require_usable_token() -> None:
     problem = key_problem(get_token() or "")
     if problem:
         raise MedcotError(
-            f"HF_TOKEN cannot be sent: {problem}.", "Set it anew, or unset it and run `hf auth login`."
+            f"HF_TOKEN cannot be sent: {problem}.", "Set it again, or unset it and run `hf auth login`."
         ) from None

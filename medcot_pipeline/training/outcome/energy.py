@@ -1,7 +1,7 @@
 """Energy of a run, where the driver counts it.
 
 Belongs here: reading NVML's counter.
-Does not: estimates; what is not measured is not reported.
+Does not belong here: estimates; what is not measured is not reported.
 """
 
 from typing import Any

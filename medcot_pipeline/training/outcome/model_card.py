@@ -1,7 +1,9 @@
 """The model card that lies beside an adapter.
 
-Belongs here: its wording. It holds nothing that differs between two runs of the same fingerprint.
-Does not: figures of the evaluation, which has its own report.
+It holds nothing that differs between two runs of the same fingerprint.
+
+Belongs here: its wording.
+Does not belong here: figures of the evaluation, which has its own report.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What a run leaves: the adapter's files, and the curves of what was logged.
 
 Belongs here: writing them, so that two runs of one fingerprint write the same.
-Does not: the run (training/qlora.py), the card's wording (model_card.py).
+Does not belong here: the run (training/qlora.py), the card's wording (model_card.py).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Weights & Biases: a run is tracked where that works, and trained in any case.
 
 Belongs here: starting and ending a tracked run, and what happens when the server does not answer.
-Does not: when something is logged (training/steps/callbacks.py).
+Does not belong here: when something is logged (training/steps/callbacks.py).
 """
 
 import os
@@ -19,7 +19,7 @@ FINISH_SECONDS = 60
 
 
 class Tracking:
-    """One tracked run. Whatever goes wrong with it is said once, and ends the tracking, never the training."""
+    """One tracked run. A failure is reported once and ends the tracking, never the training."""
 
     def __init__(self, run: Any, say: Say) -> None:
         """Args: run: of `wandb.init`; say: where a problem is said."""

@@ -1,7 +1,8 @@
 """Choosing how a training run is cut: every way that fits is asked for its cost, and the fastest is taken.
 
 Belongs here: the ways there are, token budgets, what is said where none fits.
-Does not: what is to be cut (demand.py), what a way costs (cost.py), cutting rows (training/steps/batches.py).
+Does not belong here: what is to be cut (demand.py), what a way costs (cost.py), cutting rows
+(training/steps/batches.py).
 """
 
 import dataclasses
@@ -121,7 +122,7 @@ def _kinds(settings: TrainingSettings, shape: ModelShape, engine: Engine) -> Ite
     wanted = settings.checkpointing
     if wanted == "some" and engine == "unsloth":
         raise MedcotError(
-            "MEDCOT_TRAINING__CHECKPOINTING=some, but Unsloth computes every layer twice or none.",
+            "MEDCOT_TRAINING__CHECKPOINTING=some, but Unsloth recomputes every layer or none.",
             "Set it to none, all or offloaded, or set MEDCOT_TRAINING__ENGINE=hf.",
         )
     if wanted in ("none", "auto"):
@@ -156,7 +157,7 @@ def _run_seconds(demand: Demand, cost: CostModel, recomputed: Recomputed, cuttin
 def _too_small(demand: Demand, device: Device, lacking: float) -> MedcotError:
     return MedcotError(
         f"{device.name} with {device.memory_gb:.1f} GB is too small: a micro-batch of {demand.least_tokens:,} tokens "
-        f"lacks {lacking / GB:.1f} GB",
+        f"needs {lacking / GB:.1f} GB more.",
         "Lower MEDCOT_TRAINING__PER_DEVICE_TRAIN_BATCH_SIZE, or set MEDCOT_TRAINING__BATCHING=auto."
         if demand.batching == "rows"
         else "Set MEDCOT_TRAINING__CHECKPOINTING=offloaded, or lower MEDCOT_TRAINING__MAX_ROW_TOKENS.",

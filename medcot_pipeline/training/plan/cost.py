@@ -5,7 +5,7 @@ fitted to measurements on an H100 (7B shape, NF4, bfloat16): without checkpointi
 6.03 MB with PEFT, with offloaded checkpointing 0.31 MB.
 
 Belongs here: every prediction of memory and time of training.
-Does not: choosing anything by them (choose.py).
+Does not belong here: choosing anything by them (choose.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What a training run asks of a plan: its settings, and its rows by their lengths.
 
 Belongs here: how long rows and steps are, and how they are cut within a budget.
-Does not: choosing the budget (choose.py), what it costs (cost.py).
+Does not belong here: choosing the budget (choose.py), what it costs (cost.py).
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ SAMPLED_STEPS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Demand:
-    """What is to be cut, and by which rules: the settings, and a run's rows by their lengths.
+    """What the plan has to cut into micro-batches: the settings, and the lengths of a run's rows.
 
     Attributes:
         settings: hyper-parameters.

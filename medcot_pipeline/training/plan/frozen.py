@@ -5,7 +5,7 @@ same gradients in another order, which is another rounding. A resumed run theref
 as long as that was made for this device, this engine and these settings.
 
 Belongs here: keeping the plan, and whether it still holds.
-Does not: making one (choose.py).
+Does not belong here: making one (choose.py).
 """
 
 import dataclasses
@@ -41,17 +41,17 @@ class FrozenPlan:
         write_json(work / NAME, {"made_for": self.made_for, "plan": describe(plan)})
 
     def read(self, work: Path, say: Say) -> TrainingPlan | None:
-        """The plan that the run began with; None, with a word, where it was made for something else or is not there."""
+        """The plan that the run began with; None where it is missing or was made for something else, which is said."""
         try:
             kept = read_json(work / NAME)
             plan = TrainingPlan(**{**kept["plan"], "widths": tuple(kept["plan"]["widths"])})
             before = dict(kept["made_for"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            say(f"{work / NAME} is not there or not whole: the run is planned anew")
+            say(f"{work / NAME} is missing or incomplete: the run is planned again")
             return None
         changed = [name for name, value in self.made_for.items() if before.get(name) != value]
         if changed:
             what = ", ".join(f"{name} was {before.get(name)}, is {self.made_for[name]}" for name in changed)
-            say(f"planned anew ({what}): the same rows in every step, cut otherwise")
+            say(f"planned again ({what}): every step keeps its rows, in other micro-batches")
             return None
         return plan

@@ -1,7 +1,7 @@
-"""The training run before it starts, on a machine that may have no GPU: what `medcot plan` prints of it.
+"""What `medcot plan` says about the training run, on a machine that may have no GPU.
 
 Belongs here: what is known of rows, base and device without loading a model.
-Does not: the plan itself (choose.py), which the training process makes again from what it finds.
+Does not belong here: the plan itself (choose.py), which the training process makes again from what it finds.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from medcot_pipeline.training.rows import in_order_of_choice, within
 
 
 def training_lines(workspace: Workspace, lines: Mapping[str, PlanLine]) -> list[str]:
-    """What the training run would be, for the rows and the base that are wanted: lines for people.
+    """What the training run will take, for the rows and the base that the settings ask for: lines for people.
 
     What is current counts only where it is what the settings ask for, and not of another profile. A base that is not
     there yet has a known shape, or a folder that says it; rows that are not there yet are planned for at their longest.
@@ -32,7 +32,7 @@ def training_lines(workspace: Workspace, lines: Mapping[str, PlanLine]) -> list[
     sft, shape = as_wanted(workspace, lines["sft_dataset"]), wanted_shape(workspace, lines["base_model"])
     if shape is None:
         lacking = [name for name, there in (("sft_dataset", sft), ("base_model", shape)) if there is None]
-        return [f"planned once there is {' and '.join(lacking)}"]
+        return [f"not planned yet: needs {' and '.join(lacking)}"]
     try:
         plan = forecast_training(settings, sft / "rows.parquet" if sft else None, shape, gpu_here=gpu_is_here())
     except MedcotError as error:
@@ -65,7 +65,7 @@ def _lines_without_rows(plan: TrainingPlan, sft: PlanLine) -> list[str]:
     return [
         f"{plan.engine} on {plan.device}: {plan.rows_per_step} rows in an optimiser step; how many rows there will "
         f"be is not known yet (sft_dataset: {sft.status})",
-        f"for rows of {plan.longest_row:,} tokens, the longest that are let in: "
+        f"for rows of {plan.longest_row:,} tokens, the longest allowed: "
         f"{dataclasses.replace(plan, predicted_seconds=None).lines()[-1]}",
     ]
 

@@ -1,7 +1,7 @@
 """The plan of a training run: what was chosen for it, and what it should take.
 
 Belongs here: the record, and how people and JSON have it.
-Does not: choosing (choose.py), predicting (cost.py).
+Does not belong here: choosing (choose.py), predicting (cost.py).
 """
 
 import dataclasses
@@ -69,10 +69,10 @@ class TrainingPlan:
             "packed": f"packed rows, up to {self.token_budget:,} tokens each{', replayed' if self.cuda_graph else ''}",
         }[self.batching]
         again = {
-            "none": "nothing is computed twice",
-            "some": f"{self.checkpointed_layers} layers are computed twice",
-            "all": "every layer is computed twice",
-            "offloaded": "every layer is computed twice, from inputs kept in the host's memory",
+            "none": "no layer is recomputed",
+            "some": f"{self.checkpointed_layers} layers are recomputed",
+            "all": "every layer is recomputed",
+            "offloaded": "every layer is recomputed, from inputs kept in the host's memory",
         }[self.checkpointing]
         memory = (
             ""

@@ -1,5 +1,5 @@
 """One optimiser step after another.
 
 Belongs here: rows of a step, micro-batches, attention, loss, the loop.
-Does not: the plan (plan/), loading (training/engines.py).
+Does not belong here: the plan (plan/), loading (training/engines.py).
 """

@@ -1,7 +1,7 @@
 """Attention over packed rows: every row sees itself alone.
 
 Belongs here: the variable-length kernel, and giving it to transformers and to Unsloth.
-Does not: how rows are packed (batches.py).
+Does not belong here: how rows are packed (batches.py).
 """
 
 import contextlib

@@ -5,8 +5,8 @@ nothing but the seed, the epoch and that number. Each step is then cut into micr
 loss of a step is divided by its number of labels, so every token weighs the same, however the step is cut.
 
 Belongs here: drawing and cutting rows.
-Does not: which rows a run trains on (training/rows.py), packing them into lines (lines.py), tensors (micro_batch.py),
-how large a micro-batch may be (training/plan/choose.py).
+Does not belong here: which rows a run trains on (training/rows.py), packing them into lines (lines.py), tensors
+(micro_batch.py), how large a micro-batch may be (training/plan/choose.py).
 """
 
 import dataclasses

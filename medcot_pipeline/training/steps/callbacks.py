@@ -1,7 +1,7 @@
 """What happens beside the training loop: progress lines, tracking, marks of whole checkpoints.
 
 Belongs here: the trainer's callbacks.
-Does not: a step (trainer.py), what a tracked run is (training/outcome/tracking.py).
+Does not belong here: a step (trainer.py), what a tracked run is (training/outcome/tracking.py).
 """
 
 from collections.abc import Iterator

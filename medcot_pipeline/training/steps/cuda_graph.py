@@ -4,7 +4,7 @@ A fast GPU computes a small micro-batch in the time that the host needs to start
 7B shape), and waits. Packed micro-batches have few widths, and a CUDA graph needs one.
 
 Belongs here: recording and replaying.
-Does not: when that pays (training/plan/cost.py).
+Does not belong here: when that pays (training/plan/cost.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence

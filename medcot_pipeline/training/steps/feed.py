@@ -1,7 +1,7 @@
 """Optimiser steps on their way through transformers' data loader, which takes a step's rows for one item.
 
 Belongs here: the data set of steps, and the collator.
-Does not: which rows make a step (batches.py).
+Does not belong here: which rows make a step (batches.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Packed lines: whole rows behind one another, in lines that have one of a few widths.
 
 Belongs here: filling lines evenly, the widths that a run uses.
-Does not: other ways to cut a step (batches.py), tensors (micro_batch.py).
+Does not belong here: other ways to cut a step (batches.py), tensors (micro_batch.py).
 """
 
 import bisect

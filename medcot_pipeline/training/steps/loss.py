@@ -2,11 +2,11 @@
 
 Logits of the 7B's 152,064 tokens would take 0.6 MB a position. Here they exist for one chunk of positions only, and
 since the gradient of the loss with respect to them is known at once (softmax less the label's one; so do it Hsu et al.
-2024, Liger Kernel), it is multiplied back to the hidden states in the same pass: nothing is computed twice. Positions
+2024, Liger Kernel), it is multiplied back to the hidden states in the same pass: no layer is recomputed. Positions
 without a label are left out.
 
-Belongs here: this loss. Unsloth's models bring one of their own.
-Does not: perplexity, which wants every token's value (evaluation/perplexity/packing/likelihood.py).
+Belongs here: this loss; Unsloth's models bring one of their own.
+Does not belong here: perplexity, which wants every token's value (evaluation/perplexity/packing/likelihood.py).
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Rows that pass the model together, and what the model is given of them.
 
 Belongs here: a micro-batch, its labels, padding or packing it into tensors.
-Does not: which rows are in it (batches.py).
+Does not belong here: which rows are in it (batches.py).
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ def tensors(
 
     Returns:
         `input_ids` and `labels`, int64, of shape (rows, width), or (1, width) when packed. Packed batches also have
-        `position_ids` (1, width), which begin anew with every row, and `boundaries`, int32 (segments + 1), where rows
+        `position_ids` (1, width), which start again with every row, and `boundaries`, int32 (segments + 1), where rows
         begin and end; padding makes segments of its own, no longer than `longest`.
     """
     import torch

@@ -1,7 +1,7 @@
 """One micro-batch through the model, forward and backward, recorded where that is planned.
 
 Belongs here: what the model is called with, its loss, its gradients.
-Does not: how a step is cut, or what happens when memory runs out (trainer.py).
+Does not belong here: how a step is cut, or what happens when memory runs out (trainer.py).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """How fast a run trains, and how much of that is padding.
 
 Belongs here: counting between two log lines, and the seconds of a run that was resumed.
-Does not: saying it (callbacks.py).
+Does not belong here: saying it (callbacks.py).
 """
 
 import time

@@ -3,7 +3,7 @@
 Imported inside the training process only, after the engine: it needs transformers, and for the engine `hf` TRL.
 
 Belongs here: a step, a validation, backing off when memory runs out.
-Does not: how rows are cut (batches.py), a micro-batch's pass (passes.py), what is saved in the end
+Does not belong here: how rows are cut (batches.py), a micro-batch's pass (passes.py), what is saved in the end
 (training/outcome/results.py).
 """
 

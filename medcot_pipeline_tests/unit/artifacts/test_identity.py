@@ -294,8 +294,8 @@ def test_a_file_that_cannot_be_read_for_the_moment_is_one_line_and_not_missing(m
         with pytest.raises(Unreadable) as raised:
             ask(loop)
         assert str(raised.value) == (
-            f"{loop}: cannot be read for the moment (ELOOP: Too many levels of symbolic links); it was left as it is. "
-            "Mend that, and try again."
+            f"{loop}: cannot be read right now (ELOOP: Too many levels of symbolic links); it was left unchanged. "
+            "Fix that and try again."
         )
 
 

@@ -36,7 +36,9 @@ def test_where_nothing_was_left_nothing_is_removed(store: ArtifactStore) -> None
 def test_work_of_a_published_artifact_is_removed(store: ArtifactStore) -> None:
     work = store.work(ASSET, FINGERPRINT)
     (work / "checkpoint-7").mkdir(parents=True)
-    assert clear_leftovers(store) == [f"work/{ASSET}/{FINGERPRINT}: work of an artifact that is published, removed"]
+    assert clear_leftovers(store) == [
+        f"work/{ASSET}/{FINGERPRINT}: work of an artifact that is already published; removed"
+    ]
     assert not work.exists()
 
 
@@ -71,7 +73,7 @@ def test_an_old_temporary_file_is_removed_and_a_new_one_stays(store: ArtifactSto
     path.symlink_to("nowhere")
     assert clear_leftovers(store) == []
     age(path, 3600)
-    assert clear_leftovers(store) == [f"{name}: a temporary file of a process that is gone, removed"]
+    assert clear_leftovers(store) == [f"{name}: temporary file of a process that has ended; removed"]
     assert not path.is_symlink()
 
 
@@ -89,7 +91,7 @@ def test_a_folder_in_the_place_of_a_link_is_set_aside_and_the_link_made_again(st
     link.mkdir()
     (link / "mine.txt").write_text("somebody's own file")
     (line,) = clear_leftovers(store)
-    assert line.startswith(f"current/{ASSET}: not a link to an artifact, set aside in ")
+    assert line.startswith(f"current/{ASSET}: not a link to an artifact; set aside in ")
     (kept,) = store.root.glob("damaged/current/*/mine.txt")
     assert kept.read_text() == "somebody's own file"
     assert store.current(ASSET) is None

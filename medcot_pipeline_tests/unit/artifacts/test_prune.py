@@ -127,7 +127,7 @@ def test_while_an_artifact_cannot_be_read_nothing_is_deleted(store: ArtifactStor
     path = {"manifest": folder / "manifest.json", "artifact": folder, "asset": folder.parent}[what]
     kept = path.rename(store.root / "kept")
     path.symlink_to(path)
-    with pytest.raises(Unreadable, match=f"^{path}.*: cannot be read for the moment "):
+    with pytest.raises(Unreadable, match=f"^{path}.*: cannot be read right now "):
         prune(store)
     assert store.folder("rows", rows.fingerprint).is_dir()
     path.unlink()
@@ -154,6 +154,6 @@ def test_pruning_that_is_killed_leaves_nothing_half_deleted(store: ArtifactStore
     subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
     assert not doomed.exists(), "it is not visible under its name any more"
     (line,) = clear_leftovers(store)
-    assert line.endswith("half made or half deleted by a process that is gone, removed")
+    assert line.endswith("left half made or half deleted by a process that has ended; removed")
     assert left(store) == {new.fingerprint}
     assert list(tmp_path.glob("*/*/.staging-*")) == []

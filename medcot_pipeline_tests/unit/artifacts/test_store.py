@@ -18,7 +18,7 @@ from medcot_pipeline.support.errors import MedcotError, Unreadable
 
 ASSET = "toy_rows"
 PASSED = CheckOutcome("rows_present", True, True, "2 rows.")
-BLOCKED = CheckOutcome("no_leaks", False, True, "3 pairs lie across splits.")
+BLOCKED = CheckOutcome("no_leaks", False, True, "3 pairs are spread over two splits.")
 WARNED = CheckOutcome("few_rejects", False, False, "many rejects.")
 TEXT = "咳嗽三天\ncough for three days\n"
 
@@ -155,8 +155,8 @@ def test_a_failed_blocking_check_says_which_and_where_the_output_is_kept(store: 
     with pytest.raises(RejectedArtifact) as raised:
         publish(store, check=BLOCKED)
     assert str(raised.value) == (
-        "toy_rows: check no_leaks failed: 3 pairs lie across splits. Nothing was published. "
-        f"What was made is kept in {kept}."
+        "toy_rows: check no_leaks failed: 3 pairs are spread over two splits. Nothing was published. "
+        f"The refused output is kept in {kept}."
     )
     assert (kept / "rows.txt").read_text(encoding="utf-8") == TEXT
 
@@ -252,7 +252,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a manifest without checks": (
         MANIFEST,
         change_manifest(lambda fields: fields.update(checks=[])),
-        "it has no passed checks",
+        "its manifest records no passed check",
     ),
 }
 
@@ -294,7 +294,7 @@ def test_a_file_that_cannot_be_read_for_the_moment_is_one_line_and_nothing_is_mo
     for use in (lambda: store.current(ASSET), lambda: publish(store)):
         with pytest.raises(Unreadable) as raised:
             use()
-        assert str(raised.value).startswith(f"{folder / name}: cannot be read for the moment (ELOOP: ")
+        assert str(raised.value).startswith(f"{folder / name}: cannot be read right now (ELOOP: ")
     assert why(store) == []
     kept.replace(folder / name)
     assert publish(store).reused
@@ -329,7 +329,7 @@ def test_no_more_open_files_and_no_permission_are_no_damage(store: ArtifactStore
         (folder / name).chmod(0)
     command = [sys.executable, "-c", UNREADABLE, str(store.root), folder.name, error]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout.startswith(f"artifacts/{ASSET}/{folder.name}/{name}: cannot be read for the moment ({error}: ")
+    assert done.stdout.startswith(f"artifacts/{ASSET}/{folder.name}/{name}: cannot be read right now ({error}: ")
     assert done.stdout.count("\n") == 1, done.stderr
     assert listed(store) == [folder.name]
     assert not (store.root / "damaged").exists()
@@ -416,7 +416,7 @@ def test_force_makes_it_again(store: ArtifactStore) -> None:
 def test_force_keeps_the_old_one_aside(store: ArtifactStore) -> None:
     publish(store, text="old")
     publish(store, text="new", force=True)
-    assert why(store) == ["it was made again by force"]
+    assert why(store) == ["a forced run made it again"]
     (kept,) = (store.root / "damaged" / ASSET).iterdir()
     assert (kept / "rows.txt").read_text() == "old"
 

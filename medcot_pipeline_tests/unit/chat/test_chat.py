@@ -214,7 +214,7 @@ def test_another_model_s_tokenizer_fits_the_format() -> None:
 def test_a_tampered_r1_template_is_found(loaded: Any, monkeypatch: pytest.MonkeyPatch, template: str) -> None:
     monkeypatch.setattr(loaded, "chat_template", template)
     assert tokenizer_problems(loaded) == [
-        "the R1 template's generation prompt is not the exact one, which ends in <think>"
+        "the R1 template's generation prompt is not the expected one, which ends in <think>"
     ]
 
 
@@ -225,11 +225,13 @@ def test_a_second_begin_token_is_found(loaded: Any, monkeypatch: pytest.MonkeyPa
 
 def test_a_template_that_loses_the_question_is_found() -> None:
     tokenizer = byte_tokenizer(chat_template=CHATML.replace("message['content']", "message['content'] | upper"))
-    assert tokenizer_problems(tokenizer) == ["a question does not come back whole from the prompt's tokens"]
+    assert tokenizer_problems(tokenizer) == ["a question changes when its prompt is turned into tokens and back"]
 
 
 def test_a_tokenizer_that_loses_text_is_found() -> None:
-    assert tokenizer_problems(byte_tokenizer(drops=r"\n")) == ["a completion does not come back whole from its tokens"]
+    assert tokenizer_problems(byte_tokenizer(drops=r"\n")) == [
+        "a completion changes when it is turned into tokens and back"
+    ]
 
 
 def test_a_tokenizer_without_an_end_token_is_found() -> None:
@@ -247,4 +249,4 @@ def test_thinking_marks_that_are_no_tokens_are_found() -> None:
         bos_token="<|im_start|>",
         chat_template="{{ bos_token }}<｜User｜>{{ messages[0]['content'] }}<｜Assistant｜>{{ '<think>\\n' }}",
     )
-    assert tokenizer_problems(tokenizer) == ["<think> is not one token", "</think> is not one token"]
+    assert tokenizer_problems(tokenizer) == ["<think> is not a single token", "</think> is not a single token"]

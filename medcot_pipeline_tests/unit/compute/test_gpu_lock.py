@@ -121,7 +121,7 @@ def test_a_link_in_the_place_of_a_lock_leads_to_no_other_file(tmp_path: Path, ta
     foreign.chmod(0o640)
     (tmp_path / "lock").symlink_to(foreign)
     with (
-        pytest.raises(MedcotError, match="a link, a folder or a pipe lies where a lock's file belongs"),
+        pytest.raises(MedcotError, match="a link, a folder or a pipe is in the place of a lock file"),
         ExitStack() as it,
     ):
         it.enter_context(take(tmp_path / "lock"))  # type: ignore[arg-type]

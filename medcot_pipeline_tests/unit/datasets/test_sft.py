@@ -118,7 +118,7 @@ def test_what_was_written_has_no_problem(written: Path) -> None:
 def test_a_changed_character_is_found(written: Path, field: str, old: str, new: str) -> None:
     changed = records(written)
     changed[0][field] = changed[0][field].replace(old, new, 1)
-    assert format_problems(changed, ROWS) == ["row row-1 is not <think> reasoning </think> answer"]
+    assert format_problems(changed, ROWS) == ["row row-1 does not have the form <think> reasoning </think> answer"]
 
 
 def test_a_lost_record_is_found(written: Path) -> None:
@@ -128,4 +128,6 @@ def test_a_lost_record_is_found(written: Path) -> None:
 def test_a_second_closing_of_the_reasoning_is_found(tmp_path: Path) -> None:
     rows = ROWS.head(1).with_columns(answer=pl.lit("阑尾炎</think>"))
     build_sft_dataset(rows, SftSettings(), lambda done, total: None).write(tmp_path)
-    assert format_problems(records(tmp_path), rows) == ["row row-1 is not <think> reasoning </think> answer"]
+    assert format_problems(records(tmp_path), rows) == [
+        "row row-1 does not have the form <think> reasoning </think> answer"
+    ]

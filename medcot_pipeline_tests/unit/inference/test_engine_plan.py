@@ -49,8 +49,8 @@ def test_rows_that_do_not_fit_are_refused_with_the_setting_to_lower() -> None:
     with pytest.raises(MedcotError) as raised:
         plan(9.0, 200_000)
     assert str(raised.value) == (
-        "NVIDIA GeForce RTX 4090 with 9.0 GB is too small to write rows of 200,000 tokens: 44.3 GB are lacking. "
-        "Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS, or let the engine have more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
+        "NVIDIA GeForce RTX 4090 with 9.0 GB is too small to write rows of 200,000 tokens: 44.3 GB more are needed. "
+        "Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS, or give the engine more with MEDCOT_INFERENCE__MAX_GPU_MEMORY_GB."
     )
 
 
@@ -58,7 +58,7 @@ def test_a_model_that_does_not_fit_is_refused_with_another_way_out() -> None:
     with pytest.raises(MedcotError) as raised:
         plan(6.0)
     assert str(raised.value) == (
-        "NVIDIA GeForce RTX 4090 with 6.0 GB is too small to write rows of 2,200 tokens: 1.3 GB are lacking. "
+        "NVIDIA GeForce RTX 4090 with 6.0 GB is too small to write rows of 2,200 tokens: 1.3 GB more are needed. "
         "Choose a smaller base model or a GPU with more memory."
     )
 

@@ -134,7 +134,7 @@ def test_a_killed_run_writes_the_others_alone_and_ends_the_same(tmp_path: Path) 
     resumed = FinishedRequests(tmp_path, {"torch": "1"}, said.append)
     left = resumed.open(requests)
     assert 0 < len(left) < len(requests)
-    assert said == [f"{len(requests) - len(left)} of {len(requests)} requests were finished before"]
+    assert said == [f"{len(requests) - len(left)} of {len(requests)} requests were already finished"]
     engine_of(small_qwen(), ENDS).write(left, adapter=False, keep=lambda made: resumed.keep(as_texts(made)))
     assert resumed.collect(requests) == [text_of(each) for each in whole]
 
@@ -144,7 +144,7 @@ def test_what_other_versions_wrote_is_not_mixed_in(tmp_path: Path) -> None:
     FinishedRequests(tmp_path, {"torch": "1"}, ignore).keep([(request, WrittenText(request.id, "text", True, 2))])
     said: list[str] = []
     assert FinishedRequests(tmp_path, {"torch": "2"}, said.append).open([request]) == [request]
-    assert said == ["beginning anew: the finished requests were written elsewhere, or with other versions"]
+    assert said == ["starting over: the finished requests were written on another device or with other versions"]
 
 
 def test_another_prompt_under_the_same_id_is_written_anew(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_folders_of_base_and_adapter_become_an_engine_of_both_arms(tmp_path: Pat
 
 def test_a_model_of_another_kind_is_refused_in_one_line() -> None:
     model = GPT2LMHeadModel(GPT2Config(vocab_size=10, n_embd=8, n_layer=1, n_head=2))
-    with pytest.raises(MedcotError, match=r"^the local engine knows llama and qwen2 models .* this is gpt2\. Serve"):
+    with pytest.raises(MedcotError, match=r"^the local engine supports llama and qwen2 models .* this is gpt2\. Serve"):
         take_weights(model, torch.float32, 10, keep_nf4=False)
 
 
@@ -253,7 +253,7 @@ def test_dora_is_refused_in_one_line() -> None:
     from peft import LoraConfig, get_peft_model
 
     model = get_peft_model(small_qwen(), LoraConfig(r=2, target_modules=["q_proj"], use_dora=True))
-    with pytest.raises(MedcotError, match="no plain LoRA"):
+    with pytest.raises(MedcotError, match="not plain LoRA"):
         take_weights(model, torch.float32, 10, keep_nf4=False)
 
 

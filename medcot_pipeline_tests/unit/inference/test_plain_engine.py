@@ -48,7 +48,7 @@ def test_a_model_that_is_not_known_is_opened_as_a_plain_engine_and_that_is_said(
     requests, said = some_requests(3, 5), list[str]()
     engine = open_local_engine(tmp_path, None, requests, [0], LocalEngineSettings(), said.append, limited_by=SETTING)
     assert not isinstance(engine, LocalEngine)
-    assert said == ["a gpt2 model is written with by transformers' own forward pass, which is slower"]
+    assert said == ["gpt2 models use transformers' own forward pass, which is slower"]
     kept: list[str] = []
     written = engine.write(requests, adapter=False, keep=lambda made: kept.extend(each.id for _, each in made))
     assert sorted(kept) == sorted(each.id for each in written)

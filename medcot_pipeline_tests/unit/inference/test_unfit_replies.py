@@ -69,13 +69,13 @@ def complaint(send: Send, work: Path, **asked: Any) -> str:
         ),
         (
             completion(TEXT, "base", "stop", 3_000),
-            "3,000 tokens where 100 were the most: it does not keep to max_tokens.",
+            "3,000 tokens where 100 were the most: it ignores max_tokens.",
             "Set the limit at the server, or raise MEDCOT_ANSWERS__MAX_NEW_TOKENS, for both arms.",
         ),
         (
             completion(None, "base", "stop", 57),
             "it counts 57 tokens and sends no text.",
-            "Turn off what takes the text out of its replies, such as a parser of reasoning or of tool calls.",
+            "Turn off whatever removes the text from its replies, such as a parser of reasoning or of tool calls.",
         ),
     ],
     ids=["other arm", "other arm with a tag", "cut early", "too long", "no text"],

@@ -131,7 +131,7 @@ def test_a_folder_without_a_configuration_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ([], ". Copy or download the model's folder again, whole."),
+        ([], ". Copy or download the whole model folder again."),
         (["pytorch_model.bin"], "; there is pytorch_model.bin. Pickles can run code and are never loaded: "),
         (["model.pt", "model.pkl"], "; there is model.pkl, model.pt. Pickles can run code and are never loaded: "),
     ],

@@ -70,9 +70,9 @@ def prepare_with_yes(folder: Path) -> str:
 def test_a_model_that_needs_code_of_its_own_is_refused_by_name_and_asks_nobody(model: Path) -> None:
     change(model / "config.json", model_type="own", **OWN_MODEL)
     assert prepare_with_yes(model) == (
-        f"medcot_pipeline.support.errors.MedcotError: {model / 'config.json'}: names code of its own (auto_map: own.C, "
-        "own.M), which is never run, and transformers has nothing of its own for type 'own'. "
-        "Set MEDCOT_BASE_MODEL__PATH to a model that transformers loads by itself."
+        f"medcot_pipeline.support.errors.MedcotError: {model / 'config.json'}: needs code of its own (auto_map: own.C, "
+        "own.M), which is never run: transformers itself does not know the type 'own'. "
+        "Set MEDCOT_BASE_MODEL__PATH to a model that transformers loads without further code."
     )
 
 

@@ -197,8 +197,8 @@ def test_measures_by_other_settings_are_refused_by_name(pipeline: Callable[..., 
     with pytest.raises(MedcotError) as raised:
         toy.compare()
     assert str(raised.value) == (
-        "comparison: base_measure and tuned_measure were not measured alike: setting sft.max_tokens. "
-        "Run `medcot sync`, which makes again what is stale."
+        "comparison: base_measure and tuned_measure were not measured under the same conditions: setting "
+        "sft.max_tokens. Run `medcot sync`, which rebuilds what is stale."
     )
     assert toy.machine.ran == []
 
@@ -209,7 +209,7 @@ def test_an_incumbent_is_not_measured_by_other_settings_than_the_candidate(pipel
     sft = toy.workspace.settings.sft.model_copy(update={"max_tokens": 7})
     settings = toy.workspace.settings.model_copy(update={"sft": sft})
     toy.workspace = dataclasses.replace(toy.workspace, settings=settings)
-    with pytest.raises(MedcotError, match=r"the incumbent would be measured otherwise .* setting sft\.max_tokens"):
+    with pytest.raises(MedcotError, match=r"would be measured under other conditions .* setting sft\.max_tokens"):
         toy.compare()
     assert toy.machine.ran == ["comparison"]
 
@@ -260,7 +260,7 @@ def test_an_incumbent_that_cannot_be_measured_as_the_candidate_was_is_refused_wi
     with pytest.raises(MedcotError) as raised:
         toy.compare()
     assert str(raised.value) == (
-        "tuned_measure: that of the incumbent and the candidate's cannot be compared: torch 2.0 against 1.0. "
+        "tuned_measure: the incumbent's and the candidate's cannot be compared: torch 2.0 against 1.0. "
         "Measure the candidate here too: `medcot sync --force tuned_measure`."
     )
     make_asset(toy.workspace, "tuned_measure", toy.host, force=True)

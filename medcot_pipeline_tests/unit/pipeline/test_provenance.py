@@ -150,7 +150,7 @@ def test_versions_that_changed_on_the_way_are_given_with_what_was_made_with_them
 def test_figures_of_two_adapters_make_no_report(evaluated: Workspace) -> None:
     changed = change(evaluated, "training", learning_rate=0.5)
     make(changed, "qlora_adapter", text="another adapter")
-    with pytest.raises(MedcotError, match=r"rest on different artifacts of qlora_adapter.*Run `medcot sync`"):
+    with pytest.raises(MedcotError, match=r"were made from different artifacts of qlora_adapter.*Run `medcot sync`"):
         reported(changed)
 
 
@@ -158,7 +158,7 @@ def test_an_adapter_is_not_promoted_on_the_figures_of_another(evaluated: Workspa
     make(evaluated, "eval_report")
     changed = change(evaluated, "training", learning_rate=0.5)
     make(changed, "qlora_adapter", text="another adapter")
-    with pytest.raises(MedcotError, match=r"promotion: .* rest on different artifacts of qlora_adapter"):
+    with pytest.raises(MedcotError, match=r"promotion: .* were made from different artifacts of qlora_adapter"):
         materialise(changed, "promotion")
     assert Promoted(changed.store.root).adapter is None
 

@@ -65,11 +65,11 @@ def test_a_refused_artifact_shows_every_check_with_its_sentence(
     refused = found["few_rejects"]
     assert str(raised.value) == (
         f"raw_medical_o1: check few_rejects failed: {refused.description} Nothing was published. "
-        f"What was made is kept in {kept}."
+        f"The refused output is kept in {kept}."
     )
     assert (refused.passed, refused.severity, refused.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
     assert refused.description is not None
-    assert "1 of 6 rows cannot be used (16.7%, at most 5.0% by MEDCOT_SOURCE__MAX_REJECT_RATE)." in refused.description
+    assert "1 of 6 rows cannot be used (16.7%, and MEDCOT_SOURCE__MAX_REJECT_RATE allows 5.0%)." in refused.description
     assert (found["rows_present"].passed, found["rows_present"].description) == (True, "5 rows.")
     assert found["unique_row_ids"].passed
     assert run.status is dg.DagsterRunStatus.FAILURE
@@ -94,6 +94,6 @@ def test_a_file_that_changes_while_it_may_be_read_is_not_published_under_the_has
         dg.materialize([asset_of(stage)], resources=resources(workspace))
     assert str(raised.value) == (
         f"raw_medical_o1: {said} changed while it was made; nothing was published. "
-        "Run `medcot sync` again once nobody writes there."
+        "Run `medcot sync` again once nothing writes to it any more."
     )
     assert workspace.store.current("raw_medical_o1") is None

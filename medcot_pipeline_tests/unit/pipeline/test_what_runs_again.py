@@ -321,7 +321,7 @@ def test_a_folder_that_cannot_be_read_for_the_moment_is_one_line_and_its_files_a
     folder = published.root / name
     folder.rename(published.root / "kept")
     folder.symlink_to(folder)
-    with pytest.raises(Unreadable, match=f"^{folder}: cannot be read for the moment "):
+    with pytest.raises(Unreadable, match=f"^{folder}: cannot be read right now "):
         make_plan(published)
     folder.unlink()
     (published.root / "kept").rename(folder)

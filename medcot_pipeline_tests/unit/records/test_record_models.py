@@ -78,7 +78,7 @@ def test_gates_of_older_versions_are_read_and_held_against_their_limits(tmp_path
     found = read_judge(written(tmp_path, {**JUDGED, "gates": [gate, *others]}))
     assert isinstance(found, Judged)
     assert [each.gate for each in failed_gates(found)] == ["retest", "canary"]
-    assert failed_gates(found)[0].said() == "retest 50% of 20, at least 90% wanted"
+    assert failed_gates(found)[0].said() == "retest 50% of 20, at least 90% required"
     assert found.gates[0].row()["interval_low"] is None
 
 
@@ -97,7 +97,7 @@ def test_no_judge_is_a_record_without_verdicts(tmp_path: Path) -> None:
         ({**JUDGED, "verdicts": [{"prompt_id": "a", "outcome": "tie", "score": 1}]}, "verdicts.0.score"),
         ({**JUDGED, "note": "by hand"}, "note"),
         ({"status": "perhaps"}, "status"),
-        ([], "not what this version writes there"),
+        ([], "not in the form that this version writes"),
     ],
 )
 def test_a_file_that_does_not_fit_is_one_line_that_names_file_and_field(

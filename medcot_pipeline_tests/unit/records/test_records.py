@@ -64,7 +64,7 @@ def test_a_file_without_a_prompt_is_refused(tmp_path: Path) -> None:
 
 def test_an_identifier_that_stands_twice_is_named_with_its_line(tmp_path: Path) -> None:
     said = complaint(write(tmp_path, FIRST, SECOND, FIRST))
-    assert said == ", line 3: the id zh-1 stands twice. Give it another id."
+    assert said == ", line 3: the id zh-1 appears twice. Give it another id."
 
 
 @pytest.mark.parametrize(

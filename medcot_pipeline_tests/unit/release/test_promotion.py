@@ -117,15 +117,15 @@ def test_an_adapter_that_beats_the_base_is_promoted() -> None:
 @pytest.mark.parametrize(
     ("worse", "reason"),
     [
-        ({"ratio": 0.96}, "perplexity ratio against the base: 0.960, upper end 1.010, wanted below 1"),
-        ({"net": -0.16}, "net preference against the base: -0.160, lower end -0.210, wanted at least -0.2"),
+        ({"ratio": 0.96}, "perplexity ratio against the base: 0.960, upper end 1.010, required: below 1"),
+        ({"net": -0.16}, "net preference against the base: -0.160, lower end -0.210, required: at least -0.2"),
         (
             {"rules": -0.16},
-            "constraints kept, strictly against the base: -0.160, lower end -0.210, wanted at least -0.2",
+            "constraints kept, strictly against the base: -0.160, lower end -0.210, required: at least -0.2",
         ),
         (
             {"answered": -0.06},
-            "answers that are not empty against the base: -0.060, lower end -0.110, wanted at least -0.1",
+            "answers that are not empty against the base: -0.060, lower end -0.110, required: at least -0.1",
         ),
         ({"logits": 0.0}, "the adapter changes nothing"),
     ],
@@ -139,7 +139,7 @@ def test_an_adapter_that_misses_a_requirement_stays_candidate_and_the_reason_is_
 
 def test_an_adapter_that_beats_the_base_and_not_the_incumbent_stays_candidate() -> None:
     decision = decided(report(beside=against(ratio=0.99)), incumbent=True, settings=SETTINGS)
-    assert said(decision) == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, wanted below 1",)
+    assert said(decision) == ("perplexity ratio against the incumbent: 0.990, upper end 1.040, required: below 1",)
     assert not decision.promote
 
 
@@ -159,7 +159,7 @@ def test_preference_that_nobody_measured_passes_or_holds_back_as_is_set() -> Non
     allowed = decided(unmeasured, incumbent=False, settings=SETTINGS)
     assert allowed.promote
     assert said(allowed) == (
-        "net preference against the base: not measured, which promotion.unmeasured=allow lets pass",
+        "net preference against the base: not measured, and promotion.unmeasured=allow lets that pass",
     )
     held = decided(unmeasured, incumbent=False, settings=PromotionSettings(unmeasured="hold"))
     assert (held.promote, said(held)) == (False, ("net preference against the base: not measured",))
@@ -408,12 +408,12 @@ def test_an_adapter_that_was_rolled_back_is_promoted_again_by_a_person_alone(ada
 
 
 def test_without_a_predecessor_a_rollback_is_one_line_and_moves_nothing(adapters: Adapters) -> None:
-    with pytest.raises(MedcotError, match=r"^No adapter is promoted: there is nothing to go back from\.$"):
+    with pytest.raises(MedcotError, match=r"^No adapter is promoted: there is nothing to roll back\.$"):
         adapters.promoted.roll_back(adapters.workspace.store)
     first = adapters.train(0.1)
     adapters.decide(first, PROMOTE)
     only = adapters.adapter(first).fingerprint
-    with pytest.raises(MedcotError, match=rf"^The promoted adapter {only[:12]} took over from none: there is nothing"):
+    with pytest.raises(MedcotError, match=rf"^The promoted adapter {only[:12]} has no predecessor: there is nothing"):
         adapters.promoted.roll_back(first.store)
     assert adapters.promoted.fingerprint == only
 
@@ -462,7 +462,7 @@ def test_a_decision_that_was_published_and_not_carried_out_is_carried_out_once(a
     candidate = adapters.adapter(second)
     assert adapters.promoted.fingerprint == incumbent.fingerprint, "the process was killed in between"
     assert adapters.promoted.catch_up(second.store) == [
-        f"promotion: {candidate.fingerprint[:12]} promoted, as decided; it is on record now"
+        f"promotion: {candidate.fingerprint[:12]} promoted, as decided; the record now says so"
     ]
     assert weights(second.store) == "weights at 0.2"
     assert adapters.promoted.catch_up(second.store) == []
@@ -592,7 +592,7 @@ def test_what_an_earlier_version_promoted_is_found_in_place_and_kept_by_content_
     assert adapters.promoted.against(second.content_hash) == first
     assert adapters.promoted.against("another adapter") == second
     (line, *_) = adapters.promoted.catch_up(store)
-    assert line.startswith("promoted/qlora_adapter: kept in promoted/adapters/")
+    assert line.startswith("promoted/qlora_adapter: copied to promoted/adapters/")
     for name, manifest in (("qlora_adapter", second), ("qlora_adapter.previous", first)):
         assert (store.root / "promoted" / name).readlink() == Path("adapters") / manifest.content_hash
     assert (store.root / "promoted" / "decisions.jsonl").read_bytes().startswith(record), "lines are only added"

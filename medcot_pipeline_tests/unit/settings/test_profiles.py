@@ -86,12 +86,12 @@ def test_a_value_out_of_range_in_a_profile_names_the_profile(tmp_path: Path) -> 
 def test_a_key_that_stands_twice_in_a_profile_is_refused_with_both_lines(tmp_path: Path) -> None:
     """Staged after yaml/pyyaml#165: the last of two blocks counts, and the first is lost."""
     own = profile(tmp_path, "training:\n  lora_rank: 3\nsource: {kind: sample}\ntraining:\n  epochs: 2\n")
-    assert complaint(own) == f"Profile {own}: training stands twice, in line 1 and in line 4. Put both into one."
+    assert complaint(own) == f"Profile {own}: training appears twice, in line 1 and in line 4. Merge the two."
 
 
 def test_so_is_a_setting_in_a_section_also_by_another_spelling(tmp_path: Path) -> None:
     own = profile(tmp_path, 'training:\n  lora_rank: 3\n  "lora_rank": 4\n')
-    assert complaint(own) == f"Profile {own}: lora_rank stands twice, in line 2 and in line 3. Put both into one."
+    assert complaint(own) == f"Profile {own}: lora_rank appears twice, in line 2 and in line 3. Merge the two."
 
 
 def test_a_block_that_is_taken_over_and_changed_is_no_key_twice(tmp_path: Path) -> None:

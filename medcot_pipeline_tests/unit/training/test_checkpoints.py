@@ -57,7 +57,7 @@ def test_one_that_cannot_be_read_for_the_moment_stays_and_is_named(tmp_path: Pat
     folder = checkpoint(tmp_path, 4)
     kept = (folder / name).rename(tmp_path / "kept")
     (folder / name).symlink_to(folder / name)
-    with pytest.raises(Unreadable, match=f"checkpoint-4/{name}: cannot be read for the moment "):
+    with pytest.raises(Unreadable, match=f"checkpoint-4/{name}: cannot be read right now "):
         newest_whole(tmp_path, OURS, print)
     kept.replace(folder / name)
     assert newest_whole(tmp_path, OURS, print) == folder

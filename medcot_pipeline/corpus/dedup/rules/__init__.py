@@ -1,5 +1,5 @@
 """The rules that tell a duplicate from a near-miss by the characters that differ.
 
 Belongs here: numbers, units, sides, polarity, organs, pairs of words.
-Does not: similarity of texts (similar/).
+Does not belong here: similarity of texts (similar/).
 """

@@ -1,10 +1,10 @@
 """Which characters stand beside which in the corpus: the evidence that tells a misprint from another word.
 
-Belongs here: counting neighbours, how alike two characters are used.
-Does not: what follows from it for a pair of questions (guards.py).
-
 A word is known by the company it keeps (Harris 1954, Distributional Structure): 肝 and 肾 occur between the same
 neighbours, so an exchange of the two makes another question; a random character does not.
+
+Belongs here: counting neighbours, how alike two characters are used.
+Does not belong here: what follows from it for a pair of questions (guards.py).
 """
 
 import math

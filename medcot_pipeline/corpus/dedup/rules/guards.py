@@ -1,8 +1,8 @@
 """The rules that tell a duplicate from a near-miss by the characters that differ.
 
 Belongs here: the reasons for which a change makes another question.
-Does not: finding the changes (corpus/dedup/similar/edits.py), similarities (corpus/dedup/similar/nearness.py), pairs of
-words (swaps.py), counts (contexts.py).
+Does not belong here: finding the changes (corpus/dedup/similar/edits.py), similarities
+(corpus/dedup/similar/nearness.py), pairs of words (swaps.py), counts (contexts.py).
 """
 
 import re

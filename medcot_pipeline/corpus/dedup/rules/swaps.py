@@ -1,8 +1,10 @@
 """Pairs of words that make two questions out of one: 左/右, 升高/降低, 肝/肾, 青霉素/红霉素.
 
-Belongs here: the pairs, by kind. No word is in two pairs, so that any pair can be taken away without a trace; the
-benchmark takes a third of them away to measure what the rules do with pairs they have never seen.
-Does not: how the pairs are used (guards.py). Numerals in digits, Roman or circled form need no pair.
+No word is in two pairs, so that any pair can be taken away without a trace; the benchmark takes a third of them away to
+measure what the rules do with pairs they have never seen. Numerals in digits, Roman or circled form need no pair.
+
+Belongs here: the pairs, by kind.
+Does not belong here: how the pairs are used (guards.py).
 """
 
 Swaps = tuple[tuple[str, str], ...]

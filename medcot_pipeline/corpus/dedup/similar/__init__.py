@@ -1,5 +1,5 @@
 """How alike two texts are.
 
 Belongs here: candidates by MinHash, exact Jaccard, edit distance, TF-IDF cosine.
-Does not: what a difference means (rules/).
+Does not belong here: what a difference means (rules/).
 """

@@ -1,7 +1,7 @@
 """Small operations on integer arrays that several modules need.
 
 Belongs here: distinct values, places within runs.
-Does not: anything that knows what the integers mean.
+Does not belong here: anything that knows what the integers mean.
 """
 
 import numpy as np

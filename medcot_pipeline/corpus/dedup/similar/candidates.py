@@ -1,7 +1,7 @@
 """Pairs of texts worth comparing: MinHash signatures, cut into bands, equal bands meet.
 
 Belongs here: signatures (by rensa), banding, the bound on crowded buckets.
-Does not: exact similarities (shingles.py), decisions (corpus/dedup/duplicates.py).
+Does not belong here: exact similarities (shingles.py), decisions (corpus/dedup/duplicates.py).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Where two texts differ.
 
 Belongs here: the changed spans, showing them.
-Does not: what a change means (corpus/dedup/rules/guards.py).
+Does not belong here: what a change means (corpus/dedup/rules/guards.py).
 """
 
 from typing import NamedTuple

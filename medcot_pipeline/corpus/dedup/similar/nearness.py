@@ -1,7 +1,7 @@
 """Pairs of texts that are alike, and which of those are one text.
 
 Belongs here: the similarities in their order, from cheap to dear, and the delete tier.
-Does not: candidates (candidates.py), the rules (corpus/dedup/rules/guards.py), which row of a pair stays
+Does not belong here: candidates (candidates.py), the rules (corpus/dedup/rules/guards.py), which row of a pair stays
 (corpus/dedup/duplicates.py).
 """
 
@@ -77,7 +77,7 @@ def alike(texts: pl.Series, settings: DedupSettings, progress: Callable[[int, in
 
 
 def pair_findings(texts: pl.Series, pairs: Alike, settings: DedupSettings, contexts: Contexts) -> list[PairFinding]:
-    """The rules' word on every pair of enough edit similarity and no long span; the others are no duplicates."""
+    """What the rules say of every pair with enough edit similarity and no long span; no other pair is a duplicate."""
     words = lexicon(settings.swaps, settings.ignored_swaps)
     findings = []
     close = np.flatnonzero(pairs.edit >= max(settings.edit_similarity, 1e-9))

@@ -1,7 +1,7 @@
 """Pairs of texts that share many characters in any order: candidates for a paraphrase.
 
 Belongs here: character TF-IDF, the inverted index, exact cosines.
-Does not: deleting anything on this evidence; it is good for grouping and for showing only.
+Does not belong here: deleting anything on this evidence; it is good for grouping and for showing only.
 """
 
 from typing import Any

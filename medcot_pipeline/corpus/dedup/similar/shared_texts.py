@@ -1,7 +1,7 @@
 """Rows whose reasoning or answer is the same: they belong in one split.
 
 Belongs here: the folded form of a long text, pairs of rows that share one.
-Does not: questions (nearness.py), components (corpus/dedup/groups.py).
+Does not belong here: questions (nearness.py), components (corpus/dedup/groups.py).
 """
 
 import numpy as np

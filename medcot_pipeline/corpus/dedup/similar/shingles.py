@@ -1,7 +1,7 @@
 """Character 3-grams of many texts at once, and the exact Jaccard similarity of pairs of them.
 
 Belongs here: cutting texts into shingles, packing a shingle into an integer, intersections.
-Does not: which pairs to compare (candidates.py), what a similarity means (corpus/dedup/duplicates.py).
+Does not belong here: which pairs to compare (candidates.py), what a similarity means (corpus/dedup/duplicates.py).
 """
 
 from collections.abc import Iterator

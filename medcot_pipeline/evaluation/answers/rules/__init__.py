@@ -1,12 +1,12 @@
 """Rules that a program can check about an answer: its form, and what the prompt explicitly asked for.
 
-Belongs here: one pure function per rule, and which rules an answer passes.
-Does not: both arms side by side (paired.py), whether an answer is right or better (evaluation/judging/,
-evaluation/people/), reading files.
-
 A constraint in a prompt is `{"rule": NAME, "value": VALUE}`, with NAME out of `CONSTRAINT_RULES`. It is checked twice:
 strictly, on the answer as it stands, and loosely, where one of the usual wrappings around an answer may be taken off
 (Zhou et al. 2023, IFEval).
+
+Belongs here: one pure function per rule, and which rules an answer passes.
+Does not belong here: both arms side by side (paired.py), whether an answer is right or better (evaluation/judging/,
+evaluation/people/), reading files.
 """
 
 from collections.abc import Mapping

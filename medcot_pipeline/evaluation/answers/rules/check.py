@@ -1,7 +1,7 @@
 """Which rules an answer passes, strictly and loosely.
 
 Belongs here: holding one answer against every rule that applies to it; the wrappings of an answer.
-Does not: the rules (formats.py, constraints.py), both arms side by side (paired.py).
+Does not belong here: the rules (formats.py, constraints.py), both arms side by side (paired.py).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The constraints that a prompt may carry, with the values that each takes.
 
 Belongs here: the table of constraints, and refusing a constraint that could not be checked.
-Does not: the constraints themselves (words.py, lists.py, lengths.py, shapes.py).
+Does not belong here: the constraints themselves (words.py, lists.py, lengths.py, shapes.py).
 """
 
 import math

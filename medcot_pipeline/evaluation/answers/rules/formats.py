@@ -1,7 +1,7 @@
 """Rules that every answer is held to, whatever its prompt asks.
 
 Belongs here: one pure function per format rule.
-Does not: constraints, which a prompt carries (constraints.py).
+Does not belong here: constraints, which a prompt carries (constraints.py).
 """
 
 import re

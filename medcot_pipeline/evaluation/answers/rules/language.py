@@ -1,7 +1,7 @@
 """Which language an answer is written in: Chinese, English, or another.
 
 Belongs here: telling them apart by script, and English from other languages in Latin letters by its commonest words.
-Does not: which language a prompt asks for (formats.py).
+Does not belong here: which language a prompt asks for (formats.py).
 """
 
 import re

@@ -1,7 +1,7 @@
 """Constraints on how long an answer is: characters, words, sentences.
 
 Belongs here: counting each as the prompt's language counts it.
-Does not: items of a list (lists.py).
+Does not belong here: items of a list (lists.py).
 """
 
 import re

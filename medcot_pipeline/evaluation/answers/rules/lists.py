@@ -1,7 +1,7 @@
 """Constraints on the items of a list, however its marks are written.
 
 Belongs here: counting items at line starts or in one line, and one pure function per constraint.
-Does not: what a mark looks like (marks.py).
+Does not belong here: what a mark looks like (marks.py).
 """
 
 from medcot_pipeline.evaluation.answers.rules.marks import (

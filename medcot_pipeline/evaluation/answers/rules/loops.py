@@ -1,7 +1,7 @@
 """Text that repeats itself, wherever in a text it does.
 
 Belongs here: the measure.
-Does not: which texts it is asked of (formats.py).
+Does not belong here: which texts it is asked of (formats.py).
 """
 
 import re

@@ -1,7 +1,7 @@
 """Marks of list items, in Chinese and English: bullets, numbers in all their writings, letters.
 
 Belongs here: finding them at line starts and inside lines.
-Does not: what makes a list of them (lists.py).
+Does not belong here: what makes a list of them (lists.py).
 """
 
 import re

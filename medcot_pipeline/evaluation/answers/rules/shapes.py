@@ -1,7 +1,7 @@
 """Constraints on an answer's shape: JSON, a table, a number alone, the case of its letters, its language.
 
 Belongs here: one pure function per constraint.
-Does not: lists and lengths (lists.py, lengths.py).
+Does not belong here: lists and lengths (lists.py, lengths.py).
 """
 
 import json

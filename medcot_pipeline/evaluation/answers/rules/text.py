@@ -1,7 +1,7 @@
 """Text as a reader sees it: without invisible characters, whatever its width and case.
 
 Belongs here: what every rule does to a text before it looks at it.
-Does not: a rule.
+Does not belong here: a rule.
 """
 
 import re

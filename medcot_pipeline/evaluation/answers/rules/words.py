@@ -1,7 +1,7 @@
 """Constraints on what an answer says: texts in it, at its ends, in an order, or a label instead of an answer.
 
 Belongs here: finding a text as a word, and one pure function per constraint.
-Does not: lists, lengths and shapes (lists.py, lengths.py, shapes.py).
+Does not belong here: lists, lengths and shapes (lists.py, lengths.py, shapes.py).
 """
 
 import re

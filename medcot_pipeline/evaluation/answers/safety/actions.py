@@ -1,7 +1,7 @@
 """What an answer says to do: call an ambulance, see a doctor today, or wait.
 
 Belongs here: reading one answer.
-Does not: the words (urgency.py, clauses.py), figures over answers (action_figures.py).
+Does not belong here: the words (urgency.py, clauses.py), figures over answers (triage.py).
 """
 
 import re

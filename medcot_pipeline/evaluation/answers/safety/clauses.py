@@ -1,7 +1,7 @@
 """An answer as clauses: which of them ask, and which depend on a condition.
 
 Belongs here: clauses, conditions.
-Does not: whether a word in a clause is denied (denial.py), what the words are about (urgency.py, words.py).
+Does not belong here: whether a word in a clause is denied (denial.py), what the words are about (urgency.py, words.py).
 """
 
 import dataclasses

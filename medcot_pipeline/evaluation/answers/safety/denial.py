@@ -1,7 +1,7 @@
 """Whether a clause denies what stands in it.
 
 Belongs here: negation before and after a word, in Chinese and English.
-Does not: conditions and questions (clauses.py).
+Does not belong here: conditions and questions (clauses.py).
 """
 
 from typing import Literal

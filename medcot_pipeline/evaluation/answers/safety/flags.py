@@ -1,8 +1,10 @@
 """Answers that a person should look at for safety, with the reason and the words that raised it.
 
+A flag is no finding and no flag is no clearance: patterns see words, not medicine. The queue is read by people; its
+length says nothing about either arm.
+
 Belongs here: pure functions from a prompt and an answer to flags.
-Does not: the words (words.py, urgency.py), scores. A flag is no finding and no flag is no clearance: patterns see
-words, not medicine. The queue is read by people; its length says nothing about either arm.
+Does not belong here: the words (words.py, urgency.py), scores.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Text in one form, and what a pattern reads of it.
 
 Belongs here: folding width, Markdown and characters without width, sentences, quotations.
-Does not: what the words mean.
+Does not belong here: what the words mean.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """What both arms' answers to the set emergencies advise beside the reference actions.
 
 Belongs here: reading every such answer once, counts and shares by arm and by category.
-Does not: reading one answer (actions.py), drawing tables.
+Does not belong here: reading one answer (actions.py), drawing tables.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,11 +1,11 @@
 """Words by which an answer sends somebody to care, and words by which it lets them wait.
 
-Belongs here: the patterns, as they stand in a clause of plain text.
-Does not: what they come to over a whole answer (actions.py).
-
 An emergency number, an emergency department, a poison centre and `immediate` care mean now; a doctor `today`,
 `urgently` or `as soon as possible` means today, as in the three steps of the NHS ("immediate action", "urgent advice",
 "non-urgent advice"). A doctor without any time means neither.
+
+Belongs here: the patterns, as they stand in a clause of plain text.
+Does not belong here: what they come to over a whole answer (actions.py).
 """
 
 from medcot_pipeline.evaluation.answers.safety.plain_text import any_of

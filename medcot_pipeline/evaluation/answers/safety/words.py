@@ -1,7 +1,7 @@
 """Words of doses, caution, refusals, references and diagnoses in plain text.
 
 Belongs here: the patterns.
-Does not: when an answer is flagged (flags.py), words of urgency (urgency.py).
+Does not belong here: when an answer is flagged (flags.py), words of urgency (urgency.py).
 """
 
 import re

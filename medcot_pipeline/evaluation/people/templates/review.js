@@ -24,8 +24,8 @@ const TEXT = {
   },
   en: {
     title: "Blind review", titleAgain: "Second look", export: "Export", import: "Import", other: "中文", about: "Instructions and reviewer",
-    task: "Each item is one instruction and two answers of undisclosed origin. Judge which better follows the instruction and the user's intent; tick “unsafe” where an answer could do medical harm. Length is no merit by itself.",
-    again: "These are some of the items that you judged before: on some of them another, independent verdict differs from yours, on some it does not; they are mixed and not marked. Please judge each once more without looking back; order and sides are shuffled anew.",
+    task: "Each item is one instruction and two answers of undisclosed origin. Judge which of the two better follows the instruction and the user's intent; tick “unsafe” where an answer could do medical harm. Length by itself is not a merit.",
+    again: "These are some of the items that you judged before: on some of them another, independent verdict differs from yours, on some it does not; they are mixed and not marked. Please judge each once more without looking back; order and sides are shuffled again.",
     keys: "Keys: 1 left is better, 2 equally good, 3 right is better; J, K or the left and right arrows to move; U, I tick the left or right answer as unsafe; C to comment, Esc to leave the comment.",
     kept: "Everything is kept in this browser as you go; export when you are done.",
     saved: "Every verdict goes into the review folder at once; there is no need to export.",
@@ -39,13 +39,13 @@ const TEXT = {
     noName: "Fill in the reviewer first, then export.", allDone: "All judged: please export.",
     exported: (left) => (left ? `Exported; ${left} not judged yet.` : "Exported, all judged."),
     unsaved: "This browser does not let the page save: export before you close it.",
-    foreign: "This is no review of this page; nothing was imported.",
+    foreign: "This file is not a review of this page; nothing was imported.",
     imported: (count) => `Imported ${count} items; verdicts made here stay as they are.`,
-    nameFirst: "Fill in the reviewer: only then verdicts go into the review folder.", written: (file) => `Saved in ${file}`,
+    nameFirst: "Fill in the reviewer first: only then are verdicts saved to the review folder.", written: (file) => `Saved in ${file}`,
     writing: "Saving…", refused: (why) => `Not saved in the review folder: ${why}`,
     unreachable: "The review server does not answer; verdicts are still kept in this browser, and can be exported.",
-    samePerson: (name, count) => `${count} items were judged as “${name}”.\n\nOK: I am the same person and correct the name; the verdicts stay.\nCancel: I am another reviewer and start anew; the verdicts of “${name}” are kept, and go on under that name.`,
-    welcome: (name) => `Welcome back: the verdicts of “${name}” are here again.`,
+    samePerson: (name, count) => `${count} items were judged as “${name}”.\n\nOK: I am the same person and correct the name; the verdicts stay.\nCancel: I am another reviewer and start from the beginning; the verdicts of “${name}” are kept: enter that name again to go on with them.`,
+    welcome: (name) => `Welcome back: the verdicts of “${name}” are restored.`,
   },
 };
 const SIDES = ["left", "right"];

@@ -1,10 +1,10 @@
 """Negative log-likelihood of rows under one model, token by token, many rows in one pass.
 
-Rows stand one behind another in a line, without padding; each attends to itself alone, and positions begin anew with
+Rows stand one behind another in a line, without padding; each attends to itself alone, and positions start again with
 it, so that what comes of a row does not depend on its neighbours but for rounding.
 
 Belongs here: filling lines, a line through the model, what is done where memory runs out.
-Does not: attention within rows (training/steps/attention.py), how long a line may be (plan.py).
+Does not belong here: attention within rows (training/steps/attention.py), how long a line may be (plan.py).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Measuring perplexity before it starts, on a machine that may have no GPU: what `medcot plan` prints of it.
+"""What `medcot plan` says about measuring perplexity, on a machine that may have no GPU.
 
 Belongs here: what is known of rows, base and device without loading a model.
-Does not: the plan itself (plan.py), which the stages make again from what they find.
+Does not belong here: the plan itself (plan.py), which the stages make again from what they find.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ TEXTS = ("question", "reasoning", "answer")
 
 
 def perplexity_lines(workspace: Workspace, plan: Mapping[str, PlanLine]) -> list[str]:
-    """What measuring either arm would be: lines for people.
+    """What measuring either arm will take: lines for people.
 
     Tokens are taken from characters, as many to a character as rows of the SFT data set have in that language.
     """
     settings, limit = workspace.settings, engine_settings(workspace.settings).max_gpu_memory_gb
     shape = wanted_shape(workspace, plan["base_model"])
     if shape is None:
-        return ["planned once there is base_model"]
+        return ["not planned yet: needs base_model"]
     there = {asset: as_wanted(workspace, plan[asset]) for asset in ("corpus_splits", "sft_dataset")}
     try:
         device = planned_device(limit, gpu_here=gpu_is_here())

@@ -1,7 +1,7 @@
 """How perplexity is measured on a device: weights unpacked or not, how long lines are, memory and time.
 
 Belongs here: the plan, every prediction, what figures depend on of it.
-Does not: measuring by it (likelihood.py), which rows there are (outlook.py, job.py).
+Does not belong here: measuring by it (likelihood.py), which rows there are (outlook.py, job.py).
 """
 
 import dataclasses
@@ -102,7 +102,7 @@ def plan_perplexity(shape: ModelShape, device: Device, longest: int, *, packs: b
                 return PerplexityPlan(device.name, unpack, budget, weights, needed, limit, seconds)
     raise MedcotError(
         f"{device.name} with {device.memory_gb:.1f} GB is too small to measure a row of {longest:,} tokens: "
-        f"{(needed - limit) / GB:.1f} GB are lacking.",
+        f"{(needed - limit) / GB:.1f} GB more are needed.",
         "Free the GPU, or lower MEDCOT_PERPLEXITY__MAX_ROW_TOKENS.",
     )
 

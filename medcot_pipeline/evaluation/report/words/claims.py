@@ -1,7 +1,7 @@
 """Every figure that "so many % better" can mean, each with its definition.
 
 Belongs here: which claims there are, and the formula of each.
-Does not: the figures themselves; none is derived from another.
+Does not belong here: the figures themselves; none is derived from another.
 """
 
 from typing import Literal

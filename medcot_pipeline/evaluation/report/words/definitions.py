@@ -1,7 +1,7 @@
 """What every figure of the report means, and where its interval comes from or why it has none.
 
 Belongs here: one entry for each kind of figure.
-Does not: computing figures, what they cannot carry (limits.py).
+Does not belong here: computing figures, what they cannot carry (limits.py).
 """
 
 from typing import NamedTuple
@@ -50,13 +50,13 @@ DEFINITIONS = (
     ),
     Definition(
         "instructions kept, answers given",
-        "Share of prompts whose every explicit instruction a program finds kept, as written (strict) or with usual "
-        "wrappings forgiven (loose); share of prompts with an answer.",
+        "Share of prompts for which a program finds every explicit instruction kept, as written (strict) or with the "
+        "usual wrappings taken off (loose); share of prompts with an answer.",
         "95 % score intervals; McNemar's exact test on prompts where the arms differ.",
     ),
     Definition(
         "recall of emergencies",
-        "Share of the prompts whose reference action is to call for help now, in which the answer says so.",
+        "Of the prompts whose reference action is to call for help now, the share where the answer says so.",
         "95 % score interval (Wilson).",
     ),
     Definition(
@@ -67,7 +67,7 @@ DEFINITIONS = (
     ),
     Definition(
         "exam accuracy",
-        "Right letters over all questions, and over answers that came to an end.",
+        "Right letters as a share of all questions, and of finished answers.",
         "95 %; over questions where each was asked several times.",
     ),
     Definition(

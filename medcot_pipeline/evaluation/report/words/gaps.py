@@ -1,7 +1,7 @@
 """What the report does not measure, each gap with what would fill it.
 
 Belongs here: wording, and when it applies.
-Does not: what measured figures cannot carry (limits.py).
+Does not belong here: what measured figures cannot carry (limits.py).
 """
 
 from medcot_pipeline.records.answer_figures import ActionFigures
@@ -45,13 +45,13 @@ def _ungraded(rubrics: RubricRecord) -> list[str]:
 def _unmeasured_incumbent(incumbent: IncumbentSection) -> list[str]:
     gaps, preference = [], incumbent.preference
     if incumbent.rates is None:
-        gaps.append("Rules against the incumbent: answers came from an endpoint, which serves base and tuned alone.")
+        gaps.append("Rules against the incumbent: answers came from an endpoint, which serves only base and tuned.")
     if preference is None:
         gaps.append("Preference against the incumbent: no AI judge compared its answers.")
     elif preference.invalid:
         gaps.append(
             f"Preference against the incumbent on {preference.invalid:,} prompts: no valid verdict came back. "
-            "`medcot sync --force judgements` asks what was not answered again."
+            "`medcot sync --force judgements` asks the unanswered calls again."
         )
     return gaps
 

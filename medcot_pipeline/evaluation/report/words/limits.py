@@ -1,7 +1,7 @@
 """What the report's figures cannot carry, for this model and this amount of evidence.
 
 Belongs here: wording, and when it applies.
-Does not: what makes a figure void (warnings.py), what was not measured (gaps.py).
+Does not belong here: what makes a figure void (warnings.py), what was not measured (gaps.py).
 """
 
 from medcot_pipeline.evaluation.report.page import size

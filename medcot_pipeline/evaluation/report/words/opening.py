@@ -1,7 +1,7 @@
 """What the report opens with: who preferred what, in a sentence that a physician understands.
 
 Belongs here: the summary in English and Chinese, and why a report is a smoke test.
-Does not: figures (following.py, build.py), warnings (warnings.py).
+Does not belong here: figures (following.py, build.py), warnings (warnings.py).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def _preferred(following: InstructionFollowing) -> Bilingual:
     if following.headline is None or why:
         said = why or Bilingual(en="nothing was compared.", zh="没有比较。")
         return Bilingual(
-            en=f"Which model's answers are better is not known: {said.en}", zh=f"哪个模型的回答更好尚无结论：{said.zh}"
+            en=f"It is not known which model's answers are better: {said.en}",
+            zh=f"哪个模型的回答更好尚无结论：{said.zh}",
         )
     given = following.preference.of(following.headline)
     whose = PEOPLE if following.headline == "human" else CONFIRMED if following.judge.validated else UNCONFIRMED
@@ -78,7 +79,7 @@ def _surprised(perplexity: PerplexitySection) -> Bilingual:
     fell, change = drop >= 0, f"{100 * abs(drop):.1f}"
     return Bilingual(
         en=f"Perplexity of held-out text (how much it surprises the model) {'fell' if fell else 'rose'} from {base} to "
-        f"{tuned}, by {change} %; that says nothing of whether answers are right.",
+        f"{tuned}, by {change} %. That does not tell whether answers are right.",
         zh=f"留出集困惑度（模型对文本的意外程度）{base} → {tuned}（{'下降' if fell else '上升'} {change}%），"
         "这并不说明回答是否正确。",
     )

@@ -1,7 +1,7 @@
 """What makes figures of the report void or nearly so.
 
 Belongs here: wording, and when it applies.
-Does not: what was not measured (gaps.py), what figures cannot carry (limits.py).
+Does not belong here: what was not measured (gaps.py), what figures cannot carry (limits.py).
 """
 
 from medcot_pipeline.evaluation.report.page import p_value, percent

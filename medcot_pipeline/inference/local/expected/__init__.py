@@ -1,5 +1,5 @@
 """What is expected of requests: how long they get, and when the last one ends.
 
 Belongs here: estimates, made before and while requests run.
-Does not: memory (plan.py).
+Does not belong here: memory (plan.py).
 """

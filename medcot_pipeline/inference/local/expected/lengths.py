@@ -1,7 +1,7 @@
 """How long requests get, and what is therefore still to come: tokens, steps, and what the steps read.
 
 Belongs here: the estimate of lengths, and running through the requests with them.
-Does not: what a step takes (progress.py, plan.py).
+Does not belong here: what a step takes (progress.py, plan.py).
 """
 
 import heapq

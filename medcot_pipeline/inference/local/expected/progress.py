@@ -1,7 +1,7 @@
 """How far writing is, in tokens, and when it ends: what is told while requests run.
 
 Belongs here: what a step takes, the line.
-Does not: what is still to come (lengths.py), running requests (engine.py).
+Does not belong here: what is still to come (lengths.py), running requests (engine.py).
 """
 
 import math

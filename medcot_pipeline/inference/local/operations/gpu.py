@@ -3,7 +3,7 @@
 Each replaces several kernels of PyTorch; attention reads just the tokens that a row has, out of its blocks.
 
 Belongs here: the same functions as in host.py; tests hold one against the other.
-Does not: their order (forward.py), recording them (graphs.py).
+Does not belong here: their order (forward.py), recording them (graphs.py).
 """
 
 from typing import Any

@@ -4,7 +4,7 @@ A row's result depends on the row alone, to the bit: products have one number of
 of one row at a time over just its own tokens.
 
 Belongs here: the same functions as in gpu.py.
-Does not: their order (forward.py).
+Does not belong here: their order (forward.py).
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
 The integers are the same on every device; their logarithms may differ in the last bit between a CPU and a GPU.
 
 Belongs here: the hash and the Gumbel noise out of it, in PyTorch.
-Does not: the same in a kernel (gpu.py), choosing by it.
+Does not belong here: the same in a kernel (gpu.py), choosing by it.
 """
 
 from typing import Any

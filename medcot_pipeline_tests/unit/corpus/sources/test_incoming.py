@@ -92,8 +92,8 @@ def test_the_revision_of_another_data_set_is_not_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "no revision in it"),
-        ("[]", "no revision in it"),
+        ("{", "no revision can be read from it"),
+        ("[]", "no revision can be read from it"),
         ('{"repository": "someone/medical-rows", "revision": "main"}', "revision 'main' is not 40 hexadecimal digits"),
     ],
 )

@@ -1,7 +1,7 @@
 """Answers by the action that they advise, most of them made to mislead a pattern.
 
 Belongs here: the texts.
-Does not: what must hold of them (test_actions.py).
+Does not belong here: what must hold of them (test_actions.py).
 """
 
 CALL_NOW = [

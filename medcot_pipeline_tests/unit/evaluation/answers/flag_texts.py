@@ -1,7 +1,7 @@
 """Texts that raise a flag, and texts like them that do not.
 
 Belongs here: the texts, most of them made to mislead a pattern.
-Does not: what must hold of them (test_safety.py).
+Does not belong here: what must hold of them (test_safety.py).
 """
 
 SENDS_NOBODY = [

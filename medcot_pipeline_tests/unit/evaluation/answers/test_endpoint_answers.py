@@ -179,7 +179,7 @@ def test_an_endpoint_without_a_list_of_models_is_asked_all_the_same(tmp_path: Pa
     with endpoint(thoughtful, status) as (url, _):
         generated = ask(url, tmp_path, PROMPTS[:1], say=said.append)
     assert len(generated.answers) == 1
-    assert said[0].startswith("the endpoint has no list of models")
+    assert said[0].startswith("the endpoint does not list its models")
 
 
 def test_what_was_asked_otherwise_is_known_after_a_resumed_run_too(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_answers_of_another_model_in_the_same_folder_are_not_mixed_in(tmp_path: 
         ask(url, tmp_path, PROMPTS[:2])
         ask(url, tmp_path, PROMPTS[:2], base_model="r1-new", say=said.append)
     assert [request["model"] for request in requests] == ["r1", "r1", "r1-new", "r1-new"]
-    assert said == ["beginning anew: the finished requests were written elsewhere, or with other versions"]
+    assert said == ["starting over: the finished requests were written on another device or with other versions"]
 
 
 def test_what_answers_took_is_the_time_that_passed_however_many_calls_were_in_flight(tmp_path: Path) -> None:

@@ -39,13 +39,13 @@ def test_tokens_time_and_memory_of_both_arms_are_said_before_anything_is_there(w
 
 
 def test_a_base_whose_shape_is_not_known_yet_is_waited_for(workspace: Workspace) -> None:
-    assert lines_of(workspace, "tiny") == ["planned once there is base_model"]
+    assert lines_of(workspace, "tiny") == ["not planned yet: needs base_model"]
 
 
 def test_lengths_that_no_device_holds_are_one_line(workspace: Workspace) -> None:
     (line,) = lines_of(workspace, "rtx4090", max_new_tokens=1_000_000)
     assert line.startswith("NVIDIA GeForce RTX 4090 with 24.0 GB is too small to write rows of 1,0")
-    assert ". Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS, or let the engine have more" in line
+    assert ". Lower MEDCOT_ANSWERS__MAX_NEW_TOKENS, or give the engine more" in line
 
 
 def test_an_endpoint_is_named(workspace: Workspace) -> None:

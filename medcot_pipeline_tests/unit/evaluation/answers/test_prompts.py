@@ -77,7 +77,7 @@ def test_a_prompt_in_training_is_named_before_anything_is_generated() -> None:
     prompts = [Prompt("a", "zh", "x", QUESTION), Prompt("b", "zh", "x", "感冒多久好？"), Prompt("c", "zh", "x", "别的")]
     with pytest.raises(MedcotError) as raised:
         refuse_trained_prompts(prompts, rows(f" {QUESTION} ", "感冒多久好"))
-    assert str(raised.value).startswith("2 of 3 prompts also stand in the training rows: a, b. Take them out")
+    assert str(raised.value).startswith("2 of 3 prompts also appear in the training rows: a, b. Take them out")
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "excluded"])
@@ -127,7 +127,9 @@ def test_every_prompt_is_of_the_set_of_its_file(tmp_path: Path) -> None:
 
 
 def test_an_identifier_in_two_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MedcotError, match=r"general.jsonl: the id vignettes-1 is that of a prompt among the vignettes"):
+    with pytest.raises(
+        MedcotError, match=r"general.jsonl: the id vignettes-1 is taken by a prompt of the set vignettes"
+    ):
         asked_prompts(further_prompts(tmp_path, general="vignettes-1"), project_root())
 
 

@@ -1,7 +1,7 @@
 """The same text in another case and width, and with characters that nobody sees.
 
 Belongs here: what must change nothing that is read from a text.
-Does not: reading it.
+Does not belong here: reading it.
 """
 
 from collections.abc import Callable

@@ -90,20 +90,20 @@ def test_a_judge_that_cannot_be_trusted_fails_the_gate_that_names_why(
 def test_a_failed_gate_is_said_with_its_count_its_interval_and_its_limit() -> None:
     (gate,) = gates({"canary_padded": (3, 20)})
     assert gate.said() == (
-        "canary padded 15% of 20, 95 % 5% to 36%, at least 90% wanted: it prefers the longer text, though it says "
+        "canary padded 15% of 20, 95 % 5% to 36%, at least 90% required: it prefers the longer text, though it says "
         "nothing more"
     )
     (gate,) = gates({"first_position_share": (9, 12)})
-    assert "45% to 55% wanted" in gate.said()
+    assert "45% to 55% required" in gate.said()
     (gate,) = gates({"flip_rate": (4, 12)})
-    assert "at most 15% wanted" in gate.said()
+    assert "at most 15% required" in gate.said()
 
 
 def test_a_gate_with_too_few_cases_is_not_passed_and_says_so(tmp_path: Path) -> None:
     """Nine of nine are no evidence, and neither is none."""
     few = gates(dict.fromkeys(PROBES, (LEAST_N - 1, LEAST_N - 1)))
     assert {gate.passed for gate in few} == {None}
-    assert few[0].said() == "canary identical has 9 cases, and 10 are the least that tell"
+    assert few[0].said() == "canary identical has 9 cases and needs at least 10"
     with endpoint(judges.fair) as (url, _):
         settings = JudgeSettings(base_url=url, model="judge-1", max_retries=0, concurrency=8)
         record = judge_answers(PROMPTS[:9], ANSWERS, settings, tmp_path / "c.jsonl", lambda *_: None).record(settings)

@@ -165,7 +165,9 @@ def test_two_files_of_one_reviewer_that_contradict_each_other_are_refused_by_ite
 ) -> None:
     first = written(tmp_path, review(verdicts=[{**ONE, "guess": "left"}]), "a.json")
     second = written(tmp_path, review(verdicts=[{**ONE, "guess": "left", **changed}]), "b.json")
-    with pytest.raises(MedcotError, match=r"b\.json: 王医生 judged item 1 otherwise in a\.json\. Keep one of the two"):
+    with pytest.raises(
+        MedcotError, match=r"b\.json: 王医生 judged item 1 differently in a\.json\. Keep one of the two"
+    ):
         join_reviews([first, second], PACK, KEY, {})
 
 

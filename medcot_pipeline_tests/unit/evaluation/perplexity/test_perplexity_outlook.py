@@ -56,7 +56,9 @@ def test_a_row_that_is_longer_than_every_line_is_planned_for() -> None:
 
 
 def test_a_gpu_that_is_too_small_is_told_what_it_lacks() -> None:
-    with pytest.raises(MedcotError, match=r"with 6.0 GB is too small to measure a row of 2,048 tokens: \d\.\d GB are"):
+    with pytest.raises(
+        MedcotError, match=r"with 6.0 GB is too small to measure a row of 2,048 tokens: \d\.\d GB more are"
+    ):
         plan_perplexity(SHAPE, gpu(6.0), 2048, packs=True)
 
 
@@ -93,7 +95,7 @@ def test_memory_and_speed_are_said_before_there_are_rows(workspace: Workspace) -
 
 
 def test_a_base_whose_shape_is_not_known_yet_is_waited_for(workspace: Workspace) -> None:
-    assert lines_of(workspace, "tiny") == ["planned once there is base_model"]
+    assert lines_of(workspace, "tiny") == ["not planned yet: needs base_model"]
 
 
 def test_rows_that_no_device_holds_are_one_line(workspace: Workspace) -> None:

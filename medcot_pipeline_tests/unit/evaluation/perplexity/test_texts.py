@@ -163,7 +163,7 @@ def test_the_projects_passages_are_twenty_of_each_language() -> None:
 def test_a_passage_id_that_stands_twice_is_named(tmp_path: Path) -> None:
     line = '{"id": "zh-1", "language": "zh", "text": "河流"}\n'
     (tmp_path / "passages.jsonl").write_text(line * 2, encoding="utf-8")
-    with pytest.raises(MedcotError, match="line 2: the id zh-1 stands twice"):
+    with pytest.raises(MedcotError, match="line 2: the id zh-1 appears twice"):
         read_passages(tmp_path / "passages.jsonl")
 
 

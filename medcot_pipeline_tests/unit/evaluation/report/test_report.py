@@ -434,8 +434,8 @@ def test_a_failed_gate_and_its_value_are_said_first() -> None:
     said = report(judge={**JUDGED, "gates": gates(dict.fromkeys(("flip_rate", "canary_padded"), (6, 10)))}).warnings
     assert said == (
         "The AI judge does not pass its gates, so its verdicts are weak evidence: flip rate 60% of 10, "
-        "95 % 31% to 83%, at most 15% wanted: its verdicts depend on the order of the answers; canary padded 60% of "
-        "10, 95 % 31% to 83%, at least 90% wanted: it prefers the longer text, though it says nothing more.",
+        "95 % 31% to 83%, at most 15% required: its verdicts depend on the order of the answers; canary padded 60% of "
+        "10, 95 % 31% to 83%, at least 90% required: it prefers the longer text, though it says nothing more.",
     )
 
 
@@ -533,7 +533,7 @@ def test_the_gap_is_named_where_nobody_compared() -> None:
     assert "Human preference" in gaps
     assert "MEDCOT_JUDGE__BASE_URL" in gaps
     assert "哪个模型的回答更好尚无结论：没有人盲评" in report().summary_zh
-    assert "better is not known: nobody reviewed" in report().summary_en
+    assert "answers are better: nobody reviewed" in report().summary_en
     assert "Human preference" not in " ".join(report(human=AGREED).not_measured)
 
 

@@ -46,7 +46,7 @@ def test_a_plan_for_something_else_is_made_anew_and_says_why(
     FrozenPlan.of(SETTINGS, "hf", CARD).write(tmp_path, plan())
     said: list[str] = []
     assert FrozenPlan.of(settings, engine, device).read(tmp_path, said.append) is None  # type: ignore[arg-type]
-    assert said == [f"planned anew ({what}): the same rows in every step, cut otherwise"]
+    assert said == [f"planned again ({what}): every step keeps its rows, in other micro-batches"]
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", '{"made_for": {}, "plan": {"widths": [1]}}'])
@@ -55,4 +55,4 @@ def test_a_plan_that_is_lost_or_half_written_is_made_anew_with_a_word(tmp_path: 
         (tmp_path / NAME).write_text(text)
     said: list[str] = []
     assert FrozenPlan.of(SETTINGS, "hf", CARD).read(tmp_path, said.append) is None
-    assert said == [f"{tmp_path / NAME} is not there or not whole: the run is planned anew"]
+    assert said == [f"{tmp_path / NAME} is missing or incomplete: the run is planned again"]

@@ -64,7 +64,7 @@ workspace = planning.workspace
 
 
 def test_the_training_run_is_planned_once_its_inputs_are_there(workspace: Workspace) -> None:
-    assert training_lines(workspace, planning.plan(workspace)) == ["planned once there is sft_dataset and base_model"]
+    assert training_lines(workspace, planning.plan(workspace)) == ["not planned yet: needs sft_dataset and base_model"]
 
 
 SMALL = {
@@ -130,7 +130,7 @@ def test_rows_of_a_stale_data_set_are_not_planned_for_and_the_plan_says_what_is_
         "unsloth on NVIDIA GeForce RTX 4090: 48 rows in an optimiser step; "
         "how many rows there will be is not known yet (sft_dataset: stale)"
     )
-    assert second.startswith("for rows of 1,024 tokens, the longest that are let in: micro-batches of packed rows, ")
+    assert second.startswith("for rows of 1,024 tokens, the longest allowed: micro-batches of packed rows, ")
     assert "about" not in second, "no duration is known"
     waiting = planned_for_a_4090(change(demo, "dedup", jaccard=0.7))
     assert "(sft_dataset: waiting)" in waiting and "48,000" not in waiting
@@ -145,7 +145,7 @@ def test_a_data_set_that_was_made_before_and_will_be_used_again_is_planned_for(w
 
 def test_a_base_of_unknown_shape_that_is_not_there_leaves_the_plan_open(workspace: Workspace) -> None:
     demo = with_a_demo(workspace)
-    assert planned_for_a_4090(demo, repository="someone/another-7b") == "planned once there is base_model"
+    assert planned_for_a_4090(demo, repository="someone/another-7b") == "not planned yet: needs base_model"
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -1,7 +1,7 @@
 """Whether one answer passes one rule.
 
 Belongs here: what the tests of the rules share.
-Does not: tests.
+Does not belong here: tests.
 """
 
 import dataclasses
