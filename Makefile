@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: help demo test lint types unit field integration browser faults long versions constraints clean
+.PHONY: help demo test lint types docs unit field integration browser faults long versions constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ lint: $(INSTALLED)  ## ruff, rules and format
 
 types: $(INSTALLED)  ## mypy
 	@$(BIN)/mypy
+
+docs: $(INSTALLED)  ## the documentation's site, in build/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Documentation: $(CURDIR)/build/site/index.html"
 
 unit: $(INSTALLED)  ## the fast tests alone
 	@$(BIN)/pytest medcot_pipeline_tests/unit $(SIDE_BY_SIDE)

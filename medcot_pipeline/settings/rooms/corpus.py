@@ -18,9 +18,9 @@ BENCHMARKS = OnlyFor("benchmark_dir", still_recorded=True)
 class FieldNames(Section):
     """Names of the three fields in the source rows."""
 
-    question: str = "Question"
-    reasoning: str = "Complex_CoT"
-    answer: str = "Response"
+    question: str = Field("Question", description="field of the question")
+    reasoning: str = Field("Complex_CoT", description="field of the reasoning")
+    answer: str = Field("Response", description="field of the answer")
 
     @model_validator(mode="after")
     def _three_columns(self) -> "FieldNames":
@@ -38,19 +38,21 @@ class SourceSettings(Section):
 
     kind: Literal["sample", "file", "hub"] = Field("sample", description="sample, file (with path) or hub")
     path: Annotated[UserPath | None, NOT_IDENTITY, OnlyFor("kind", ("file",))] = Field(
-        None, description="kind=file: .json (array), .jsonl, .ndjson, .csv or .parquet; .gz"
+        None, description="file of rows: .json (an array), .jsonl, .ndjson, .csv or .parquet, also with .gz"
     )
     repository: Annotated[str, HUB] = Field(
-        "FreedomIntelligence/medical-o1-reasoning-SFT", description="kind=hub: data set"
+        "FreedomIntelligence/medical-o1-reasoning-SFT", description="data set on the hub"
     )
-    config: Annotated[Literal["zh", "en", "zh_mix", "en_mix"], HUB] = Field("zh", description="kind=hub: configuration")
+    config: Annotated[Literal["zh", "en", "zh_mix", "en_mix"], HUB] = Field(
+        "zh", description="configuration of the data set"
+    )
     revision: Annotated[str, HUB] = Field(
         "fc2c9e8a37b38f38da6d449564a8c350b244aef4",
         pattern=r"^[0-9a-f]{40}$",
-        description="kind=hub: commit of the data set, 40 hexadecimal digits",
+        description="commit of the data set, 40 hexadecimal digits",
     )
     follow_hub: Annotated[bool, NOT_IDENTITY, HUB] = Field(
-        False, description="kind=hub: read the newest revision that the sensor has seen, once it has seen one"
+        False, description="read the newest revision that the sensor has seen, once it has seen one"
     )
     incoming: Annotated[UserPath, NOT_IDENTITY] = Field(
         Path("incoming/rows"), description="folder of files with further rows, relative to the data folder"
@@ -157,9 +159,9 @@ class DedupSettings(Section):
 class SplitSettings(Section):
     """Shares of the three splits; they sum to 1."""
 
-    train: Share = 0.90
-    validation: Share = 0.05
-    test: Share = 0.05
+    train: Share = Field(0.90, description="share of the rows to train on; the three shares sum to 1")
+    validation: Share = Field(0.05, description="share of the rows measured while training")
+    test: Share = Field(0.05, description="share of the rows held out for the evaluation")
     salt: str = Field("medcot-1", description="changes the assignment of every group")
     benchmark_dir: Annotated[UserPath | None, NOT_IDENTITY] = Field(
         None, description="folder of evaluation benchmarks to screen for overlap"

