@@ -5,50 +5,40 @@ Does not: anything that a function elsewhere could do.
 """
 
 import contextlib
-import errno
 import gc
-import resource
-import shlex
+import json
 import sys
 import time
 import traceback
 import warnings
-from pathlib import Path
+import webbrowser
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from medcot_pipeline import table
-from medcot_pipeline.corpus.sources.incoming import passed_over
-from medcot_pipeline.evaluation.answers.outlook import answer_lines
-from medcot_pipeline.evaluation.exams.outlook import exam_lines
-from medcot_pipeline.evaluation.perplexity.packing.outlook import perplexity_lines
-from medcot_pipeline.pipeline.plan import PlanLine, make_plan
-from medcot_pipeline.pipeline.workspace import Workspace
-from medcot_pipeline.support.errors import MedcotError, comes_of, printable
+from medcot_pipeline.support.errors import printable
 from medcot_pipeline.support.progress import duration, size_text
-from medcot_pipeline.table import open_workspace
-from medcot_pipeline.training.plan.outlook import training_lines
+from medcot_pipeline.terminal.errors import error_line
+from medcot_pipeline.terminal.help import EPILOG, PLAN_FIELDS, STATUS_FIELDS, complete_assets
 
-COLOURS = {"fresh": "green", "stale": "yellow", "missing": "red", "waiting": "cyan"}
+if TYPE_CHECKING:
+    from medcot_pipeline.pipeline.workspace import Workspace
+    from medcot_pipeline.terminal.pages import Page
+    from medcot_pipeline.terminal.status import FailedRun, UnfinishedRun
 
-DAGSTER_DEV = (
-    'dagster() { if [ "$1" = dev ]; then env -u DAGSTER_MODULE_NAME dagster "$@"; else command dagster "$@"; fi; }'
-)
-"""`dagster asset materialize` needs DAGSTER_MODULE_NAME; the servers that `dagster dev` starts hang if they see it."""
-
-OUTLOOKS = {
-    "Training": training_lines,
-    "Perplexity": perplexity_lines,
-    "Answers": answer_lines,
-    "Exams": exam_lines,
-}
-"""What `medcot plan` says of stages that take long: lines, or none where there is nothing to do."""
+# What takes long to import, a command imports itself: --help and completion answer at once.
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True, epilog=EPILOG)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
-    """From medical reasoning rows to a tuned model and its evaluation."""
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """From medical reasoning rows to a tuned model and its evaluation.
+
+    Without a command it says where you stand, and which command comes next.
+    """
+    if context.invoked_subcommand is None:
+        _show_standing()
 
 
 @cli.command()
@@ -57,7 +47,7 @@ def init() -> None:
     from medcot_pipeline.orchestration.instance.doctor import mend
     from medcot_pipeline.orchestration.instance.home import dagster_home, open_instance
 
-    workspace = open_workspace()
+    workspace = _workspace()
     with open_instance() as instance:
         for line in mend(instance, workspace.store):
             click.echo(f"mended: {line}")
@@ -67,57 +57,57 @@ def init() -> None:
 @cli.command()
 def env() -> None:
     """Print the exports under which the plain Dagster commands work: eval "$(medcot env)"."""
-    from medcot_pipeline.orchestration.instance.home import MODULE, dagster_home, open_instance
+    from medcot_pipeline.orchestration.instance.home import open_instance, shell_lines
 
-    workspace = open_workspace()
+    workspace = _workspace()
     with open_instance():
-        home = dagster_home()
-    exports = {
-        "DAGSTER_HOME": str(home),
-        "DAGSTER_MODULE_NAME": MODULE,
-        "MEDCOT_PROFILE": workspace.profile,
-        "MEDCOT_DATA_DIR": str(workspace.store.root),
-        "PYTHONWARNINGS": "ignore",
-    }
-    for name, value in exports.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
-    click.echo(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
-    click.echo(DAGSTER_DEV)
+        click.echo("\n".join(shell_lines(workspace.profile, workspace.data)))
 
 
 @cli.command()
-def plan() -> None:
+@click.option("--json", "as_json", is_flag=True, help=PLAN_FIELDS)
+def plan(as_json: bool) -> None:
     """Show every asset (fresh, stale and why, missing, waiting for a stale one), and what takes long."""
-    workspace = open_workspace()
+    from medcot_pipeline.pipeline.plan import make_plan
+    from medcot_pipeline.terminal.plan import plan_json, plan_lines
+    from medcot_pipeline.terminal.screen import Screen
+
+    workspace = _workspace()
     lines = make_plan(workspace)
-    click.echo(f"Profile {workspace.profile}, data in {workspace.store.root}")
-    for line in lines:
-        status = click.style(f"{line.status:8}", fg=COLOURS[line.status])
-        click.echo(f"  {line.asset:20} {status} {'; '.join(line.reasons)}".rstrip())
-    _show_passed_over(workspace)
-    by_asset = {line.asset: line for line in lines}
-    for title, lines_of in OUTLOOKS.items():
-        for number, said in enumerate(lines_of(workspace, by_asset)):
-            click.echo(f"{'' if number else f'{title}:':12}{said}")
-    click.echo(_cost(lines))
+    if as_json:
+        _show_json(plan_json(workspace, lines))
+        return
+    for line in plan_lines(workspace, lines, Screen.of_stdout()):
+        click.echo(line)
 
 
 @cli.command()
-@click.option("--only", metavar="ASSETS", help="Comma-separated assets to bring up to date, and nothing else.")
-@click.option("--force", metavar="ASSET", help="Make this asset again although it is fresh.")
+@click.option(
+    "--only",
+    metavar="ASSETS",
+    shell_complete=complete_assets,
+    help="Comma-separated assets to bring up to date, and nothing else.",
+)
+@click.option(
+    "--force", metavar="ASSET", shell_complete=complete_assets, help="Make this asset again although it is fresh."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def sync(only: str | None, force: str | None, dry_run: bool) -> None:
     """Materialise what is stale or missing, and only that."""
-    graph = table.GRAPH
-    wanted = {graph.stage(name).asset for name in only.split(",")} if only else set(graph.assets)
-    forced = {graph.stage(force).asset} if force else set()
+    from medcot_pipeline.table import GRAPH
+
+    wanted = {GRAPH.stage(name).asset for name in only.split(",")} if only else set(GRAPH.assets)
+    forced = {GRAPH.stage(force).asset} if force else set()
     wanted |= forced
     from medcot_pipeline.orchestration.instance.doctor import mend
     from medcot_pipeline.orchestration.instance.home import open_instance
     from medcot_pipeline.orchestration.instance.passes import run_assets, unknown_to_dagster
+    from medcot_pipeline.pipeline.plan import make_plan
+    from medcot_pipeline.terminal.pages import report_page
+    from medcot_pipeline.terminal.plan import passed_over_lines
 
     started = time.monotonic()
-    workspace = open_workspace()
+    workspace = _workspace()
     with open_instance() as instance:
         if not dry_run:
             for line in mend(instance, workspace.store):
@@ -125,9 +115,10 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
         stale = {line.asset for line in make_plan(workspace) if line.status != "fresh"}
         stale |= unknown_to_dagster(instance, workspace)
         stale |= forced
-        chosen = graph.in_order(graph.downstream(stale) & wanted)
+        chosen = GRAPH.in_order(GRAPH.downstream(stale) & wanted)
         if "raw_medical_o1" not in chosen:  # which says it itself
-            _show_passed_over(workspace)
+            for line in passed_over_lines(workspace):
+                click.echo(line)
         if not chosen:
             click.echo("Everything is fresh.")
         elif dry_run:
@@ -137,20 +128,38 @@ def sync(only: str | None, force: str | None, dry_run: bool) -> None:
             click.echo(f"Profile {workspace.profile}: materialising {', '.join(chosen)}")
             run_assets(instance, chosen, force)
             click.echo(f"Done in {duration(time.monotonic() - started)}.")
-    report = workspace.store.root / "current" / "eval_report" / "report.html"
+    report = report_page(workspace)
     if report.is_file():
         click.echo(f"Report: {report}")
 
 
 @cli.command()
-def status() -> None:
+@click.option("--json", "as_json", is_flag=True, help=STATUS_FIELDS)
+def status(as_json: bool) -> None:
     """Show what is current and promoted, what runs, who holds the GPU, what failed last, and the disk used."""
     from medcot_pipeline.orchestration.instance.home import open_instance
-    from medcot_pipeline.orchestration.instance.status import status_lines
+    from medcot_pipeline.orchestration.instance.status import status_of
+    from medcot_pipeline.terminal.screen import Screen
+    from medcot_pipeline.terminal.status import status_json, status_lines
 
-    workspace = open_workspace()
+    workspace = _workspace()
     with open_instance() as instance:
-        click.echo("\n".join(status_lines(workspace, instance)))
+        found = status_of(workspace, instance)
+    if as_json:
+        _show_json(status_json(found))
+    else:
+        click.echo("\n".join(status_lines(found, Screen.of_stdout())))
+
+
+@cli.command("open")
+@click.argument("page", type=click.Choice(["report", "review", "dagster"]), default="report")
+def open_page(page: "Page") -> None:
+    """Open the report, the review page or Dagster's page in the browser, and print where it is."""
+    from medcot_pipeline.terminal.pages import find_page
+
+    said, address = find_page(_workspace(), page)
+    click.echo(said)
+    webbrowser.open(address)
 
 
 @cli.command()
@@ -160,7 +169,7 @@ def doctor() -> None:
     from medcot_pipeline.orchestration.instance.home import open_instance
     from medcot_pipeline.release.promoted import Promoted
 
-    workspace = open_workspace()
+    workspace = _workspace()
     with open_instance() as instance:
         mended = mend(instance, workspace.store)
         left = [*unproven_runs(instance), *Promoted(workspace.store.root).problems(workspace.store)]
@@ -175,7 +184,7 @@ def prune(yes: bool) -> None:
     from medcot_pipeline.evaluation.people.shown_packs import remember_packs, reviewed_artifacts
     from medcot_pipeline.release.promoted import Promoted
 
-    workspace = open_workspace()
+    workspace = _workspace()
     store, reviewed = workspace.store, reviewed_artifacts(workspace)
     if yes:
         remember_packs(workspace)
@@ -195,7 +204,7 @@ def rollback() -> None:
     """Promote the adapter again that the promoted one took over from."""
     from medcot_pipeline.release.promoted import Promoted
 
-    store = open_workspace().store
+    store = _workspace().store
     before, now = Promoted(store.root).roll_back(store)
     click.echo(f"Promoted is {now[:12]} again, and {before[:12]} no more: {store.root / 'promoted' / 'qlora_adapter'}")
 
@@ -207,7 +216,7 @@ def review(port: int) -> None:
     from medcot_pipeline.evaluation.people.server import ReviewServer
     from medcot_pipeline.evaluation.people.shown_packs import open_packs
 
-    workspace = open_workspace()
+    workspace = _workspace()
     packs, folder = open_packs(workspace), workspace.store.root / workspace.settings.review.folder
     with ReviewServer(port, packs, folder) as server:
         click.echo(f"Blind review: {server.address}")
@@ -218,22 +227,33 @@ def review(port: int) -> None:
             server.serve_forever()
 
 
-def _show_passed_over(workspace: Workspace) -> None:
-    """Say what lies among the further rows and is not read."""
-    for line in passed_over(workspace.settings.source, workspace.store.root):
-        click.echo(f"  {line}")
+def _workspace() -> "Workspace":
+    from medcot_pipeline.table import open_workspace
+
+    return open_workspace()
 
 
-def _cost(lines: list[PlanLine]) -> str:
-    """What a sync would do, and how long it took last time."""
-    open_lines = [line for line in lines if line.status != "fresh"]
-    if not open_lines:
-        return "Everything is fresh."
-    known = [line.seconds for line in open_lines if line.seconds is not None]
-    cost = f"; the current ones took {duration(sum(known))}" if known else ""
-    unknown = len(open_lines) - len(known)
-    never = f" ({unknown} never ran)" if known and unknown else ""
-    return f"`medcot sync` would look at {len(open_lines)} of {len(lines)} assets{cost}{never}."
+def _show_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _show_standing() -> None:
+    """Print where one stands; makes nothing, not even the Dagster home."""
+    from medcot_pipeline.orchestration.instance.home import home_is_made, open_instance
+    from medcot_pipeline.pipeline.plan import make_plan
+    from medcot_pipeline.terminal.screen import Screen
+    from medcot_pipeline.terminal.standing import standing_lines
+
+    workspace = _workspace()
+    lines = make_plan(workspace)
+    runs: list[UnfinishedRun] | None = None
+    failure: FailedRun | None = None
+    if home_is_made():
+        from medcot_pipeline.orchestration.instance.status import failed_runs, unfinished_runs
+
+        with open_instance() as instance:
+            runs, failure = list(unfinished_runs(instance)), next(failed_runs(instance, 1), None)
+    click.echo("\n".join(standing_lines(workspace, lines, runs, failure, Screen.of_stdout())))
 
 
 def main() -> None:
@@ -248,24 +268,12 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        message = _line(error)
+        message = error_line(error)
         if message is None:
             raise
         _fail(message, "--debug" in sys.argv)
     finally:
         gc.freeze()  # or the interpreter goes through it once more before it ends, for a second
-
-
-def _line(error: Exception) -> str | None:
-    """What a person must know of an error, in one line; None of a defect of this project."""
-    if comes_of(error, errno.EMFILE):
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"Too many open files: here a process may open {most:,}. Raise that, `ulimit -n 1024`, and try again."
-    if isinstance(error, MedcotError):
-        return str(error)
-    if isinstance(error, OSError):
-        return f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
-    return None
 
 
 def _fail(message: str, debug: bool) -> None:

@@ -34,7 +34,7 @@ BENCHMARK = "benchmark"
 
 
 def raw_medical_o1(run: Run) -> None:
-    """The source rows, exactly as read, with where they came from."""
+    """The source rows, exactly as they were read, with a record of where they came from."""
     data = run.place.data
     settings = followed(run.settings.source, data)
     for line in passed_over(settings, data):
@@ -76,7 +76,7 @@ def raw_medical_o1(run: Run) -> None:
 
 
 def normalized_corpus(run: Run) -> None:
-    """Rows with text normalised for training, a key for comparing, and flags for defects."""
+    """The rows with their text normalised for training, a key for comparing them, and flags for defects."""
     rows = read_parquet(run.input("raw_medical_o1") / "rows.parquet")
     normalized = normalize_rows(rows, run.settings.normalize, run.progress("normalising"))
     normalized.rows.write_parquet(run.path / "rows.parquet")
@@ -86,13 +86,14 @@ def normalized_corpus(run: Run) -> None:
     run.describe(
         rules=Table([rule for rule in normalized.rules if rule["rows"]]),
         removed=Table(normalized.removed.head(10).to_dicts()),
+        removed_count=normalized.removed.height,
         removed_rows=FileLink("removed.parquet"),
     )
     show_rows(run, normalized.rows)
 
 
 def deduplicated_corpus(run: Run) -> None:
-    """Rows that are left once exact and near duplicates are gone, each with its group."""
+    """The rows without exact and near duplicates. Rows that still resemble each other share a group."""
     rows = read_parquet(run.input("normalized_corpus") / "rows.parquet")
     outcome = find_near_duplicates(rows, run.settings.dedup, run.progress("looking for duplicates"))
     outcome.kept.write_parquet(run.path / "rows.parquet")
@@ -102,6 +103,7 @@ def deduplicated_corpus(run: Run) -> None:
     summarise(run, "normalized_corpus", {"dedup": outcome.made_with}, [("after deduplication", outcome.kept.height)])
     run.describe(
         removed=Table(outcome.examples(10)),
+        removed_count=outcome.removed.height,
         removed_rows=FileLink("removed.parquet"),
         review_pairs=FileLink("review.parquet"),
         steps=Table(outcome.funnel),
@@ -111,7 +113,7 @@ def deduplicated_corpus(run: Run) -> None:
 
 
 def corpus_splits(run: Run) -> None:
-    """Train, validation and test rows, assigned by group; overlap with evaluation benchmarks."""
+    """The rows in train, validation and test splits; a group stays in one split. Overlap with benchmarks is listed."""
     settings = run.settings.splits
     upstream = run.input("deduplicated_corpus")
     rows = assign_splits(read_parquet(upstream / "rows.parquet"), settings)
@@ -211,6 +213,7 @@ STAGES = (
     Stage(
         "raw_medical_o1",
         group="corpus",
+        kinds=("python", "polars"),
         code_version="3",
         make=raw_medical_o1,
         checks=checks.RAW,
@@ -220,6 +223,7 @@ STAGES = (
     Stage(
         "normalized_corpus",
         group="corpus",
+        kinds=("python", "polars"),
         code_version="3",
         make=normalized_corpus,
         checks=checks.NORMALIZED,
@@ -229,6 +233,7 @@ STAGES = (
     Stage(
         "deduplicated_corpus",
         group="corpus",
+        kinds=("python", "polars"),
         code_version="1",
         make=deduplicated_corpus,
         checks=checks.DEDUPLICATED,
@@ -238,6 +243,7 @@ STAGES = (
     Stage(
         "corpus_splits",
         group="corpus",
+        kinds=("python", "polars"),
         code_version="2",
         make=corpus_splits,
         checks=checks.SPLIT,

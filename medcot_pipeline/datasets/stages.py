@@ -20,7 +20,7 @@ from medcot_pipeline.support.table_files import read_parquet
 
 
 def sft_dataset(run: Run) -> None:
-    """The training split as `<think>` rows that LLaMA-Factory and TRL read, with token lengths and the data card."""
+    """The training rows as `<think>` conversations for LLaMA-Factory and TRL, with token lengths and a data card."""
     splits = run.input("corpus_splits")
     rows = read_parquet(splits / "rows.parquet")
     dataset = build_sft_dataset(rows.filter(split="train"), run.settings.sft, run.progress("counting tokens"))
@@ -67,6 +67,7 @@ STAGES = (
     Stage(
         "sft_dataset",
         group="sft",
+        kinds=("python", "polars"),
         code_version="1",
         make=sft_dataset,
         checks=checks.SFT,

@@ -14,7 +14,7 @@ from medcot_pipeline.pipeline.stage import OutsideFile, Stage
 
 
 def base_model(run: Run) -> None:
-    """The pinned base model: where it lies, the sha256 of every file, whether its tokenizer fits the format."""
+    """The base model, pinned: where it lies, the sha256 of every file, and whether its tokenizer fits the format."""
     arguments = PrepareBase(
         settings=run.settings.base_model, out=run.path, cache=run.place.data / "cache", root=run.root
     )
@@ -40,6 +40,7 @@ STAGES = (
     Stage(
         "base_model",
         group="training",
+        kinds=("pytorch", "huggingface"),
         code_version="1",
         make=base_model,
         checks=checks.BASE,

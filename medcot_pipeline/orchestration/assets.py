@@ -7,6 +7,7 @@ Does not: what a stage does (the rooms), or the order of things around it (pipel
 import base64
 import contextlib
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ GPU_TAGS = {
     "dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": 1}}}},
 }
 """What a cluster's launcher reads of an op that loads a model."""
+OWNER = "team:medcot"
+"""Whom the page names for every asset."""
+DOCS = "docs/architecture.md"
+"""The page about assets, from the project folder."""
 FORCE_TAG = "medcot/force"
 DATA_VERSION_TAG = "dagster/data_version"
 """Under which Dagster keeps a materialisation's content hash."""
@@ -43,7 +48,10 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
     @dg.asset(
         name=stage.asset,
         group_name=stage.group,
-        description=stage.make.__doc__,
+        description=inspect.getdoc(stage.make),
+        owners=[OWNER],
+        kinds=set(stage.kinds),
+        metadata=links(stage),
         deps=list(stage.inputs),
         check_specs=[
             dg.AssetCheckSpec(check.name, asset=stage.asset, blocking=check.blocking, description=check.question)
@@ -69,6 +77,12 @@ def asset_of(stage: Stage) -> dg.AssetsDefinition:
         )
 
     return materialise
+
+
+def links(stage: Stage) -> dict[str, Any]:
+    """What leads from the page to the docs and to the function that makes the asset, from the project folder."""
+    code = f"{stage.make.__module__.replace('.', '/')}.py:{inspect.getsourcelines(stage.make)[1]}"
+    return {"docs": dg.MetadataValue.path(DOCS), "code": dg.MetadataValue.path(code)}
 
 
 def code_version(asset: str, workspace: Workspace) -> str:

@@ -1,5 +1,7 @@
 """The terminal's log lines: time and message for people, or one JSON object a line for whatever collects logs.
 
+In a terminal, lines that tell how far one piece of work is replace one another; anywhere else every line stays.
+
 Belongs here: how a line looks.
 Does not: what is said.
 """
@@ -9,9 +11,11 @@ import json
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
+
+from medcot_pipeline.support.progress import work_of
 
 FORMAT_VARIABLE = "MEDCOT_LOG_FORMAT"
 """`json` for JSON lines; text where it is unset."""
@@ -21,10 +25,9 @@ class OneLine(logging.Formatter):
     """`12:03:04 (7/12) qlora_adapter: training: 3 of 40 …`, with an error's text behind it where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Take the message that the code gave, without Dagster's run and step identifiers."""
-        message = _dagster(record).get("orig_message")
+        """Put time and level before the message."""
         level = "" if record.levelno < logging.WARNING else f"{record.levelname} "
-        return f"{self.formatTime(record, '%H:%M:%S')} {level}{message or record.getMessage()}"
+        return f"{self.formatTime(record, '%H:%M:%S')} {level}{_message(record)}"
 
 
 class JsonLine(logging.Formatter):
@@ -36,12 +39,53 @@ class JsonLine(logging.Formatter):
         line = {
             "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
-            "message": dagster.get("orig_message") or record.getMessage(),
+            "message": _message(record),
             "run": dagster.get("run_id"),
             "asset": dagster.get("step_key"),
             "fingerprint": getattr(record, "fingerprint", None),
         }
         return json.dumps({name: value for name, value in line.items() if value is not None}, ensure_ascii=False)
+
+
+class LiveLine(logging.StreamHandler[TextIO]):
+    """Lines on a terminal, of which the last may be live: the next one about the same work takes its place.
+
+    A live line has no line end yet; `end` gives it one. The lines go to the terminal itself: while a step runs, Dagster
+    leads standard error through a file.
+    """
+
+    work: str | None = None
+    """What the live line tells of; None where there is none."""
+
+    def __init__(self, terminal: int) -> None:
+        """Args: terminal: its file descriptor, of which a copy is made."""
+        super().__init__(os.fdopen(os.dup(terminal), "w", encoding="utf-8", errors="backslashreplace"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, in the place of the live one if both tell of the same work."""
+        try:
+            line, work = self.format(record), work_of(_message(record))
+            if self.work is not None:
+                self.stream.write("\r\x1b[K" if work == self.work else "\n")
+            # A line that fills its row runs on into the next, where nothing takes it back. 0: a terminal without width.
+            width = os.get_terminal_size(self.stream.fileno()).columns or 80
+            self.stream.write(f"{line}\n" if work is None else line[: width - 1])
+            self.work = work
+            self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def end(self) -> None:
+        """End the live line, so that whatever comes next has a line of its own."""
+        if self.work is not None:
+            self.work = None
+            self.stream.write("\n")
+            self.flush()
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message that the code gave, without Dagster's run and step identifiers."""
+    return str(_dagster(record).get("orig_message") or record.getMessage())
 
 
 def _dagster(record: logging.LogRecord) -> dict[str, Any]:
@@ -50,12 +94,24 @@ def _dagster(record: logging.LogRecord) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
+def end_live_line() -> None:
+    """End the live line of this process's console, if there is one."""
+    for handler in CONSOLE.handlers:
+        if isinstance(handler, LiveLine):
+            handler.end()
+
+
+CONSOLE = logging.Logger("medcot")
+"""Messages on standard error."""
+
+
 @dg.logger({"log_level": dg.Field(str, is_required=False, default_value="INFO")}, description="One line per message.")
 def console_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """Messages of INFO and above on standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLine() if os.environ.get(FORMAT_VARIABLE) == "json" else OneLine())
-    logger = logging.Logger("medcot")
-    logger.addHandler(handler)
-    logger.setLevel(context.logger_config["log_level"])
-    return logger
+    as_json = os.environ.get(FORMAT_VARIABLE) == "json"
+    live = not as_json and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    handler = LiveLine(sys.stderr.fileno()) if live else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLine() if as_json else OneLine())
+    CONSOLE.handlers = [handler]
+    CONSOLE.setLevel(context.logger_config["log_level"])
+    return CONSOLE

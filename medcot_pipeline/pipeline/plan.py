@@ -27,6 +27,8 @@ class PlanLine:
     """How long it took last time, where that is known."""
     wanted: str | None = None
     """The fingerprint that it is to have; None while an input of it is not there yet."""
+    current: Artifact | None = None
+    """The artifact that the last pass chose, fresh or not; None where there is none that is whole."""
 
 
 def make_plan(workspace: Workspace) -> list[PlanLine]:
@@ -37,30 +39,29 @@ def make_plan(workspace: Workspace) -> list[PlanLine]:
     lines: list[PlanLine] = []
     fresh: dict[str, Artifact] = {}
     for stage in workspace.graph.stages:
-        line, current = _plan_line(workspace, stage, fresh)
+        line = _plan_line(workspace, stage, fresh)
         lines.append(line)
-        if line.status == "fresh" and current is not None:
-            fresh[stage.asset] = current
+        if line.status == "fresh" and line.current is not None:
+            fresh[stage.asset] = line.current
     return lines
 
 
-def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, Artifact]) -> tuple[PlanLine, Artifact | None]:
+def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, Artifact]) -> PlanLine:
     current = workspace.current(stage.asset)
     seconds = _seconds(current)
     waiting_for = [name for name in stage.inputs if name not in fresh]
     if waiting_for:
         status: Status = "waiting" if current else "missing"
-        return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds), current
+        return PlanLine(stage.asset, status, (f"waits for {', '.join(waiting_for)}",), seconds, current=current)
     wanted = workspace.identity(stage, {name: fresh[name] for name in stage.inputs})
     if current is None:
-        line = PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds, wanted.fingerprint)
-        return line, current
+        return PlanLine(stage.asset, "missing", ("never materialised, or damaged",), seconds, wanted.fingerprint)
     if current.manifest.fingerprint == wanted.fingerprint:
-        return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint), current
+        return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint, current)
     reasons = differences(current.manifest.identity, wanted)
     if workspace.store.find(stage.asset, wanted.fingerprint):
         reasons.append("made before: it will be used again")
-    return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint), current
+    return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint, current)
 
 
 def changed_files(workspace: Workspace, asset: str, kind: str) -> list[str]:

@@ -103,9 +103,12 @@ class Run:
         """Progress lines for a piece of work."""
         return Progress(what, self.say)
 
-    def describe(self, **values: Value) -> None:
-        """Add what a person should see beside the artifact."""
-        self.metadata.update(values)
+    def describe(self, **values: Value | None) -> None:
+        """Add what a person should see beside the artifact; what is None is not known, and left out.
+
+        Numbers become plots over time on the Dagster page.
+        """
+        self.metadata.update({name: value for name, value in values.items() if value is not None})
 
     def aside(self, name: str) -> Path:
         """Path for a file that carries no meaning (picture, log, timing); its folder exists."""

@@ -57,6 +57,7 @@ class Stage:
             and device were the same.
         meets_incumbent: whether it holds the candidate against the incumbent too.
         afterwards: what it does to the outside, once its artifact is published or found published before.
+        kinds: what it is made with, as badges on the Dagster page; one to three.
     """
 
     asset: str
@@ -71,6 +72,7 @@ class Stage:
     compares: tuple[str, ...] = ()
     meets_incumbent: Callable[[Settings], bool] = lambda settings: False
     afterwards: Callable[[Place, Artifact, bool], None] | None = None
+    kinds: tuple[str, ...] = ("python",)
 
     def identity(self, settings: Settings, inputs: Mapping[str, str], external: Mapping[str, str]) -> Identity:
         """Everything the artifact depends on.

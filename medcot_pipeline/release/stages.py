@@ -24,7 +24,7 @@ ROLLED_BACK = Bilingual(
 
 
 def promotion(run: Run) -> None:
-    """Whether the adapter takes over as the promoted one, with every figure that the decision rests on."""
+    """The decision whether the new adapter replaces the promoted one, with every figure behind it."""
     lineage(run)  # refuses the report of another adapter
     candidate, incumbent = run.inputs[ADAPTER].manifest, run.incumbent.manifest if run.incumbent else None
     report = read_model(run.input("eval_report") / "report.json", Report)
@@ -41,6 +41,9 @@ def promotion(run: Run) -> None:
         decision=event,
         adapter=candidate.fingerprint,
         incumbent=incumbent.fingerprint if incumbent else "none",
+        requirements_met=sum(each.passed is True for each in decision.requirements),
+        requirements_missed=sum(each.passed is False for each in decision.requirements),
+        requirements_unmeasured=sum(each.passed is None for each in decision.requirements),
         requirements=Table([_row(each) for each in decision.requirements]),
         reasons="; ".join(reasons) or "every requirement is met",
         decision_file=FileLink(DECISION),
@@ -67,7 +70,7 @@ def carry_out(place: Place, decided: Artifact, reused: bool) -> None:
 STAGES = (
     Stage(
         PROMOTION,
-        group="evaluation",
+        group="release",
         code_version="4",
         make=promotion,
         checks=checks.PROMOTION,

@@ -4,6 +4,7 @@ Belongs here: when to say something, and how a duration or a size reads.
 Does not belong here: where the line goes (a log, a terminal, a web page).
 """
 
+import re
 import time
 from collections.abc import Callable
 
@@ -21,9 +22,19 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def age(seconds: float) -> str:
+    """How long ago something was, in its largest unit: `48 s ago`, `3 min ago`, `5 h ago`, `12 days ago`."""
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length * (2 if unit == "days" else 1):
+            return f"{int(seconds // length)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
 def size_text(count: float) -> str:
-    """Bytes as people say them: `1.2 GB`, `0.3 MB`."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    """Bytes as people say them: `1.2 GB`, `0.3 MB`, `12 kB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
 
 
 def progress_line(what: str, done: int, total: int, seconds_left: float | None, detail: str = "") -> str:
@@ -31,6 +42,15 @@ def progress_line(what: str, done: int, total: int, seconds_left: float | None, 
     left = "" if seconds_left is None else f", {duration(seconds_left)} left"
     suffix = f", {detail}" if detail else ""
     return f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%}){left}{suffix}"
+
+
+_DONE_OF_TOTAL = re.compile(r": [\d,]+ of [\d,]+ \(\d+%\)")
+
+
+def work_of(line: str) -> str | None:
+    """The work that a line of `progress_line` tells of, with whatever stands before it; None of any other line."""
+    found = _DONE_OF_TOTAL.search(line)
+    return line[: found.start()] if found else None
 
 
 class Progress:

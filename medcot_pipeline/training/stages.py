@@ -4,6 +4,10 @@ Belongs here: the stage that trains it.
 Does not belong here: the training itself (qlora.py).
 """
 
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
 from medcot_pipeline.artifacts import FileLink, Markdown
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import Stage
@@ -16,7 +20,7 @@ CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "gra
 
 
 def qlora_adapter(run: Run) -> None:
-    """The PEFT adapter trained on the SFT data set over the base in NF4, with its tokenizer and curves."""
+    """The QLoRA adapter: trained on the SFT data set over the base model in NF4 (4 bits), with tokenizer and curves."""
     settings = run.settings
     data = run.place.data
     arguments = TrainAdapter(
@@ -39,12 +43,33 @@ def qlora_adapter(run: Run) -> None:
         **{name: summary[name] for name in names},
         plan=Markdown("\n\n".join(TrainingPlan(**summary["plan"]).lines())),
         adapter_parameters=summary["adapter_parameters"],
-        final_loss=summary["curves"]["loss"][-1][1],
+        **training_numbers(summary),
         best_checkpoint_step=summary["best_checkpoint_step"] or "last",
         adapter=FileLink("adapter_model.safetensors"),
         training=FileLink("aside/training.json"),
         model_card=FileLink("README.md"),
     )
+
+
+def training_numbers(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """What people compare between trainings; None where it was not measured.
+
+    Args:
+        summary: of the run, as in `aside/training.json`.
+
+    Returns:
+        `final_loss`, `validation_loss`: nats per token; `tokens_per_second`: median of those logged; `train_seconds`:
+        of the run, with those before it was resumed; `energy_kwh`; `gpu_memory_gb`: the most that was reserved.
+    """
+    curves = {name: [value for _, value in points] for name, points in summary["curves"].items()}
+    return {
+        "final_loss": curves["loss"][-1],
+        "validation_loss": curves["validation"][-1] if curves["validation"] else None,
+        "tokens_per_second": statistics.median(curves["tokens_per_second"]) if curves["tokens_per_second"] else None,
+        "train_seconds": curves["seconds"][-1] if curves["seconds"] else None,
+        "energy_kwh": summary["energy_kwh"],
+        "gpu_memory_gb": max(curves["gpu_memory_gb"], default=None),
+    }
 
 
 def draw_curves(run: Run, curves: dict[str, list[list[float]]]) -> None:
@@ -62,6 +87,7 @@ STAGES = (
     Stage(
         "qlora_adapter",
         group="training",
+        kinds=("pytorch", "huggingface"),
         code_version="4",
         make=qlora_adapter,
         checks=checks.ADAPTER,

@@ -70,7 +70,7 @@ def metadata_row(page: Page, key: str) -> Locator:
 
 def test_the_graph_shows_every_group(dagster_page: str, page: Page) -> None:
     page.goto(f"{dagster_page}/asset-groups")
-    for group in ("corpus", "sft", "training", "evaluation"):
+    for group in ("corpus", "sft", "training", "evaluation", "release"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
 
 

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
 from medcot_pipeline.table import GRAPH
 from medcot_pipeline.training.checkpoints import MARK
@@ -27,6 +29,49 @@ def test_every_asset_is_published_with_a_manifest_and_passed_checks(chain: Home)
         assert manifest["asset"] == asset
         assert manifest["checks"]
         assert all(check["passed"] for check in manifest["checks"] if check["blocking"])
+
+
+PLOTTED = {
+    "raw_medical_o1": {"rows", "rejected"},
+    "normalized_corpus": {"rows", "removed_count"},
+    "deduplicated_corpus": {"rows", "removed_count", "groups"},
+    "corpus_splits": {"rows", "train_rows", "validation_rows", "test_rows"},
+    "sft_dataset": {"rows", "tokens", "too_long"},
+    "base_model": {"parameters"},
+    "qlora_adapter": {"rows", "tokens", "final_loss", "validation_loss", "tokens_per_second", "train_seconds"},
+    "base_perplexity": {"rows", "tokens", "perplexity"},
+    "tuned_perplexity": {"rows", "tokens", "perplexity", "rows_learned"},
+    "perplexity_report": {"base", "tuned", "ratio", "rows"},
+    "base_answers": {"prompts", "tokens", "writing_seconds", "tokens_per_second"},
+    "tuned_answers": {"prompts", "tokens", "writing_seconds", "tokens_per_second"},
+    "model_answers": {"prompts", "safety_flags"},
+    "base_exams": {"questions", "right"},
+    "tuned_exams": {"questions", "right"},
+    "exam_report": {"questions"},
+    "judgements": {"verdicts"},
+    "rubric_grades": {"rubrics_passed_over"},
+    "review_pack": {"review_items"},
+    "human_review": {"people", "verdicts"},
+    "eval_report": {"base_perplexity", "tuned_perplexity", "relative_drop"},
+    "promotion": {"requirements_met", "requirements_missed", "requirements_unmeasured"},
+}
+"""Numbers that the page plots over time; every asset has `seconds` too."""
+
+
+def metadata(home: Home, asset: str) -> dict[str, Any]:
+    """What the page shows beside an asset."""
+    manifest = json.loads((home.current(asset) / "manifest.json").read_text(encoding="utf-8"))
+    return dict(manifest["metadata"])
+
+
+def test_what_people_compare_over_time_is_a_number_beside_every_asset(chain: Home) -> None:
+    assert set(PLOTTED) == set(ASSETS)
+    for asset, names in PLOTTED.items():
+        numbers = {name for name, value in metadata(chain, asset).items() if type(value) in (int, float)}
+        assert {*names, "seconds"} <= numbers, asset
+    compared = metadata(chain, "perplexity_report")
+    for arm in ("base", "tuned"):
+        assert metadata(chain, f"{arm}_perplexity")["perplexity"] == pytest.approx(compared[arm])
 
 
 def test_the_tuned_arm_has_a_perplexity_at_least_5_percent_lower(chain: Home) -> None:

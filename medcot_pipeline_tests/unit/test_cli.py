@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from importlib import resources
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from medcot_pipeline.table import GRAPH
 from medcot_pipeline_tests.support.home import BIN, ROOT, Home
+from medcot_pipeline_tests.support.pseudo_terminal import shown_in_terminal
 
 GOOD = {"Question": "咳嗽三天，怎么办？", "Complex_CoT": "先想想有没有发热。", "Response": "多休息，多饮水。"}
 
@@ -49,6 +51,89 @@ def test_a_plan_makes_nothing(fresh_home: Home) -> None:
     assert made == []
 
 
+def test_alone_it_says_where_one_stands_and_the_next_step_and_makes_nothing(fresh_home: Home) -> None:
+    done = fresh_home.run("medcot")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Profile:      tiny",
+        f"Data:         {fresh_home.data}",
+        f"Assets:       {len(GRAPH.assets)} missing of {len(GRAPH.assets)}",
+        "Last failure: none",
+        "Promoted:     no adapter yet",
+        "Report:       none yet",
+        "Next:         medcot init",
+    ]
+    assert not (fresh_home.folder / "dagster").exists()
+
+
+def test_after_init_the_next_step_is_a_sync(fresh_home: Home) -> None:
+    assert fresh_home.run("medcot", "init").returncode == 0
+    assert fresh_home.run("medcot").stdout.splitlines()[-1] == "Next:         medcot sync"
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_shows_colours_unless_no_color_is_set(
+    fresh_home: Home, variables: dict[str, str], coloured: bool
+) -> None:
+    status, text = shown_in_terminal(("medcot", "plan"), fresh_home.environment(**variables))
+    assert status == 0, text
+    assert ("\x1b[31mmissing\x1b[0m" in text) is coloured
+    assert ("\x1b" in text) is coloured
+    assert "raw_medical_o1" in text
+
+
+def test_a_sync_in_a_terminal_says_its_lines_there(fresh_home: Home) -> None:
+    """Dagster leads standard error through a file while a step runs, which is no terminal."""
+    command = ("medcot", "sync", "--only", "raw_medical_o1")
+    status, text = shown_in_terminal(command, fresh_home.environment())
+    assert status == 0, text
+    first, started, published, last = text.splitlines()
+    assert first == "Profile tiny: materialising raw_medical_o1"
+    assert started.endswith(f"(1/{len(GRAPH.assets)}) raw_medical_o1: started")
+    assert ": published in " in published
+    assert last.startswith("Done in ")
+
+
+def test_the_json_of_the_status_has_the_fields_that_help_names(fresh_home: Home) -> None:
+    done = fresh_home.run("medcot", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    named = fresh_home.run("medcot", "status", "--help").stdout
+    for fields in (found, found["current"][0]):
+        assert all(re.search(rf"\b{name}\b", named) for name in fields)
+    assert [each["asset"] for each in found["current"]] == list(GRAPH.assets)
+    assert (found["schema"], found["runs"], found["failures"], found["promoted"]) == (1, [], [], None)
+
+
+def test_open_hands_the_page_to_the_browser_and_prints_where_it_is(fresh_home: Home) -> None:
+    page = fresh_home.data / "current" / "eval_report" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<html></html>", encoding="utf-8")
+    opened, browser = fresh_home.folder / "opened", fresh_home.folder / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {opened}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    done = fresh_home.run("medcot", "open", BROWSER=str(browser))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{page}\n", "")
+    assert opened.read_text(encoding="utf-8") == page.as_uri()
+
+
+def test_open_without_a_report_is_one_line_with_the_command_that_makes_it(fresh_home: Home) -> None:
+    said = only_problem(fresh_home.run("medcot", "open", "report"))
+    assert said.endswith("`medcot sync` makes it.")
+
+
+def test_completion_knows_commands_and_the_last_asset_of_a_list(fresh_home: Home) -> None:
+    def completed(words: str) -> list[str]:
+        last = str(len(words.split(" ")) - 1)
+        done = fresh_home.run("medcot", _MEDCOT_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=last)
+        assert done.returncode == 0, done.stderr
+        return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+    assert completed("medcot pl") == ["plan"]
+    assert completed("medcot sync --force tuned_p") == ["tuned_perplexity"]
+    assert completed("medcot sync --only base_model,qlo") == ["base_model,qlora_adapter"]
+
+
 @pytest.mark.parametrize("arguments", [["plann"], ["plan", "--nothing"], ["sync", "--force"]])
 def test_a_wrong_command_line_exits_with_2(fresh_home: Home, arguments: list[str]) -> None:
     done = fresh_home.run("medcot", *arguments)
@@ -60,7 +145,9 @@ def test_a_wrong_command_line_exits_with_2(fresh_home: Home, arguments: list[str
 def test_help_lists_the_commands(fresh_home: Home) -> None:
     done = fresh_home.run("medcot", "--help")
     assert done.returncode == 0
-    assert all(f"\n  {command} " in done.stdout for command in ("env", "init", "plan", "sync"))
+    assert all(f"\n  {command} " in done.stdout for command in ("env", "init", "open", "plan", "sync"))
+    assert "Exit status:\n    0  " in done.stdout
+    assert 'eval "$(_MEDCOT_COMPLETE=bash_source medcot)"' in done.stdout
 
 
 def test_an_unknown_profile_is_one_line_with_the_profiles(fresh_home: Home) -> None:

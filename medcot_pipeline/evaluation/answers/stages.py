@@ -43,12 +43,12 @@ ACTIONS = "actions.jsonl"
 
 
 def base_answers(run: Run) -> None:
-    """The base's answers to the frozen prompts: once for all adapters."""
+    """The base model's answers to the frozen prompts, written once for all adapters."""
     _measure(run, None)
 
 
 def tuned_answers(run: Run) -> None:
-    """The same of the base with the adapter."""
+    """The answers of the base model with the adapter to the same prompts."""
     _measure(run, run.input("qlora_adapter"))
 
 
@@ -66,10 +66,19 @@ def _measure(run: Run, adapter: Path | None) -> None:
         prompts=len(prompts),
         prompts_sha256=prompts_sha256(prompts),
         cut_at_token_limit=sum(not answer.finished for answer in answers),
+        **_speed(answers, asked["seconds"]),
         made_with=Table([asked["made_with"]]),
         preview=Table(_preview(prompts, answers)),
         answers=FileLink(ANSWERS),
     )
+
+
+def _speed(answers: list[Answer], seconds: float) -> dict[str, float | None]:
+    """Tokens, seconds of writing, and tokens per second; None where an endpoint did not count all tokens."""
+    counts = [answer.tokens for answer in answers if answer.tokens is not None]
+    tokens = sum(counts) if len(counts) == len(answers) else None
+    rate = None if tokens is None or not seconds else tokens / seconds
+    return {"tokens": tokens, "writing_seconds": seconds, "tokens_per_second": rate}
 
 
 def _generate(run: Run, adapter: Path | None) -> dict[str, Any]:
@@ -105,7 +114,7 @@ def _ask(run: Run, prompts: list[Prompt], adapter: Path | None) -> dict[str, Any
 
 
 def model_answers(run: Run) -> None:
-    """Both models' answers side by side, with what rules and flags say of them."""
+    """The answers of both models side by side, with the outcome of every automatic rule and safety flag."""
     base, tuned = run.input("base_answers"), run.input("tuned_answers")
     prompts = read_jsonl(base / PROMPTS, Prompt)
     answers = _in_turn(read_jsonl(base / ANSWERS, Answer), read_jsonl(tuned / ANSWERS, Answer))
@@ -133,6 +142,7 @@ def model_answers(run: Run) -> None:
         rules=Table([row.model_dump() for row in rule_table(checks)]),
         instructions=Table([{"checked": name, **dict(rates)} for name, rates in figures.instructions]),
         actions=Table(action_rows(figures.actions)),
+        safety_flags=len(figures.safety_queue),
         safety_queue=Table([vars(flag) for flag in figures.safety_queue]),
         answers=FileLink(ANSWERS),
     )
@@ -167,6 +177,7 @@ STAGES = (
     Stage(
         "base_answers",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="2",
         make=base_answers,
         checks=checks.MEASURED,
@@ -178,6 +189,7 @@ STAGES = (
     Stage(
         "tuned_answers",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="2",
         make=tuned_answers,
         checks=checks.MEASURED,

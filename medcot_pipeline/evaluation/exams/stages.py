@@ -29,12 +29,12 @@ KEPT_ORDER = "kept_order.json"
 
 
 def base_exams(run: Run) -> None:
-    """The base's answers to the exams that are set, once for all adapters; none without a folder of exams."""
+    """The base model's answers to exam questions, written once for all adapters; empty if no exams are set."""
     _measure(run, None)
 
 
 def tuned_exams(run: Run) -> None:
-    """The same of the base with the adapter."""
+    """The answers of the base model with the adapter to the same exam questions."""
     _measure(run, run.input("qlora_adapter"))
 
 
@@ -68,6 +68,7 @@ def _measure(run: Run, adapter: Path | None) -> None:
         questions=len({(answer.exam, answer.id) for answer in answers}),
         given_answers=len(answers),
         right=sum(answer.right for answer in answers),
+        share_right=sum(answer.right for answer in answers) / len(answers) if answers else None,
         truncated=sum(not answer.finished for answer in answers),
         unparsed=sum(answer.chosen is None for answer in answers),
         answers=FileLink(ANSWERS),
@@ -75,7 +76,7 @@ def _measure(run: Run, adapter: Path | None) -> None:
 
 
 def exam_report(run: Run) -> None:
-    """Scores of both models in the exams, or "not measured"."""
+    """The exam scores of both models, or "not measured" if no exams are set."""
     base, tuned = run.input("base_exams"), run.input("tuned_exams")
     questions = read_jsonl(base / QUESTIONS, AskedQuestion)
     exams = Exams()
@@ -102,6 +103,7 @@ STAGES = (
     Stage(
         "base_exams",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="3",
         make=base_exams,
         checks=checks.MEASURED,
@@ -113,6 +115,7 @@ STAGES = (
     Stage(
         "tuned_exams",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="3",
         make=tuned_exams,
         checks=checks.MEASURED,

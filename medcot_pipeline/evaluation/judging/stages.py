@@ -20,7 +20,7 @@ from medcot_pipeline.support.table_files import read_jsonl
 
 
 def judgements(run: Run) -> None:
-    """AI verdicts in both orders, where a judge is configured; those of a second judge beside them, if there is one."""
+    """Which answer of each pair an AI judge prefers, asked in both orders, if a judge is configured; or two judges."""
     upstream = run.input("model_answers")
     prompts = of_set(read_jsonl(upstream / "prompts.jsonl", Prompt), "instructions")
     answers = read_jsonl(upstream / "answers.jsonl", Answer)
@@ -47,6 +47,8 @@ def _judge(run: Run, prompts: list[Prompt], answers: list[Answer]) -> Judged:
     write_model(run.aside("paid.json"), paid)
     gates = Table([gate.row() for gate in outcome.gates])
     run.describe(gates=gates, judge_calls=Table([{**dict(outcome.calls), **dict(paid)}]))
+    run.describe(prompt_tokens=outcome.tokens.prompt, completion_tokens=outcome.tokens.completion)
+    run.describe(calls_asked=asked, calls_cached=cached)
     if outcome.changed:
         run.describe(asked_otherwise=", ".join(outcome.changed))
     _say_what_was_refused(run, "the judge", outcome)

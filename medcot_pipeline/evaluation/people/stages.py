@@ -27,7 +27,7 @@ REVIEW = "review"
 
 
 def review_pack(run: Run) -> None:
-    """The blind review page: the same prompts and answers, sides and order by a salt, the key apart."""
+    """The blind review page: prompts with both answers, sides and order shuffled; the key lies in a file of its own."""
     upstream, settings = run.input("model_answers"), run.settings.review
     prompts = of_set(read_jsonl(upstream / "prompts.jsonl", Prompt), "instructions")
     answers = read_jsonl(upstream / "answers.jsonl", Answer)
@@ -37,7 +37,7 @@ def review_pack(run: Run) -> None:
 
 
 def human_review(run: Run) -> None:
-    """The verdicts that people saved from the review page, joined with the sides, or "none yet"."""
+    """The verdicts that people saved on the review page, each joined with the model it prefers; or "none yet"."""
     shown, judge = run.input("review_pack"), run.input("judgements") / "judge.json"
     outcome = join_reviews(
         review_files(run.settings, run.place.data),
@@ -61,6 +61,7 @@ def human_review(run: Run) -> None:
         for each in human.reviewers
     ]
     run.describe(status=human.status, reviewers=Table(reviewers), of_earlier_answers=len(outcome.passed_over))
+    run.describe(people=len(human.reviewers), verdicts=sum(len(each.verdicts) for each in human.reviewers))
     for path in outcome.passed_over:
         run.say(f"{path.name} reviews earlier answers or disputes: passed over")
     for path in outcome.without_agreements:

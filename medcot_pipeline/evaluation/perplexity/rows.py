@@ -4,6 +4,7 @@ Belongs here: sums, and a ratio of sums with its interval.
 Does not belong here: which figures there are (figures.py), the interval itself (evaluation/statistics/perplexity.py).
 """
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
@@ -31,6 +32,18 @@ def by_row(examples: pl.DataFrame, segments: Sequence[str] = COMPLETION, *, agai
     other = totals.filter(arm=against).rename(names).drop("arm")
     tuned = totals.filter(arm="tuned").select("row_id", tuned_nll="nll", tuned_text_nll="text_nll")
     return other.join(tuned, on="row_id").sort("row_id")
+
+
+def held_out_numbers(examples: pl.DataFrame) -> dict[str, float]:
+    """Of one model: held-out rows, tokens of their completions, and the perplexity of these.
+
+    Args:
+        examples: lines of `EXAMPLE_SCHEMA`.
+    """
+    held_out = examples.filter(pl.col("set") == "test", pl.col("segment").is_in(COMPLETION))
+    tokens = int(held_out["tokens"].sum())
+    nats = float(held_out["nll"].sum())
+    return {"rows": held_out["row_id"].n_unique(), "tokens": tokens, "perplexity": math.exp(nats / tokens)}
 
 
 def by_group(rows: pl.DataFrame) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from medcot_pipeline.evaluation.perplexity.job import (
     MeasurePerplexity,
     measure_perplexity,
 )
+from medcot_pipeline.evaluation.perplexity.rows import held_out_numbers
 from medcot_pipeline.evaluation.perplexity.shared_runs import LEAST_CHARS, shared_runs
 from medcot_pipeline.evaluation.perplexity.table import definition_rows
 from medcot_pipeline.pipeline.alike import MADE_WITH
@@ -42,7 +43,10 @@ SHARED = "shared_runs.parquet"
 
 
 def base_perplexity(run: Run) -> None:
-    """Negative log-likelihood of held-out rows and general passages under the base; which rows share long runs."""
+    """How well the base model predicts held-out rows and general passages, measured once for all adapters.
+
+    Also lists the held-out rows that share long stretches of text with training rows.
+    """
     shared = shared_runs(read_parquet(run.input("corpus_splits") / "rows.parquet"))
     shared.write_parquet(run.path / SHARED)
     long = pl.col("longest") >= LEAST_CHARS
@@ -52,7 +56,10 @@ def base_perplexity(run: Run) -> None:
 
 
 def tuned_perplexity(run: Run) -> None:
-    """The same under the base with the adapter, and both on rows that the adapter has learned from."""
+    """How well the base model with the adapter predicts the same texts.
+
+    Also measures both models on rows that the adapter learned from.
+    """
     adapter, sft = run.inputs["qlora_adapter"], run.inputs["sft_dataset"]
     trained_on = adapter.manifest.inputs.get("sft_dataset") == sft.content_hash
     told = MeasuredAdapter(
@@ -85,11 +92,12 @@ def _measure(run: Run, adapter: MeasuredAdapter | None) -> None:
         left_out=Table([{"language": name, **each} for name, each in measured["left_out"].items()]),
         made_with=Table([measured["made_with"]]),
         examples=FileLink(EXAMPLES),
+        **held_out_numbers(examples),
     )
 
 
 def perplexity_report(run: Run) -> None:
-    """Perplexities of base and tuned model on the same rows, with their intervals."""
+    """Perplexity of the base and the tuned model on the same held-out rows, with 95 % intervals."""
     base, tuned = run.input("base_perplexity"), run.input("tuned_perplexity")
     alone = pl.concat([read_parquet(base / EXAMPLES), read_parquet(tuned / BASE_ON_TRAINING)])
     examples = both_arms(alone, read_parquet(tuned / EXAMPLES))
@@ -143,6 +151,7 @@ STAGES = (
     Stage(
         "base_perplexity",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="2",
         make=base_perplexity,
         checks=checks.MEASURED,
@@ -154,6 +163,7 @@ STAGES = (
     Stage(
         "tuned_perplexity",
         group=GROUP,
+        kinds=("pytorch",),
         code_version="2",
         make=tuned_perplexity,
         checks=checks.MEASURED,
@@ -165,6 +175,7 @@ STAGES = (
     Stage(
         "perplexity_report",
         group=GROUP,
+        kinds=("python", "polars"),
         code_version="6",
         make=perplexity_report,
         checks=checks.COMPARED,

@@ -30,7 +30,7 @@ from medcot_pipeline.support.table_files import read_jsonl
 
 
 def eval_report(run: Run) -> None:
-    """The report as data (`report.json`) and as a page (`report.html`)."""
+    """The evaluation report as a page (`report.html`) and as data (`report.json`)."""
     perplexity, answers, judged = (run.input(name) for name in ("perplexity_report", "model_answers", "judgements"))
     paid = judged / "aside" / "paid.json"
     measured = Measured(
@@ -65,7 +65,8 @@ def eval_report(run: Run) -> None:
         promote=report.decision.promote,
         base_perplexity=figures.base.value,
         tuned_perplexity=figures.tuned.value,
-        relative_drop="none" if figures.relative_drop is None else figures.relative_drop,
+        relative_drop=figures.relative_drop,
+        judge_price=report.cost.judge.price,
         instruction_following=report.instruction_following.status,
         report=FileLink("report.html"),
         report_data=FileLink("report.json"),

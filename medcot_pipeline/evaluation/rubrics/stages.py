@@ -30,7 +30,7 @@ INCUMBENT_RECORD = "incumbent.json"
 
 
 def rubric_grades(run: Run) -> None:
-    """Which criteria of its prompt's rubric each answer meets, where a judge is configured."""
+    """Which criteria of its prompt's rubric each answer meets, graded by the AI judge if one is configured."""
     upstream = run.input("model_answers")
     prompts = read_jsonl(upstream / "prompts.jsonl", Prompt)
     answers = read_jsonl(upstream / "answers.jsonl", Answer)
@@ -84,6 +84,12 @@ def _show(run: Run, record: Graded, paid: PaidCalls) -> None:
         gates=Table([{**gate.model_dump(exclude={"share"}), **dict(gate.share)} for gate in record.gates]),
         grader_calls=Table([{**dict(record.calls), **dict(paid)}]),
         grades=FileLink(GRADES),
+        base_score=comparison.overall.other.value,
+        tuned_score=comparison.overall.tuned.value,
+        prompt_tokens=record.tokens.prompt,
+        completion_tokens=record.tokens.completion,
+        calls_asked=paid.asked,
+        calls_cached=paid.cached,
     )
     if record.changed:
         run.describe(asked_otherwise=", ".join(record.changed))

@@ -7,6 +7,8 @@ Does not: runs (passes.py).
 import contextlib
 import fcntl
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -27,6 +29,11 @@ MODULE = "medcot_pipeline.definitions"
 CONNECT = {"run_storage": "connect", "event_log_storage": "index_connection", "schedule_storage": "connect"}
 """How a connection to each of Dagster's storages is had."""
 
+DAGSTER_DEV = (
+    'dagster() { if [ "$1" = dev ]; then env -u DAGSTER_MODULE_NAME dagster "$@"; else command dagster "$@"; fi; }'
+)
+"""`dagster asset materialize` needs DAGSTER_MODULE_NAME; the servers that `dagster dev` starts hang if they see it."""
+
 
 def dagster_home() -> Path:
     """`DAGSTER_HOME`, or `.dagster/` in the project; absolute.
@@ -41,6 +48,27 @@ def dagster_home() -> Path:
             "Set DAGSTER_HOME to a folder without them.",
         )
     return home
+
+
+def shell_lines(profile: str, data: Path) -> list[str]:
+    """Lines for a shell, after which the plain Dagster commands work over this home and a data folder."""
+    exports = {
+        "DAGSTER_HOME": str(dagster_home()),
+        "DAGSTER_MODULE_NAME": MODULE,
+        "MEDCOT_PROFILE": profile,
+        "MEDCOT_DATA_DIR": str(data),
+        "PYTHONWARNINGS": "ignore",
+    }
+    return [
+        *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()),
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
+        DAGSTER_DEV,
+    ]
+
+
+def home_is_made() -> bool:
+    """Whether `open_instance` has made the home before."""
+    return (dagster_home() / "dagster.yaml").is_file()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from medcot_pipeline.orchestration.assets import DATA_VERSION_TAG, FORCE_TAG, code_version
 from medcot_pipeline.orchestration.automation.job import PIPELINE_JOB
+from medcot_pipeline.orchestration.console import end_live_line
 from medcot_pipeline.orchestration.instance.home import MODULE
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.support.errors import MedcotError, causes
@@ -70,6 +71,8 @@ def run_assets(instance: dg.DagsterInstance, assets: Sequence[str], force: str |
         if problem is None:
             raise
         raise MedcotError(str(problem)) from error
+    finally:
+        end_live_line()
 
 
 def find_problem(error: BaseException | None) -> MedcotError | None:

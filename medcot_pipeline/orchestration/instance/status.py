@@ -1,14 +1,12 @@
-"""How things stand, on one screen.
+"""How things stand.
 
-Belongs here: what is current and promoted, what runs and waits, what failed last, and how much disk is used.
-Does not: what is stale, and why (pipeline/plan.py); mending (doctor.py).
+Belongs here: finding what is current and promoted, what runs and waits, what failed last, and how much disk is used.
+Does not: how that is printed (terminal/status.py); what is stale, and why (pipeline/plan.py); mending (doctor.py).
 """
 
-import datetime
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -23,26 +21,51 @@ from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.release.promoted import ADAPTER, Promoted
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.support.locks import holder_of
-from medcot_pipeline.support.progress import duration, size_text
+from medcot_pipeline.terminal.status import CurrentArtifact, FailedRun, HomeStatus, UnfinishedRun
 
 FOLDERS = ("artifacts", "promoted", "work", "cache", "rejected", "damaged")
 FAILURES_SHOWN = 3
 
 
-def status_lines(workspace: Workspace, instance: dg.DagsterInstance) -> list[str]:
-    """The screen, line by line."""
-    return [
-        f"Profile {workspace.profile}, data in {workspace.store.root}",
-        f"Disk: {_disk(workspace.store.root)}",
-        f"GPU: {', '.join(filter(None, map(holder_of, lock_paths(workspace.store.root)))) or 'free'}",
-        *(f"Further rows: {line}" for line in passed_over(workspace.settings.source, workspace.store.root)),
-        "Current:",
-        *_current(workspace, instance),
-        "Runs:",
-        *(list(_runs(instance)) or ["  none"]),
-        "Last failures:",
-        *(list(_failures(instance)) or ["  none"]),
-    ]
+def status_of(workspace: Workspace, instance: dg.DagsterInstance) -> HomeStatus:
+    """The status of a data folder and of the Dagster home that an instance is of."""
+    root = workspace.data
+    return HomeStatus(
+        profile=workspace.profile,
+        data=str(root),
+        used_bytes={name: size(root / name) for name in FOLDERS if (root / name).is_dir()},
+        free_bytes=shutil.disk_usage(root if root.exists() else root.parent).free,
+        gpu=tuple(filter(None, map(holder_of, lock_paths(root)))),
+        passed_over=tuple(passed_over(workspace.settings.source, root)),
+        promoted=Promoted(root).fingerprint,
+        current=tuple(_current(workspace, instance, asset) for asset in workspace.graph.assets),
+        runs=tuple(unfinished_runs(instance)),
+        failures=tuple(failed_runs(instance, FAILURES_SHOWN)),
+    )
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> Iterator[UnfinishedRun]:
+    """The runs that have not ended, newest first."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
+        run = record.dagster_run
+        tag = run.tags.get(PROCESS_TAG)
+        process = Process.from_tag(tag) if tag else None
+        yield UnfinishedRun(
+            run=run.run_id,
+            status=run.status.value.lower(),
+            for_seconds=max(0.0, time.time() - record.start_time) if record.start_time else None,
+            process=str(process) if process else None,
+            gone=process is not None and process.state() == "dead",
+            said=_last_said(instance, run.run_id),
+        )
+
+
+def failed_runs(instance: dg.DagsterInstance, most: int) -> Iterator[FailedRun]:
+    """The last runs that failed, newest first, `most` of them at most."""
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    for record in instance.get_run_records(failed, limit=most):
+        run = record.dagster_run
+        yield FailedRun(run.run_id, record.update_timestamp.isoformat(timespec="seconds"), failure_line(instance, run))
 
 
 def failure_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -56,29 +79,23 @@ def failure_line(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return "nothing is recorded"
 
 
-def _disk(root: Path) -> str:
-    used = [(name, size(root / name)) for name in FOLDERS if (root / name).is_dir()]
-    free = shutil.disk_usage(root if root.exists() else root.parent).free
-    parts = ", ".join(f"{name} {size_text(count)}" for name, count in used) or "nothing"
-    return f"{parts}; {size_text(free)} free"
-
-
-def _current(workspace: Workspace, instance: dg.DagsterInstance) -> Iterator[str]:
-    store = workspace.store
-    for asset in workspace.graph.assets:
-        manifest = store.current(asset)
-        if manifest is None:
-            yield f"  {asset:20} missing"
-            continue
-        age = time.time() - datetime.datetime.fromisoformat(manifest.created).timestamp()
-        notes = [f"made {duration(max(0.0, age))} ago"]
-        if _reused(instance, asset):
-            notes.append("used again by the last run")
-        promoted = Promoted(store.root).adapter if asset == ADAPTER else None
-        if promoted:
-            another = promoted.fingerprint[:12] if promoted.fingerprint != manifest.fingerprint else "an earlier make"
-            notes.append("promoted" if promoted.is_same(Adapter.of(manifest)) else f"promoted is {another}")
-        yield f"  {asset:20} {manifest.fingerprint[:12]}  {', '.join(notes)}"
+def _current(workspace: Workspace, instance: dg.DagsterInstance, asset: str) -> CurrentArtifact:
+    artifact = workspace.current(asset)
+    if artifact is None:
+        return CurrentArtifact(asset)
+    manifest, notes = artifact.manifest, []
+    promoted = Promoted(workspace.data).adapter if asset == ADAPTER else None
+    if promoted:
+        another = promoted.fingerprint[:12] if promoted.fingerprint != manifest.fingerprint else "an earlier make"
+        notes.append("promoted" if promoted.is_same(Adapter.of(manifest)) else f"promoted is {another}")
+    return CurrentArtifact(
+        asset=asset,
+        fingerprint=manifest.fingerprint,
+        made=manifest.created,
+        bytes=size(artifact.folder),
+        reused=_reused(instance, asset),
+        notes=tuple(notes),
+    )
 
 
 def _reused(instance: dg.DagsterInstance, asset: str) -> bool:
@@ -88,33 +105,12 @@ def _reused(instance: dg.DagsterInstance, asset: str) -> bool:
     return bool(value is not None and value.value)
 
 
-def _runs(instance: dg.DagsterInstance) -> Iterator[str]:
-    for record in instance.get_run_records(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.QUEUED])):
-        run = record.dagster_run
-        tag = run.tags.get(PROCESS_TAG)
-        process = Process.from_tag(tag) if tag else None
-        where = f", {process}" if process else ""
-        gone = ", which is gone: run `medcot doctor`" if process and process.state() == "dead" else ""
-        since = f", for {duration(max(0.0, time.time() - record.start_time))}" if record.start_time else ""
-        yield f"  {run.run_id[:8]} {run.status.value.lower()}{since}{where}{gone}"
-        said = _last_said(instance, run.run_id)
-        if said:
-            yield f"           {said}"
-
-
 def _last_said(instance: dg.DagsterInstance, run_id: str) -> str | None:
     """The last line that a stage said."""
     for entry in instance.event_log_storage.get_logs_for_run(run_id, limit=50, ascending=False):
         if entry.dagster_event is None and entry.user_message.startswith("("):
             return " ".join(entry.user_message.split())
     return None
-
-
-def _failures(instance: dg.DagsterInstance) -> Iterator[str]:
-    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
-    for record in instance.get_run_records(failed, limit=FAILURES_SHOWN):
-        when = f"{record.update_timestamp:%Y-%m-%d %H:%M}"
-        yield f"  {when}  {record.dagster_run.run_id[:8]}  {failure_line(instance, record.dagster_run)}"
 
 
 def _cause(error: SerializableErrorInfo) -> str:

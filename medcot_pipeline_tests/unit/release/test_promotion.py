@@ -14,7 +14,7 @@ from medcot_pipeline.artifacts import ArtifactStore, Manifest
 from medcot_pipeline.artifacts.prune import find_unneeded, prune
 from medcot_pipeline.definitions import build_defs
 from medcot_pipeline.orchestration.assets import FORCE_TAG
-from medcot_pipeline.orchestration.instance.status import status_lines
+from medcot_pipeline.orchestration.instance.status import status_of
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.records.answers import Answer
 from medcot_pipeline.records.figures import Estimate, Interval
@@ -29,6 +29,8 @@ from medcot_pipeline.release.promoted import Promoted
 from medcot_pipeline.release.record import Adapter
 from medcot_pipeline.settings import EndpointSettings, PromotionSettings, ReportSettings
 from medcot_pipeline.support.errors import MedcotError, Unreadable
+from medcot_pipeline.terminal.screen import Screen
+from medcot_pipeline.terminal.status import status_lines
 from medcot_pipeline_tests.support import planning
 from medcot_pipeline_tests.support.artifacts import publish
 from medcot_pipeline_tests.support.planning import ALL, change, identity_of, make, plan, status
@@ -536,9 +538,9 @@ def test_an_adapter_that_is_made_again_by_force_does_not_replace_the_promoted_on
     adapters.decide(first, PROMOTE)
     make_again(first, "weights of another run", force=True)
     assert weights(first.store) == "weights at 0.1"
-    lines = status_lines(first, dg.DagsterInstance.ephemeral())
+    lines = status_lines(status_of(first, dg.DagsterInstance.ephemeral()), Screen())
     (shown,) = [line for line in lines if line.startswith("  qlora_adapter ")]
-    assert shown.endswith(", promoted is an earlier make")
+    assert shown.endswith("  promoted is an earlier make")
     assert status(first)["stale"][:2] == ["tuned_perplexity", "tuned_answers"], "the new one is a candidate"
 
 

@@ -8,6 +8,7 @@ import pytest
 from medcot_pipeline.evaluation.perplexity.compare import both_arms
 from medcot_pipeline.evaluation.perplexity.figures import Beside, incumbent_figures, perplexity_figures
 from medcot_pipeline.evaluation.perplexity.measure import EXAMPLE_SCHEMA
+from medcot_pipeline.evaluation.perplexity.rows import held_out_numbers
 from medcot_pipeline.evaluation.perplexity.table import NO_INTERVAL, TOO_FEW, definition_rows
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.figures import Estimate, Interval, RowsOf
@@ -61,6 +62,16 @@ def test_perplexity_is_a_ratio_of_sums_and_not_a_mean_over_rows() -> None:
     assert measured.segments.answer.base.value == pytest.approx(math.exp((4 + 3) / (2 + 15)))
     assert measured.bits_per_byte.base.value == pytest.approx(30 / (math.log(2) * 126))
     assert (measured.rows, measured.share_improved.value) == (2, 0.5)
+
+
+def test_the_page_of_one_model_shows_its_headline() -> None:
+    lines = [*both("a", 10.0, 8.0, 4), *both("b", 30.0, 20.0, 16)]
+    examples = pl.DataFrame(lines, schema=BOTH_SCHEMA)
+    assert held_out_numbers(examples.filter(arm="base")) == {
+        "rows": 2,
+        "tokens": examples.filter(arm="base", set="test")["tokens"].sum(),
+        "perplexity": pytest.approx(figures(*lines).base.value),
+    }
 
 
 def test_against_the_incumbent_the_same_definition_holds() -> None:
