@@ -4,7 +4,7 @@ MkDocs calls `on_files` for every build (`hooks` in mkdocs.yml). The pages are n
 differ from the code.
 
 Belongs here: the Markdown of these pages.
-Does not: pages that people write (docs/).
+Does not belong here: pages that people write (docs/).
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The `medcot` command.
 
 Belongs here: arguments, what is printed, exit statuses.
-Does not: anything that a function elsewhere could do.
+Does not belong here: anything that a function elsewhere could do.
 """
 
 import contextlib

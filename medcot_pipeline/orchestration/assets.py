@@ -1,7 +1,7 @@
 """Every stage as a Dagster asset.
 
 Belongs here: what Dagster needs to know of a stage, and what it keeps of an artifact.
-Does not: what a stage does (the rooms), or the order of things around it (pipeline/make.py).
+Does not belong here: what a stage does (the rooms), or the order of things around it (pipeline/make.py).
 """
 
 import base64

@@ -3,7 +3,7 @@
 In a terminal, lines that tell how far one piece of work is replace one another; anywhere else every line stays.
 
 Belongs here: how a line looks.
-Does not: what is said.
+Does not belong here: what is said.
 """
 
 import datetime

@@ -60,7 +60,7 @@ def _plan_line(workspace: Workspace, stage: Stage, fresh: Mapping[str, Artifact]
         return PlanLine(stage.asset, "fresh", (), seconds, wanted.fingerprint, current)
     reasons = differences(current.manifest.identity, wanted)
     if workspace.store.find(stage.asset, wanted.fingerprint):
-        reasons.append("made before: it will be used again")
+        reasons.append("already built: it will be reused")
     return PlanLine(stage.asset, "stale", tuple(reasons), seconds, wanted.fingerprint, current)
 
 

@@ -1,7 +1,7 @@
 """An error as the one line that a command ends with.
 
 Belongs here: which errors a person can act on, and what is said of them.
-Does not: exit statuses (cli.py).
+Does not belong here: exit statuses (cli.py).
 """
 
 import errno

@@ -1,7 +1,7 @@
 """What `--help` says of exit statuses, completion and JSON, and the completion of assets.
 
 Belongs here: text that people read before they call a command; quick to import.
-Does not: arguments themselves (cli.py).
+Does not belong here: arguments themselves (cli.py).
 """
 
 import click

@@ -1,7 +1,7 @@
 """What `medcot open` opens: the report, the review page, Dagster's page.
 
 Belongs here: where each page is, and which command makes it where it is not there yet.
-Does not: making or serving a page.
+Does not belong here: making or serving a page.
 """
 
 import socket

@@ -1,7 +1,7 @@
 """What `medcot plan` prints.
 
 Belongs here: the plan as a table and as JSON.
-Does not: what is stale, and why (pipeline/plan.py); what training or writing will take (the rooms' outlook.py).
+Does not belong here: what is stale, and why (pipeline/plan.py); what training or writing will take (the rooms).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

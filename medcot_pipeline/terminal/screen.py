@@ -1,7 +1,7 @@
 """Where lines are printed: a terminal with a width and colours, or a pipe or file.
 
 Belongs here: aligned tables, colours, and the age of a time stamp.
-Does not: what the tables hold.
+Does not belong here: what the tables hold.
 """
 
 import dataclasses

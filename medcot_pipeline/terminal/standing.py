@@ -1,7 +1,7 @@
 """What `medcot` alone prints: where one stands, and the next step.
 
 Belongs here: the summary, and which command comes next.
-Does not: the details (plan.py, status.py).
+Does not belong here: the details (plan.py, status.py).
 """
 
 from collections.abc import Sequence

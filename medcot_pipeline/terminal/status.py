@@ -1,7 +1,7 @@
 """What `medcot status` prints: how things stand.
 
 Belongs here: the facts as dataclasses, and how they look.
-Does not: finding the facts in Dagster and on the disk (orchestration/instance/status.py).
+Does not belong here: finding the facts in Dagster and on the disk (orchestration/instance/status.py).
 """
 
 import dataclasses

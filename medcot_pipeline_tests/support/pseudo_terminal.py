@@ -1,7 +1,7 @@
 """Commands run in a real pseudo-terminal.
 
 Belongs here: starting one, and what it shows.
-Does not: anything about the commands.
+Does not belong here: anything about the commands.
 """
 
 import fcntl

@@ -89,7 +89,7 @@ def test_every_asset_is_listed_with_its_inputs_and_checks() -> None:
 
 
 def test_marks_in_words_are_no_html_and_marks_in_backticks_stay() -> None:
-    assert "| Is every record &lt;think> reasoning &lt;/think> answer? |" in assets_page()
+    assert "| Does every record have the form &lt;think> reasoning &lt;/think> answer? |" in assets_page()
     assert "(`<think>`, `</think>`, the end token)" in figures_page()
 
 

@@ -4,7 +4,7 @@ What is told names the run, its assets and who launched it, and nothing else: an
 webhook leads out of the house.
 
 Belongs here: the alert and how it is sent.
-Does not: whether a failed run is launched again (ticks.py).
+Does not belong here: whether a failed run is launched again (ticks.py).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The one job that every pass is a run of, or of a part of it.
 
 Belongs here: its name and its selection.
-Does not: when it runs (triggers.py).
+Does not belong here: when it runs (triggers.py).
 """
 
 import dagster as dg

@@ -6,7 +6,7 @@ fingerprints that the stale assets are to have, at most `automation.max_attempts
 launched while a run is unfinished.
 
 Belongs here: the decision, given what an outside event changed.
-Does not: schedule and sensors themselves (triggers.py), what is stale (pipeline/plan.py).
+Does not belong here: schedule and sensors themselves (triggers.py), what is stale (pipeline/plan.py).
 """
 
 import itertools

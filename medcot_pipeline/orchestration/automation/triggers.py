@@ -5,7 +5,7 @@ that was changed, waits for the schedule or a person, since it can mean hours of
 again, as often as `automation.max_attempts` says.
 
 Belongs here: names, times, what each one watches.
-Does not: the decision that they share (ticks.py), the alert (alerts.py).
+Does not belong here: the decision that they share (ticks.py), the alert (alerts.py).
 """
 
 import time

@@ -1,5 +1,5 @@
 """The Dagster instance: its home, its storage, and a pass over the graph in it.
 
 Belongs here: everything that needs a Dagster instance outside of an asset.
-Does not: which assets are stale by fingerprint (pipeline/plan.py), or what is printed (cli.py).
+Does not belong here: which assets are stale by fingerprint (pipeline/plan.py), or what is printed (cli.py).
 """

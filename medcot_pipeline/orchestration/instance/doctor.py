@@ -4,7 +4,7 @@ A process that is killed leaves its run started for ever, and files half made. E
 proven gone; what lives is never touched.
 
 Belongs here: runs; the whole round of mending.
-Does not: files (artifacts/leftovers.py), or what a process is (processes.py).
+Does not belong here: files (artifacts/leftovers.py), or what a process is (processes.py).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """DAGSTER_HOME: where it is, and making it once.
 
 Belongs here: folder, `dagster.yaml`, storage.
-Does not: runs (passes.py).
+Does not belong here: runs (passes.py).
 """
 
 import contextlib

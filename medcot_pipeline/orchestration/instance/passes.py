@@ -1,7 +1,7 @@
 """A pass over the graph: what Dagster does not know yet, and one run over chosen assets.
 
 Belongs here: running assets in this process, and the one line that says why a run failed.
-Does not: choosing by fingerprint (pipeline/plan.py).
+Does not belong here: choosing by fingerprint (pipeline/plan.py).
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ A process is named by its machine, the machine's boot, the process's namespace, 
 started: numbers are given again, and wall clocks jump, but no two processes share all five.
 
 Belongs here: naming this process, telling whether a named one lives.
-Does not: what follows for a run (doctor.py).
+Does not belong here: what follows for a run (doctor.py).
 """
 
 import dataclasses

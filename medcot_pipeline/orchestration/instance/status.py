@@ -1,7 +1,8 @@
 """How things stand.
 
 Belongs here: finding what is current and promoted, what runs and waits, what failed last, and how much disk is used.
-Does not: how that is printed (terminal/status.py); what is stale, and why (pipeline/plan.py); mending (doctor.py).
+Does not belong here: how that is printed (terminal/status.py); what is stale, and why (pipeline/plan.py); mending
+(doctor.py).
 """
 
 import shutil

@@ -155,7 +155,7 @@ def test_a_setting_set_back_says_that_what_was_made_is_used_again(workspace: Wor
     make(change(workspace, "dedup", jaccard=0.7), "deduplicated_corpus", text="other rows")
     assert plan(workspace)["deduplicated_corpus"].reasons == (
         "setting dedup.jaccard: 0.7 -> 0.6",
-        "made before: it will be used again",
+        "already built: it will be reused",
     )
 
 

@@ -50,4 +50,4 @@ def test_the_json_of_a_plan_has_the_fields_that_help_names(workspace: Workspace)
         "seconds": None,
         "bytes": None,
     }
-    assert found["outlook"]["perplexity"] == ["planned once there is base_model"]
+    assert found["outlook"]["perplexity"] == ["not planned yet: needs base_model"]
