@@ -25,6 +25,7 @@ install: $(INSTALLED)  ## make .venv and install everything
 demo: $(INSTALLED)  ## the whole chain in the profile demo; ends with where the report is
 	@MEDCOT_PROFILE=demo $(BIN)/medcot init
 	@MEDCOT_PROFILE=demo $(BIN)/medcot sync
+	@MEDCOT_PROFILE=demo $(BIN)/medcot
 
 test: lint types  ## lint, types and every test
 	@$(BIN)/pytest medcot_pipeline_tests $(SIDE_BY_SIDE)

@@ -69,7 +69,7 @@ def table_lines(
     indent = len(GAP) + sum(width + len(GAP) for width in widths[:-1])
     lines = []
     for number, row in enumerate(cells):
-        first, *more = _wrapped(row[-1], indent, screen)
+        first, *more = wrapped(row[-1], indent, screen)
         title = number == 0 and screen.width is not None
         texts = [
             screen.painted(text, "bright_black" if title else colours.get(text)) + " " * (width - len(text))
@@ -79,7 +79,8 @@ def table_lines(
     return lines
 
 
-def _wrapped(text: str, indent: int, screen: Screen) -> list[str]:
+def wrapped(text: str, indent: int, screen: Screen) -> list[str]:
+    """The lines of a text that begins behind some characters; one line in a pipe, or where there is hardly any room."""
     room = 0 if screen.width is None else screen.width - indent
     return (textwrap.wrap(text, room, break_on_hyphens=False) or [text]) if room >= LEAST_WRAPPED else [text]
 

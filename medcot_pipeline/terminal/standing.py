@@ -5,15 +5,20 @@ Does not belong here: the details (plan.py, status.py).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from medcot_pipeline.pipeline.plan import PlanLine
 from medcot_pipeline.pipeline.workspace import Workspace
 from medcot_pipeline.release.promoted import Promoted
+from medcot_pipeline.support.json_files import read_json
 from medcot_pipeline.support.progress import duration
 from medcot_pipeline.terminal.pages import report_page
 from medcot_pipeline.terminal.plan import COLOURS
-from medcot_pipeline.terminal.screen import Screen, since
+from medcot_pipeline.terminal.screen import Screen, since, wrapped
 from medcot_pipeline.terminal.status import FailedRun, UnfinishedRun
+
+INDENT = 14
+"""Characters before every fact, for its name."""
 
 
 def standing_lines(
@@ -47,9 +52,14 @@ def standing_lines(
         "Last failure": f"{since(failure.time)}, {failure.reason}" if failure else "none",
         "Promoted": f"adapter {promoted[:12]}" if promoted else "no adapter yet",
         "Report": str(report) if report.is_file() else "none yet",
+        **_found(report.with_name("report.json")),
         "Next": next_step(plan, runs),
     }
-    return [f"{f'{name}:':14}{value}" for name, value in facts.items()]
+    return [
+        f"{'' if number else f'{name}:':{INDENT}}{line}"
+        for name, value in facts.items()
+        for number, line in enumerate(wrapped(value, INDENT, screen))
+    ]
 
 
 def next_step(plan: Sequence[PlanLine], runs: Sequence[UnfinishedRun] | None) -> str:
@@ -61,6 +71,12 @@ def next_step(plan: Sequence[PlanLine], runs: Sequence[UnfinishedRun] | None) ->
     if runs:
         return "medcot status"
     return "medcot open report" if all(line.status == "fresh" for line in plan) else "medcot sync"
+
+
+def _found(report: Path) -> dict[str, str]:
+    """The report's first paragraph; nothing where there is no report, or one of an earlier release without it."""
+    said = read_json(report).get("summary_en") if report.is_file() else None
+    return {"Found": said} if said else {}
 
 
 def _said(run: UnfinishedRun) -> str:

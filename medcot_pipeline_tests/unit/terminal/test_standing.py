@@ -6,6 +6,8 @@ import pytest
 
 from medcot_pipeline.pipeline.plan import make_plan
 from medcot_pipeline.pipeline.workspace import Workspace
+from medcot_pipeline.support.json_files import write_json
+from medcot_pipeline.terminal.pages import report_page
 from medcot_pipeline.terminal.screen import Screen
 from medcot_pipeline.terminal.standing import next_step, standing_lines
 from medcot_pipeline.terminal.status import FailedRun, UnfinishedRun
@@ -47,3 +49,19 @@ def test_where_one_stands_has_a_line_for_each_question(workspace: Workspace) -> 
         "Report": "none yet",
         "Next": "medcot status",
     }
+
+
+def test_once_there_is_a_report_its_first_paragraph_is_shown_within_the_terminal(workspace: Workspace) -> None:
+    report = report_page(workspace).with_name("report.json")
+    write_json(report, {"summary_en": "Perplexity fell. " * 10})
+    lines = standing_lines(workspace, make_plan(workspace), [], None, Screen(width=60))
+    first = next(number for number, line in enumerate(lines) if line.startswith("Found:"))
+    assert lines[first] == "Found:        Perplexity fell. Perplexity fell. Perplexity"
+    assert lines[first + 1].startswith(" " * 14 + "fell.")
+    assert all(len(line) <= 60 for line in lines[first:])
+
+
+def test_a_report_of_an_earlier_release_without_that_paragraph_is_passed_over(workspace: Workspace) -> None:
+    write_json(report_page(workspace).with_name("report.json"), {"schema_version": 3})
+    lines = standing_lines(workspace, make_plan(workspace), [], None, Screen())
+    assert not any(line.startswith("Found:") for line in lines)
