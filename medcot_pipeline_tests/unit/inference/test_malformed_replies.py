@@ -207,8 +207,8 @@ CASES: dict[str, tuple[Send, str]] = {
     "a gzip bomb": (bomb("gzip"), "larger than"),
     "a deflate bomb": (bomb("deflate"), "larger than"),
     "gzip": (says(gzip.compress(json.dumps(GOOD).encode()), "200 OK", "Content-Encoding: gzip"), USED),
-    "gzip that is none": (says(GOOD, "200 OK", "Content-Encoding: gzip"), "packed"),
-    "an unknown packing": (says(GOOD, "200 OK", "Content-Encoding: br"), "packed"),
+    "gzip that is none": (says(GOOD, "200 OK", "Content-Encoding: gzip"), "not compressed as its header says"),
+    "an unknown packing": (says(GOOD, "200 OK", "Content-Encoding: br"), "compressed"),
     # The connection.
     "chunks that break off": (cut_chunks, "the connection broke off in the middle of its reply"),
     "chunks without a size": (bad_chunks, "connection"),
