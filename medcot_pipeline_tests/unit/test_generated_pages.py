@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from docs.generated_pages import (
@@ -77,7 +78,8 @@ def test_every_command_and_option_is_listed() -> None:
         _, _, section = page.partition(f"## medcot {name}\n")
         section = section.partition("\n## ")[0]
         assert f"medcot {name} [OPTIONS]" in section
-        assert all(f"`{option}" in section for each in command.params for option in each.opts)
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        assert all(f"`{option}" in section for each in options for option in each.opts)
 
 
 def test_every_asset_is_listed_with_its_inputs_and_checks() -> None:
