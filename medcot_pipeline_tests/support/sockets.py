@@ -1,5 +1,6 @@
 """Sockets of this machine: free ports, and who listens where."""
 
+import contextlib
 import socket
 
 import psutil
@@ -18,6 +19,8 @@ def free_ports(count: int) -> list[int]:
 
 def listening(process: int) -> set[str]:
     """Addresses on which a process and its children listen."""
-    family = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
-    sockets = [each for member in family for each in member.net_connections(kind="inet")]
-    return {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN}
+    found = set()
+    for member in [psutil.Process(process), *psutil.Process(process).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child that has ended since listens nowhere
+            found |= {each.laddr.ip for each in member.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN}
+    return found
