@@ -22,5 +22,7 @@ def listening(process: int) -> set[str]:
     found = set()
     for member in [psutil.Process(process), *psutil.Process(process).children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):  # a child that has ended since listens nowhere
-            found |= {each.laddr.ip for each in member.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN}
+            found |= {
+                each.laddr.ip for each in member.net_connections(kind="inet") if each.status == psutil.CONN_LISTEN
+            }
     return found
