@@ -1,11 +1,10 @@
 """Files about the project say the same as the project itself."""
 
 import tomllib
-from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from medcot_pipeline_tests.support.home import ROOT
 
 
 def test_the_citation_names_the_version_and_the_licence_of_the_package() -> None:

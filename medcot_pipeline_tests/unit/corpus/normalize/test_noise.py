@@ -13,7 +13,7 @@ from medcot_pipeline.corpus.normalize.text_rules import RULES
 from medcot_pipeline.settings import NoiseActions, NormalizeSettings
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.support.errors import MedcotError
-from medcot_pipeline_tests.support.growth import grows_linearly
+from medcot_pipeline_tests.support.growth import grows_linearly, texts
 
 QUESTION = "男，45岁，反复上腹痛3年，夜间加重，进食后缓解，最可能的诊断是什么？"
 REASONING = "夜间痛、进食后缓解，这更像十二指肠的问题。再看病程，也符合。"
@@ -227,7 +227,7 @@ def test_a_missing_column_is_named() -> None:
 
 @pytest.mark.parametrize("unit", ["中", "1", "A. x B. y C. z ", "1l", "如", "<｜a"])
 def test_a_long_question_is_judged_in_linear_time(unit: str) -> None:
-    assert grows_linearly(lambda text: outcome(question=text), unit)
+    assert grows_linearly(lambda text: outcome(question=text), *texts(unit))
 
 
 @pytest.mark.parametrize(
@@ -252,11 +252,13 @@ def test_a_long_question_is_judged_in_linear_time(unit: str) -> None:
     ],
 )
 def test_a_long_reasoning_is_judged_in_linear_time(unit: str) -> None:
-    assert grows_linearly(lambda text: outcome(question=QUESTION + OPTIONS, reasoning=text), unit)
+    assert grows_linearly(lambda text: outcome(question=QUESTION + OPTIONS, reasoning=text), *texts(unit))
 
 
-def test_ten_thousand_identical_rows_have_one_key() -> None:
-    result = normalize_rows(table(*({} for _ in range(10_000))), NormalizeSettings())
+def test_ten_thousand_identical_rows_take_linear_time() -> None:
+    few, rows = (table(*({} for _ in range(count))) for count in (2_500, 10_000))
+    assert grows_linearly(lambda each: normalize_rows(each, NormalizeSettings()), few, rows)
+    result = normalize_rows(rows, NormalizeSettings())
     assert result.rows["key"].n_unique() == 1 and result.rows.height == 10_000
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from medcot_pipeline.corpus.normalize.text import comparison_key, normalize_text, trace
 from medcot_pipeline.corpus.normalize.text_rules import RULES
-from medcot_pipeline_tests.support.growth import grows_linearly
+from medcot_pipeline_tests.support.growth import grows_linearly, texts
 
 SAME = "unchanged"
 VECTORS = [
@@ -271,7 +271,7 @@ UNITS = {
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS.keys())
 def test_much_of_one_thing_takes_linear_time(unit: str) -> None:
-    assert grows_linearly(comparison_key, unit)
+    assert grows_linearly(comparison_key, *texts(unit))
 
 
 def test_markup_nested_beyond_reason_is_left_and_not_chased() -> None:
@@ -279,4 +279,4 @@ def test_markup_nested_beyond_reason_is_left_and_not_chased() -> None:
         return normalize_text(deep + "9" + deep.replace("<", "</"))
 
     assert set(nested("<sup>" * 10_000)) & {"9", "⁹"}
-    assert grows_linearly(nested, "<sup>", length=20_000)
+    assert grows_linearly(nested, *texts("<sup>", 20_000))
