@@ -5,7 +5,7 @@ Does not belong here: writing it, or checking it (evaluation/answers/).
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Action, Prompt, PromptSet, of_set
@@ -27,6 +27,18 @@ class Answer:
     closed: bool
     finished: bool
     tokens: int | None
+
+
+def writing_rate(answers: Sequence[Answer], seconds: float) -> tuple[int | None, float | None]:
+    """Tokens of all answers, and tokens per second; None where an endpoint did not count them all.
+
+    Args:
+        answers: of one arm; earlier versions kept 0 for what nobody counted.
+        seconds: that writing them took.
+    """
+    counts = [answer.tokens for answer in answers if answer.tokens]
+    tokens = sum(counts) if len(counts) == len(answers) else None
+    return tokens, tokens / seconds if seconds and tokens is not None else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ from medcot_pipeline.pipeline.alike import MADE_WITH
 from medcot_pipeline.pipeline.place import Place
 from medcot_pipeline.pipeline.run import Run
 from medcot_pipeline.pipeline.stage import OutsideFile, Stage
-from medcot_pipeline.records.answers import Answer
+from medcot_pipeline.records.answers import Answer, writing_rate
 from medcot_pipeline.records.arms import Arm
 from medcot_pipeline.records.prompts import Prompt
 from medcot_pipeline.settings import engine_settings
@@ -62,23 +62,18 @@ def _measure(run: Run, adapter: Path | None) -> None:
     write_json(run.path / MADE_WITH, asked["made_with"])
     write_json(run.aside(TIMINGS), asked["seconds"])
     answers = read_jsonl(run.path / ANSWERS, Answer)
+    tokens, rate = writing_rate(answers, asked["seconds"])
     run.describe(
         prompts=len(prompts),
         prompts_sha256=prompts_sha256(prompts),
         cut_at_token_limit=sum(not answer.finished for answer in answers),
-        **_speed(answers, asked["seconds"]),
+        tokens=tokens,
+        writing_seconds=asked["seconds"],
+        tokens_per_second=rate,
         made_with=Table([asked["made_with"]]),
         preview=Table(_preview(prompts, answers)),
         answers=FileLink(ANSWERS),
     )
-
-
-def _speed(answers: list[Answer], seconds: float) -> dict[str, float | None]:
-    """Tokens, seconds of writing, and tokens per second; None where an endpoint did not count all tokens."""
-    counts = [answer.tokens for answer in answers if answer.tokens is not None]
-    tokens = sum(counts) if len(counts) == len(answers) else None
-    rate = None if tokens is None or not seconds else tokens / seconds
-    return {"tokens": tokens, "writing_seconds": seconds, "tokens_per_second": rate}
 
 
 def _generate(run: Run, adapter: Path | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from medcot_pipeline.evaluation.report.words.opening import smoke_test, summary
 from medcot_pipeline.evaluation.report.words.warnings import warnings
 from medcot_pipeline.evaluation.statistics.preference import net_preference
 from medcot_pipeline.records.answer_figures import AnswerCounts
-from medcot_pipeline.records.answers import checks_of
+from medcot_pipeline.records.answers import checks_of, writing_rate
 from medcot_pipeline.records.arms import ARMS
 from medcot_pipeline.records.judgement import JudgeTokens
 from medcot_pipeline.records.perplexity import PerplexityFigures, RowLikelihoods
@@ -147,12 +147,14 @@ def _cost(measured: Measured, settings: ReportSettings) -> Cost:
 
     The judge's `price` is that of every token in its verdicts, whichever run asked for them; None without prices.
     """
-    stages = [_stage("training", measured.training.tokens, measured.training.seconds)]
+    training = measured.training
+    rate = training.tokens / training.seconds if training.seconds else None
+    stages = [StageCost(stage="training", tokens=training.tokens, seconds=training.seconds, tokens_per_second=rate)]
     for arm in ARMS:
         own = [answer for answer in measured.answered.answers if answer.arm == arm]
-        counts = [answer.tokens for answer in own if answer.tokens]  # older versions kept 0 where nobody counted
-        tokens = sum(counts) if len(counts) == len(own) else None
-        stages.append(_stage(f"answers, {arm}", tokens, measured.answered.seconds[arm]))
+        seconds = measured.answered.seconds[arm]
+        tokens, rate = writing_rate(own, seconds)
+        stages.append(StageCost(stage=f"answers, {arm}", tokens=tokens, seconds=seconds, tokens_per_second=rate))
     judge, paid = measured.judge, measured.paid.model_dump() if measured.paid else {}
     if judge.status == "not configured":
         return Cost(stages=tuple(stages), judge=JudgeCost(calls={}, errors={}, tokens={}, paid=paid, price=None))
@@ -164,11 +166,6 @@ def _cost(measured: Measured, settings: ReportSettings) -> Cost:
         price=_price(judge.tokens, settings),
     )
     return Cost(stages=tuple(stages), judge=took)
-
-
-def _stage(stage: str, tokens: int | None, seconds: float) -> StageCost:
-    rate = tokens / seconds if seconds and tokens is not None else None
-    return StageCost(stage=stage, tokens=tokens, seconds=seconds, tokens_per_second=rate)
 
 
 def _price(tokens: JudgeTokens, settings: ReportSettings) -> float | None:
