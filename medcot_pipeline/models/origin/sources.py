@@ -4,11 +4,14 @@ Belongs here: fetching, converting and making weights.
 Does not belong here: whether they are whole (folder.py, inspection.py), what is recorded of them (base.py).
 """
 
+import contextlib
 import dataclasses
+import functools
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from medcot_pipeline.artifacts import sha256_file
@@ -90,22 +93,42 @@ def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     say(f"converting {gguf.name} to safetensors (about 25 s)")
-    loaded = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, trust_remote_code=False
-    )
+    with _read_once():
+        loaded = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    # A model read from GGUF counts as quantised and refuses to be saved, so its weights move into a fresh one.
-    fresh = type(loaded)(config).to(torch.bfloat16)
-    fresh.load_state_dict(loaded.state_dict())
-    fresh.save_pretrained(out)
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
+    # A model read from GGUF counts as quantised and refuses to be saved, so its weights move into an empty one.
+    with torch.device("meta"):
+        empty = type(loaded)(config)
+    empty.load_state_dict(loaded.state_dict(), assign=True)
+    empty.tie_weights()
+    empty.save_pretrained(out)
     # The conversion gives the begin token as end token, so that no answer would ever end; the configuration knows.
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(config.eos_token_id)
     tokenizer.pad_token = tokenizer.eos_token
     tokenizer.clean_up_tokenization_spaces = False
     tokenizer.save_pretrained(out)
+
+
+@contextlib.contextmanager
+def _read_once() -> Iterator[None]:
+    """Within it, a GGUF is read once and its tensors' names are made once.
+
+    Transformers (5.17) reads the file for the configuration, the weights and the tokenizer, 5 s each, and makes the
+    names again for every module of the model.
+    """
+    import gguf
+
+    reader, names = gguf.GGUFReader, gguf.get_tensor_name_map
+    gguf.GGUFReader, gguf.get_tensor_name_map = functools.cache(reader), functools.cache(names)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader, gguf.get_tensor_name_map = reader, names
 
 
 def make_tiny_model(settings: BaseModelSettings, out: Path) -> None:
