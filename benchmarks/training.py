@@ -23,11 +23,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import SHAPE, add_options, chinese_rows, make_random_model, run_arms
 from medcot_pipeline.chat import encode_row
+from medcot_pipeline.compute.together import ranks_here
 from medcot_pipeline.models.base import BaseModel
 from medcot_pipeline.models.devices import limit_gpu_memory, this_device
 from medcot_pipeline.models.load import load_tokenizer, quiet
@@ -35,10 +37,12 @@ from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.settings.load import load_settings
 from medcot_pipeline.support.json_files import read_json, write_json
+from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.plan.cost import operations_per_token
 from medcot_pipeline.training.plan.training_plan import TrainingPlan, describe
 from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline.training.steps.batches import dealt
 
 AS_RELEASED = "hf-padded"
 ARMS: dict[str, dict[str, Any]] = {
@@ -177,25 +181,34 @@ def speed(timings: Timings) -> dict[str, Any]:
 def train_as_planned(
     model: Path, settings: TrainingSettings, plan: TrainingPlan, rows: list[TrainingRow]
 ) -> tuple[Timings, Callable[[], object]]:
-    """Train as this project does; what it went through, and one more optimiser step to be called."""
+    """Train as this project does, on every rank; what it went through, and one more optimiser step to be called."""
+    import torch
+
     from medcot_pipeline.training.engines import trainable_model
     from medcot_pipeline.training.run import TrainingRun
     from medcot_pipeline.training.steps.feed import as_step
     from medcot_pipeline.training.trainers import make_trainer
 
-    print(*plan.lines(), sep="\n", flush=True)
+    say: Say = partial(print, flush=True) if ranks_here().first else lambda line: None
+    say("\n".join(plan.lines()))
     trainable = trainable_model(model, settings, plan)
     with tempfile.TemporaryDirectory() as folder:
         base = BaseModel(model, "random 7B", "", "path", 0, {}, [], "")
         run = TrainingRun(base, model, model, model, Path(folder), Path(folder), "")
         tracking = TrackingSettings(wandb_mode="disabled")
-        trainer = make_trainer(run, settings, tracking, plan, trainable, load_tokenizer(model), rows, [], print)
-        trainer.probe(rows)
+        trainer = make_trainer(run, settings, tracking, plan, trainable, load_tokenizer(model), rows, [], say)
+        ranks_here().join()
+        if torch.cuda.is_available():
+            trainer.probe(rows)
         begun = time.monotonic()
         trainer.train()
     log = [entry for entry in trainer.state.log_history if "tokens_per_second" in entry]
     steps = [trainer.train_dataset[number] for number in range(len(log))]
-    counts = [[(batch.real_tokens, batch.padded_tokens) for batch in trainer.cutting.cut(rows)] for rows in steps]
+    shares = [dealt(rows, ranks_here().size) for rows in steps]
+    counts = [
+        [(batch.real_tokens, batch.padded_tokens) for share in each for batch in trainer.cutting.cut(share)]
+        for each in shares
+    ]
     ends = [trainer.speed.started + entry["seconds"] for entry in log]
     return (
         Timings(begun, ends, counts, [entry["loss"] for entry in log]),

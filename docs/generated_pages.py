@@ -12,8 +12,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import click
@@ -177,10 +177,13 @@ def _condition(condition: OnlyFor) -> str:
 
 def _kind(field: FieldInfo) -> str:
     """The type of a field in words, with its bounds; that it may be unset shows in its default."""
-    kind, marks = _bare(field.annotation, list(field.metadata))
-    if NoneType in get_args(kind):
-        (inner,) = (each for each in get_args(kind) if each is not NoneType)
-        kind, marks = _bare(inner, marks)
+    return _kind_of(field.annotation, list(field.metadata))
+
+
+def _kind_of(annotation: Any, marks: list[Any]) -> str:
+    kind, marks = _bare(annotation, marks)
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_kind_of(each, marks) for each in get_args(kind) if each is not NoneType)
     if get_origin(kind) is Literal:
         return ", ".join(f"`{each}`" for each in get_args(kind))
     return ", ".join([NAMES[get_origin(kind) or kind], *_bounds(marks)])

@@ -4,86 +4,53 @@ A lock of the operating system works within one home and across homes and users,
 holder dies, for whatever reason. A GPU is locked by its own device file, which belongs to root and is the same for all
 users of the machine: nothing is made in a folder that others can write to, and nothing can be put in its place.
 
-Belongs here: which files are the locks, and taking them all.
-Does not belong here: taking one (support/locks.py), or deciding who needs it (child.py).
+Belongs here: which files are the locks, choosing GPUs, and taking their locks.
+Does not belong here: taking one lock (support/locks.py), which GPUs there are (gpus.py), or deciding who needs them
+(child.py).
 """
 
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from medcot_pipeline.support.locks import hold, hold_device
+from medcot_pipeline.compute.gpus import visible_gpus
+from medcot_pipeline.support.locks import hold, hold_device, holder_of
 from medcot_pipeline.support.progress import Say
-
-DEVICES = Path("/dev")
-DRIVER = Path("/proc/driver/nvidia/gpus")
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU of this machine, by what the driver says of it."""
-
-    uuid: str
-    model: str
-    device: Path
-
-
-def gpu_is_here() -> bool:
-    """Whether this machine has a GPU, by its device file: asking PyTorch takes seconds."""
-    return (DEVICES / "nvidiactl").exists()
 
 
 def lock_paths(data: Path) -> list[Path]:
     """The locks' files, in the order in which they are taken: of each GPU that a process here sees, else the data's."""
-    found = gpus(DRIVER, DEVICES) if gpu_is_here() else []
-    chosen = visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER", ""))
-    return sorted(gpu.device for gpu in chosen) or [data / "cache" / "gpu.lock"]
+    return _in_order([gpu.locks for gpu in visible_gpus()]) or [data / "cache" / "gpu.lock"]
 
 
-def gpus(driver: Path, devices: Path) -> list[Gpu]:
-    """The GPUs whose device files are here, in the order of their places on the bus.
+@contextlib.contextmanager
+def hold_gpus(data: Path, count: int, holder: str, say: Say) -> Iterator[list[str]]:
+    """Hold the locks of so many GPUs, or of the data folder where there is none.
 
-    Args:
-        driver: folder in which the driver describes each GPU; where it is absent, each device file is a GPU unknown.
-        devices: folder of device files.
-    """
-    found = []
-    for path in sorted(driver.glob("*/information")):
-        lines = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
-        said = {name.strip(): value.strip() for name, _, value in lines}
-        device = devices / f"nvidia{said.get('Device Minor', '')}"
-        if device.exists():
-            found.append(Gpu(said.get("GPU UUID", ""), said.get("Model", ""), device))
-    unknown = set(devices.glob("nvidia[0-9]*")) - {gpu.device for gpu in found}
-    return [*found, *(Gpu("", "", path) for path in sorted(unknown))]
-
-
-def visible(found: Sequence[Gpu], variable: str | None, order: str) -> list[Gpu]:
-    """The GPUs that a process may use; all of them where that cannot be told.
+    Free GPUs are taken first. Which are free is looked at once; the locks of the chosen ones are then taken in the
+    order of their files, so that no two processes wait for each other.
 
     Args:
-        found: of `gpus`.
-        variable: CUDA_VISIBLE_DEVICES: numbers, or beginnings of UUIDs; CUDA ignores what follows a wrong one.
-        order: CUDA_DEVICE_ORDER. Unless it is PCI_BUS_ID, CUDA numbers the GPUs by speed, which is the order on the bus
-            only where all are of one model.
+        data: the data folder.
+        count: how many GPUs.
+        holder: what others call this process while they wait.
+        say: told while this process waits.
+
+    Yields:
+        The GPUs' names for CUDA_VISIBLE_DEVICES.
     """
-    if variable is None:
-        return list(found)
-    numbered = order == "PCI_BUS_ID" or len({gpu.model for gpu in found}) == 1
-    chosen = []
-    for name in (each.strip() for each in variable.split(",")):
-        if name.startswith("MIG-") or (name.isdecimal() and not numbered):
-            return list(found)
-        if name.isdecimal():
-            named = [found[int(name)]] if int(name) < len(found) else []
-        else:
-            named = [gpu for gpu in found if name and gpu.uuid.startswith(name)]
-        if len(named) != 1:
-            break
-        chosen += named
-    return chosen
+    free_first = sorted(visible_gpus(), key=lambda gpu: any(map(holder_of, gpu.locks)))
+    chosen = free_first[:count]
+    paths = _in_order([gpu.locks for gpu in chosen]) or lock_paths(data)
+    with gpu_lock(paths, holder, say):
+        yield [gpu.name for gpu in chosen]
+
+
+def see_only(names: Sequence[str]) -> None:
+    """Hide all GPUs but some from this process; to be called before anything of CUDA is loaded."""
+    if len(names) < len(visible_gpus()):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
 
 
 @contextlib.contextmanager
@@ -96,6 +63,10 @@ def gpu_lock(paths: Sequence[Path], holder: str, say: Say) -> Iterator[None]:
             )
             held.enter_context(locked)
         yield
+
+
+def _in_order(locks: Sequence[Sequence[Path]]) -> list[Path]:
+    return sorted({path for each in locks for path in each})
 
 
 def _is_device(path: Path) -> bool:

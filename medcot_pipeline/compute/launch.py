@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from medcot_pipeline.compute.gpu_lock import lock_paths
+from medcot_pipeline.compute.gpus import GpusAsked, gpus_to_use, visible_gpus
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.progress import Say
 
@@ -37,6 +37,7 @@ def launch_of(
     place: str,
     holder: str,
     data: Path,
+    gpus: GpusAsked = 1,
 ) -> Launch:
     """The child process that calls a function.
 
@@ -47,13 +48,18 @@ def launch_of(
         place: stands before every line that the child says.
         holder: what others call the child while they wait for the GPU.
         data: the data folder.
+        gpus: on how many it runs, as set.
+
+    Raises:
+        MedcotError: more GPUs are asked for than are visible.
     """
     told = {
         "asset": asset,
         "job": f"{function.__module__}.{function.__qualname__}",
         "arguments": arguments.model_dump(mode="json"),
         "place": place,
-        "lock": {"paths": [str(path) for path in lock_paths(data)], "holder": holder},
+        "gpus": gpus_to_use(gpus, len(visible_gpus())),
+        "lock": {"data": str(data), "holder": holder},
         "parent": os.getpid(),
     }
     # -P: no module out of the working folder. The last word is for whoever waits for the GPU, and for `ps`.

@@ -7,7 +7,7 @@ Does not belong here: which requests a stage has (answers/outlook.py, exams/outl
 
 from collections.abc import Mapping, Sequence
 
-from medcot_pipeline.compute.gpu_lock import gpu_is_here
+from medcot_pipeline.compute.gpus import gpu_is_here
 from medcot_pipeline.inference.local.plan import plan_engine
 from medcot_pipeline.inference.local.rows import Row, longest_first
 from medcot_pipeline.inference.requests import Request, Sampling

@@ -5,8 +5,10 @@ Does not belong here: taking the device from others (compute/gpu_lock.py), loadi
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from medcot_pipeline.support.errors import MedcotError
 
 GB = 1e9
 MATRIX_RATES = {"H200": 800e12, "H100": 800e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "3090": 71e12}
@@ -55,6 +57,21 @@ def this_device(max_gpu_memory_gb: float | None) -> Device:
     free, _ = torch.cuda.mem_get_info()
     memory = min(free / GB, max_gpu_memory_gb or float("inf"))
     return Device(torch.cuda.get_device_name(0), memory, has_varlen_kernel())
+
+
+def least_of(devices: Sequence[Device]) -> Device:
+    """What a plan for all of these devices may count on: one like the others, with the least free memory of any.
+
+    Raises:
+        MedcotError: they are not of one kind, and would round otherwise.
+    """
+    names = sorted({device.name for device in devices})
+    if len(names) > 1:
+        raise MedcotError(
+            f"GPUs that train together must be of one kind, not {', '.join(names)}.",
+            "Name GPUs of one kind in CUDA_VISIBLE_DEVICES, or lower MEDCOT_COMPUTE__GPUS.",
+        )
+    return min(devices, key=lambda device: device.memory_gb or 0.0)
 
 
 def assumed_device(max_gpu_memory_gb: float | None) -> Device:

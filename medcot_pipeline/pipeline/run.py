@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from medcot_pipeline.artifacts import Identity, Picture
 from medcot_pipeline.artifacts.manifest import ASIDE
 from medcot_pipeline.artifacts.shown import Value
+from medcot_pipeline.compute.gpus import GpusAsked
 from medcot_pipeline.compute.launch import Launch, launch_of
 from medcot_pipeline.pipeline.place import Artifact, Place
 from medcot_pipeline.settings import Settings
@@ -122,17 +123,24 @@ class Run:
         self.describe(**{name: Picture(path.relative_to(self.path).as_posix())})
         return path
 
-    def job(self, function: Callable[[Arguments, Say], dict[str, Any]], arguments: Arguments) -> dict[str, Any]:
+    def job(
+        self,
+        function: Callable[[Arguments, Say], dict[str, Any]],
+        arguments: Arguments,
+        gpus: GpusAsked = 1,
+    ) -> dict[str, Any]:
         """Run a function in a child process, which alone loads models, and return its result.
 
         Args:
             function: of a module, found there by its name.
             arguments: what it is called with; a pydantic model.
+            gpus: on how many it runs, as set; the child process then runs it in a rank for each.
 
         Raises:
-            MedcotError: the child says what is wrong, ends without a result, or is killed.
+            MedcotError: more GPUs are asked for than are visible; the child says what is wrong, ends without a result,
+                or is killed.
         """
         asset, data = self.identity.asset, self.place.data
         place, holder = place_of(asset, self.assets), f"{asset} of {self.host.name} in {data}"
-        launch = launch_of(asset, function, arguments, place=place, holder=holder, data=data)
+        launch = launch_of(asset, function, arguments, place=place, holder=holder, data=data, gpus=gpus)
         return self.host.launch(asset, launch)

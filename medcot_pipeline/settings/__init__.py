@@ -15,6 +15,7 @@ from medcot_pipeline.settings.load import (
     project_root,
 )
 from medcot_pipeline.settings.paths import folder_of, require_utf8
+from medcot_pipeline.settings.rooms.compute import ComputeSettings
 from medcot_pipeline.settings.rooms.corpus import (
     Action,
     DedupSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "AnswerSettings",
     "AutomationSettings",
     "BaseModelSettings",
+    "ComputeSettings",
     "DedupSettings",
     "EndpointSettings",
     "ExamSettings",

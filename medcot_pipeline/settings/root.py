@@ -10,6 +10,7 @@ from typing import Annotated, get_args
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from medcot_pipeline.settings.rooms.compute import ComputeSettings
 from medcot_pipeline.settings.rooms.corpus import DedupSettings, NormalizeSettings, SourceSettings, SplitSettings
 from medcot_pipeline.settings.rooms.datasets import SftSettings
 from medcot_pipeline.settings.rooms.evaluation import (
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     sft: SftSettings = SftSettings()
     base_model: BaseModelSettings = BaseModelSettings()
     training: TrainingSettings = TrainingSettings()
+    compute: ComputeSettings = ComputeSettings()
     inference: LocalEngineSettings = LocalEngineSettings()
     perplexity: PerplexitySettings = PerplexitySettings()
     answers: AnswerSettings = AnswerSettings()

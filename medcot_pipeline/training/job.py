@@ -10,6 +10,7 @@ from typing import Any
 import pydantic
 
 from medcot_pipeline.artifacts import FileHashes
+from medcot_pipeline.compute.together import ranks_here
 from medcot_pipeline.models.base import open_base_model
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.progress import Say
@@ -48,9 +49,12 @@ class TrainAdapter(pydantic.BaseModel):
 
 
 def train(arguments: TrainAdapter, say: Say) -> dict[str, Any]:
-    """Train the adapter; its summary. Raises as `qlora.train` and `open_base_model` do."""
+    """Train the adapter, on every rank alike; its summary. Raises as `qlora.train` and `open_base_model` do."""
+    base = ranks_here().first_before_others(
+        "base model verified", lambda: open_base_model(arguments.base_model, FileHashes(arguments.hashes))
+    )
     run = TrainingRun(
-        base=open_base_model(arguments.base_model, FileHashes(arguments.hashes)),
+        base=base,
         sft=arguments.sft,
         splits=arguments.splits,
         out=arguments.out,

@@ -14,7 +14,7 @@ from medcot_pipeline.pipeline.stage import Stage
 from medcot_pipeline.support import charts
 from medcot_pipeline.training import checks
 from medcot_pipeline.training.job import TrainAdapter, train
-from medcot_pipeline.training.plan.training_plan import TrainingPlan
+from medcot_pipeline.training.plan.training_plan import plan_of
 
 CURVE_LABELS = {"loss": "nats per token", "learning_rate": "learning rate", "grad_norm": "norm", "epoch": "epoch"}
 
@@ -36,12 +36,12 @@ def qlora_adapter(run: Run) -> None:
         wandb=data / "wandb",
         fingerprint=run.identity.fingerprint,
     )
-    summary = run.job(train, arguments)
+    summary = run.job(train, arguments, run.settings.compute.gpus)
     draw_curves(run, summary["curves"])
     names = ("rows", "tokens", "rows_too_long", "rows_over_budget", "optimizer_steps", "engine", "device")
     run.describe(
         **{name: summary[name] for name in names},
-        plan=Markdown("\n\n".join(TrainingPlan(**summary["plan"]).lines())),
+        plan=Markdown("\n\n".join(plan_of(summary["plan"]).lines())),
         adapter_parameters=summary["adapter_parameters"],
         **training_numbers(summary),
         best_checkpoint_step=summary["best_checkpoint_step"] or "last",

@@ -7,6 +7,7 @@ Does not belong here: the model (engines.py), what a step does (steps/trainer.py
 import dataclasses
 from typing import Any
 
+from medcot_pipeline.compute.together import ranks_here
 from medcot_pipeline.models.devices import device
 from medcot_pipeline.settings import TrackingSettings, TrainingSettings
 from medcot_pipeline.support.progress import Progress, Say
@@ -94,10 +95,13 @@ def _callbacks(run: TrainingRun, settings: TrainingSettings, tracking: TrackingS
 
     from medcot_pipeline.training.steps.callbacks import MarkCheckpoints, ReportProgress, TrackRun
 
-    tracking_run = start_tracking(tracking, run.wandb, run.fingerprint[:12], settings.model_dump(mode="json"), say)
-    callbacks: list[Any] = [ReportProgress(Progress("training", say)), MarkCheckpoints(run.fingerprint)]
-    if tracking_run:
-        callbacks.append(TrackRun(tracking_run))
+    first = ranks_here().first
+    marks = MarkCheckpoints(run.fingerprint, writes=first)
+    callbacks: list[Any] = [ReportProgress(Progress("training", say)), marks]
+    config = settings.model_dump(mode="json")
+    tracked = start_tracking(tracking, run.wandb, run.fingerprint[:12], config, say) if first else None
+    if tracked:
+        callbacks.append(TrackRun(tracked))
     if settings.early_stopping_checkpoints:
         callbacks.append(EarlyStoppingCallback(settings.early_stopping_checkpoints))
     return callbacks

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from medcot_pipeline.compute.gpu_lock import gpu_is_here
+from medcot_pipeline.compute.gpus import gpu_is_here
 from medcot_pipeline_tests.faults.passes import (
     CORPUS,
     PATIENCE,

@@ -77,7 +77,7 @@ def test_a_folder_with_modules_of_the_same_names_shadows_none_in_the_child(fresh
 
 def test_a_question_of_a_library_in_the_child_is_not_answered_from_standard_input() -> None:
     script = (
-        "from medcot_pipeline.compute.child import answer_nobody; answer_nobody(); print(input('Run the code? [y/N]'))"
+        "from medcot_pipeline.compute import process as it; it.answer_nobody(); print(input('Run the code? [y/N]'))"
     )
     done = subprocess.run([sys.executable, "-c", script], input="y\n", capture_output=True, text=True, timeout=120)
     assert done.stderr.strip().endswith("EOFError: EOF when reading a line")

@@ -50,6 +50,7 @@ def test_every_setting_is_listed_with_type_default_and_meaning() -> None:
         ("MEDCOT_JUDGE__API_KEY", "secret", "none"),
         ("MEDCOT_ANSWERS__PROMPTS", "path", "`data/prompts/instruction_following.jsonl`"),
         ("MEDCOT_EXAMS__SHUFFLE_OPTIONS", "true or false", "`false`"),
+        ("MEDCOT_COMPUTE__GPUS", "`auto` or whole number, at least 1", "`1`"),
     ],
 )
 def test_types_and_defaults_are_in_words(variable: str, kind: str, default: str) -> None:

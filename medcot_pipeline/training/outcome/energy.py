@@ -8,7 +8,7 @@ from typing import Any
 
 
 class EnergyMeter:
-    """Energy that the first GPU used since this was made."""
+    """Energy that this process's GPU used since this was made."""
 
     def __init__(self) -> None:
         self._before = _millijoules()
@@ -22,11 +22,16 @@ class EnergyMeter:
 
 
 def _millijoules() -> int | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handle: Any = pynvml.nvmlDeviceGetHandleByIndex(0)
+        # NVML numbers all GPUs of the machine; this process may see some of them alone.
+        handle: Any = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
         return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
     except (ImportError, OSError):
         return None

@@ -39,6 +39,7 @@ def plan_training(
     shape: ModelShape,
     lengths: Sequence[int],
     device: Device,
+    ranks: int = 1,
 ) -> TrainingPlan:
     """Choose batching, token budget and checkpointing.
 
@@ -51,12 +52,13 @@ def plan_training(
         shape: the base model.
         lengths: tokens of the training rows.
         device: the GPU or the CPU.
+        ranks: processes that train together, each on a device like this one.
 
     Raises:
         MedcotError: the longest row does not fit the memory; says how much is missing and which setting would fit.
     """
-    cost = CostModel(shape, engine, device, settings.lora_rank)
-    demand = Demand.of(settings, lengths, device)
+    cost = CostModel(shape, engine, device, settings.lora_rank, ranks)
+    demand = Demand.of(settings, lengths, device, ranks)
     graph = engine == "unsloth" and demand.batching == "packed" and cost.waits_for_host(demand.mean)
     if device.memory_gb is None:
         best = _way_on_cpu(demand, shape)
@@ -80,6 +82,7 @@ def plan_training(
         memory_limit_gb=None if device.memory_gb is None else round(device.memory_gb, 1),
         predicted_memory_gb=None if best.peak_gb is None else round(best.peak_gb, 1),
         predicted_seconds=None if best.seconds is None else round(best.seconds, 1),
+        ranks=ranks,
     )
 
 
@@ -137,11 +140,11 @@ def _kinds(settings: TrainingSettings, shape: ModelShape, engine: Engine) -> Ite
 
 
 def _budget(demand: Demand, fits: float) -> int:
-    """Tokens of a micro-batch: what fits, in round numbers, but no more than a step holds or helps."""
+    """Tokens of a micro-batch: what fits, in round numbers, but no more than a rank gets of a step or helps."""
     settings, least = demand.settings, demand.least_tokens
     if settings.micro_batch_tokens:
         return max(settings.micro_batch_tokens, least)
-    step_tokens = least if demand.batching == "rows" else demand.mean_step_tokens
+    step_tokens = least if demand.batching == "rows" else demand.share_tokens
     rounded = int(min(fits, MOST_TOKENS, max(step_tokens, least)) // BUDGET_MULTIPLE * BUDGET_MULTIPLE)
     return max(rounded, least)
 
@@ -149,9 +152,7 @@ def _budget(demand: Demand, fits: float) -> int:
 def _run_seconds(demand: Demand, cost: CostModel, recomputed: Recomputed, cutting: Cutting) -> float | None:
     """Time of the whole run, by that of the sampled steps."""
     seconds = cost.seconds(recomputed, cutting, demand.sample)
-    return (
-        None if seconds is None else seconds * demand.tokens / sum(len(row) for rows in demand.sample for row in rows)
-    )
+    return None if seconds is None else seconds * demand.tokens / demand.sampled_tokens
 
 
 def _too_small(demand: Demand, device: Device, lacking: float) -> MedcotError:

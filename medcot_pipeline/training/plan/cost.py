@@ -29,6 +29,10 @@ REACHED_SHARE = {"unsloth": 0.53, "hf": 0.41}
 """Share of a device's matrix rate which training reaches, by engine, measured on an H100 that reaches 800 Tflop/s."""
 HOST_SECONDS_PER_LAYER = {"unsloth": 0.0078, "hf": 0.0103}
 """What starting one layer's kernels costs the host, forward and backward: the floor of a micro-batch's time."""
+TOGETHER_BYTES = 0.5 * GB
+"""What NCCL takes on each GPU; an estimate."""
+SUM_RATE = 8e9
+"""Bytes a second of gradients that ranks add up, over PCIe; an estimate, and less than NVLink reaches."""
 GRAPH_SHARE = 0.5
 """Micro-batches are recorded where the host's time to start them is at least this share of the GPU's."""
 GRAPH_TOKENS = 4096
@@ -51,12 +55,14 @@ class CostModel:
         engine: whose kernels; Unsloth keeps two of a feed-forward layer's four wide tensors.
         device: the GPU or the CPU.
         lora_rank: of the adapter, which is on all linear modules.
+        ranks: processes that train together, each on a device like this one.
     """
 
     shape: ModelShape
     engine: Engine
     device: Device
     lora_rank: int
+    ranks: int = 1
 
     @property
     def fixed_bytes(self) -> float:
@@ -64,7 +70,13 @@ class CostModel:
         shape = self.shape
         embeddings = 2 * shape.embedding_parameters
         adapter = 16 * shape.adapter_parameters(self.lora_rank)  # float32: weight, gradient and Adam's two moments
-        return NF4_BYTES * shape.linear_parameters + embeddings + adapter + WORKSPACE_BYTES
+        alone = NF4_BYTES * shape.linear_parameters + embeddings + adapter + WORKSPACE_BYTES
+        return alone + (self._summed_bytes + TOGETHER_BYTES if self.ranks > 1 else 0.0)
+
+    @property
+    def _summed_bytes(self) -> float:
+        """Gradients that the ranks add up in every step, float32."""
+        return 4 * self.shape.adapter_parameters(self.lora_rank)
 
     def bytes_per_token(self, recomputed: Recomputed) -> float:
         """Memory that each token of a micro-batch adds at the peak of a step."""
@@ -94,18 +106,31 @@ class CostModel:
         work = operations / (self.device.matrix_rate * REACHED_SHARE[self.engine])
         return HOST_SECONDS_PER_LAYER[self.engine] * self.shape.layers >= GRAPH_SHARE * work
 
-    def seconds(self, recomputed: Recomputed, cutting: Cutting, steps: Sequence[Sequence[TrainingRow]]) -> float | None:
+    def seconds(
+        self, recomputed: Recomputed, cutting: Cutting, steps: Sequence[Sequence[Sequence[TrainingRow]]]
+    ) -> float | None:
         """Time of these optimiser steps; none where the device's speed is not known.
 
-        A micro-batch takes what its operations take, or the host's time to start them if that is longer.
+        A micro-batch takes what its operations take, or the host's time to start them if that is longer; a step what
+        the slowest rank takes for its share, and the sum of the gradients.
+
+        Args:
+            recomputed: by the backward pass.
+            cutting: of the shares.
+            steps: each as the shares of the ranks.
         """
         if self.device.matrix_rate is None:
             return None
-        sizes = [len(row) for rows in steps for row in rows]
+        sizes = [len(row) for shares in steps for share in shares for row in share]
         rate = self.device.matrix_rate * REACHED_SHARE[self.engine]
         each = operations_per_token(self.shape, recomputed.layers, sum(sizes) / len(sizes)) / rate
         host = HOST_SECONDS_PER_LAYER[self.engine] * (self.shape.layers + recomputed.layers / 3)
-        return sum(max(batch.padded_tokens * each, host) for rows in steps for batch in cutting.cut(rows))
+        together = self._summed_bytes / SUM_RATE if self.ranks > 1 else 0.0
+
+        def of_share(rows: Sequence[TrainingRow]) -> float:
+            return sum(max(batch.padded_tokens * each, host) for batch in cutting.cut(rows))
+
+        return sum(max(map(of_share, shares)) + together for shares in steps)
 
 
 def operations_per_token(shape: ModelShape, recomputed_layers: int, mean_row_tokens: float) -> float:

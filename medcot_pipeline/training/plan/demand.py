@@ -1,6 +1,6 @@
 """What a training run asks of a plan: its settings, and its rows by their lengths.
 
-Belongs here: how long rows and steps are, and how they are cut within a budget.
+Belongs here: how long rows and steps are, and how they are dealt and cut within a budget.
 Does not belong here: choosing the budget (choose.py), what it costs (cost.py).
 """
 
@@ -8,10 +8,12 @@ import dataclasses
 from collections.abc import Sequence
 
 from medcot_pipeline.models.devices import Device
+from medcot_pipeline.models.products import round_up
 from medcot_pipeline.settings import TrainingSettings
 from medcot_pipeline.training.rows import TrainingRow
-from medcot_pipeline.training.steps.batches import Batching, Cutting, step_rows
+from medcot_pipeline.training.steps.batches import Batching, Cutting, dealt, step_rows
 from medcot_pipeline.training.steps.lines import few_widths
+from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE
 
 SAMPLED_STEPS = 16
 """Optimiser steps that are cut to learn how much padding and how many micro-batches a run has."""
@@ -25,20 +27,21 @@ class Demand:
         settings: hyper-parameters.
         batching: as set, or as the device has it.
         lengths: tokens of every row.
-        sample: rows of the first optimiser steps, which all others are taken to be like.
+        sample: rows of the first optimiser steps, which all others are taken to be like, each dealt to the ranks.
     """
 
     settings: TrainingSettings
     batching: Batching
     lengths: Sequence[int]
-    sample: list[list[TrainingRow]]
+    sample: list[list[list[TrainingRow]]]
 
     @classmethod
-    def of(cls, settings: TrainingSettings, lengths: Sequence[int], device: Device) -> "Demand":
+    def of(cls, settings: TrainingSettings, lengths: Sequence[int], device: Device, ranks: int) -> "Demand":
         """What a run over rows of these lengths demands."""
         per_step = rows_per_step(settings)
         sample = [TrainingRow([0] * tokens, []) for tokens in lengths[: SAMPLED_STEPS * per_step]]
-        return cls(settings, _batching(settings, device), lengths, step_rows(sample, per_step, 0, 0))
+        steps = [dealt(rows, ranks) for rows in step_rows(sample, per_step, 0, 0)]
+        return cls(settings, _batching(settings, device), lengths, steps)
 
     @property
     def longest(self) -> int:
@@ -66,13 +69,26 @@ class Demand:
         return max(1, round(-(-len(self.lengths) // rows_per_step(self.settings)) * self.settings.epochs))
 
     @property
-    def mean_step_tokens(self) -> int:
-        """Tokens of an optimiser step."""
-        return round(self.mean * rows_per_step(self.settings))
+    def share_tokens(self) -> int:
+        """Tokens that a rank gets of an optimiser step.
+
+        One rank: in the mean. Several: the most in the sample, in round numbers, since a share that does not fit one
+        micro-batch makes all ranks wait for its second one.
+        """
+        shares = [share for step in self.sample for share in step]
+        if len(shares) == len(self.sample):
+            return round(self.mean * rows_per_step(self.settings))
+        return round_up(max(sum(map(len, share)) for share in shares), PACKED_WIDTH_MULTIPLE)
+
+    @property
+    def sampled_tokens(self) -> int:
+        """Tokens of the steps of the sample."""
+        return sum(len(row) for step in self.sample for share in step for row in share)
 
     def cutting(self, token_budget: int) -> Cutting:
-        """How steps are cut within a budget."""
-        widths = few_widths(self.sample, token_budget) if self.batching == "packed" else ()
+        """How shares are cut within a budget."""
+        shares = [share for step in self.sample for share in step if share]
+        widths = few_widths(shares, token_budget) if self.batching == "packed" else ()
         return Cutting(self.batching, self.settings.per_device_train_batch_size, token_budget, widths)
 
 

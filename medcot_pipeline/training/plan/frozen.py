@@ -16,7 +16,7 @@ from medcot_pipeline.models.devices import Device
 from medcot_pipeline.settings import TrainingSettings
 from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.support.progress import Say
-from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan, describe
+from medcot_pipeline.training.plan.training_plan import Engine, TrainingPlan, describe, plan_of
 
 NAME = "plan.json"
 SETTINGS = ("max_gpu_memory_gb", "micro_batch_tokens", "checkpointing")
@@ -44,7 +44,7 @@ class FrozenPlan:
         """The plan that the run began with; None where it is missing or was made for something else, which is said."""
         try:
             kept = read_json(work / NAME)
-            plan = TrainingPlan(**{**kept["plan"], "widths": tuple(kept["plan"]["widths"])})
+            plan = plan_of(kept["plan"])
             before = dict(kept["made_for"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             say(f"{work / NAME} is missing or incomplete: the run is planned again")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medcot_pipeline.compute.gpu_lock import gpu_is_here
+from medcot_pipeline.compute.gpus import gpu_is_here, gpus_to_use, visible_gpus
 from medcot_pipeline.models.base import base_folder
 from medcot_pipeline.models.devices import Device, planned_device
 from medcot_pipeline.models.shape import ModelShape, base_shape
@@ -86,7 +86,7 @@ def forecast_training(
         gpu_here: whether this machine has a GPU.
 
     Raises:
-        MedcotError: the GPU is too small.
+        MedcotError: the GPU is too small, or there are fewer than are asked for.
     """
     training = settings.training
     lengths = (
@@ -97,7 +97,17 @@ def forecast_training(
     if not lengths:
         return None
     device = planned_device(training.max_gpu_memory_gb, gpu_here=gpu_here)
-    return plan_training(training, _engine(training, device), shape, lengths, device)
+    return plan_training(
+        training, _engine(training, device), shape, lengths, device, _ranks(settings, device, gpu_here)
+    )
+
+
+def _ranks(settings: Settings, device: Device, gpu_here: bool) -> int:
+    """How many GPUs are to train; on a machine without one, as many as are asked for of the GPU that is assumed."""
+    asked = settings.compute.gpus
+    if gpu_here or device.memory_gb is None:
+        return gpus_to_use(asked, len(visible_gpus()))
+    return 1 if asked == "auto" else asked
 
 
 def _longest(settings: Settings) -> int:

@@ -5,6 +5,7 @@ Does not belong here: choosing (choose.py), predicting (cost.py).
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from medcot_pipeline.support.progress import duration
@@ -37,6 +38,7 @@ class TrainingPlan:
         memory_limit_gb: what the run may use; none on a CPU.
         predicted_memory_gb: at the peak; none on a CPU.
         predicted_seconds: of training, without loading; none where the device's speed is not known.
+        ranks: processes that train together, each on a GPU of its own; the memory is that of one.
     """
 
     engine: Engine
@@ -55,11 +57,16 @@ class TrainingPlan:
     memory_limit_gb: float | None
     predicted_memory_gb: float | None
     predicted_seconds: float | None
+    ranks: int = 1
 
     @property
     def cutting(self) -> Cutting:
         """How rows are cut."""
         return Cutting(self.batching, self.rows_per_micro_batch, self.token_budget, self.widths)
+
+    def on_ranks(self, ranks: int) -> "TrainingPlan":
+        """The same micro-batches on another number of ranks, for which no time was predicted."""
+        return self if ranks == self.ranks else dataclasses.replace(self, ranks=ranks, predicted_seconds=None)
 
     def lines(self) -> list[str]:
         """The plan as people read it."""
@@ -74,14 +81,17 @@ class TrainingPlan:
             "all": "every layer is recomputed",
             "offloaded": "every layer is recomputed, from inputs kept in the host's memory",
         }[self.checkpointing]
+        several = self.ranks > 1
+        kind = "processes" if self.memory_limit_gb is None else "GPUs"
+        where = f"{self.ranks} {kind} ({self.device})" if several else self.device
         memory = (
             ""
             if self.predicted_memory_gb is None
-            else f"; peak {self.predicted_memory_gb:.1f} of {self.memory_limit_gb:.1f} GB"
+            else f"; peak {self.predicted_memory_gb:.1f} of {self.memory_limit_gb:.1f} GB{' on each' * several}"
         )
         time = "" if self.predicted_seconds is None else f"; about {duration(self.predicted_seconds)}"
         return [
-            f"{self.engine} on {self.device}: {self.steps:,} optimiser steps of {self.rows_per_step} rows, "
+            f"{self.engine} on {where}: {self.steps:,} optimiser steps of {self.rows_per_step} rows, "
             f"{self.tokens:,} tokens",
             f"micro-batches of {how}; {again}{memory}{time}",
         ]
@@ -90,3 +100,8 @@ class TrainingPlan:
 def describe(plan: TrainingPlan) -> dict[str, Any]:
     """The plan as JSON."""
     return dataclasses.asdict(plan)
+
+
+def plan_of(described: Mapping[str, Any]) -> TrainingPlan:
+    """The plan that `describe` gave, also from JSON; raises TypeError or KeyError where it is something else."""
+    return TrainingPlan(**{**described, "widths": tuple(described["widths"])})

@@ -1,15 +1,17 @@
-"""Which rows make an optimiser step, and which of them pass the model together as micro-batches.
+"""Which rows make an optimiser step, which rank computes them, and which of them pass the model together.
 
 Rows are drawn in a new order every epoch, and a fixed number of them makes a step: which rows those are depends on
-nothing but the seed, the epoch and that number. Each step is then cut into micro-batches by what the memory holds. The
-loss of a step is divided by its number of labels, so every token weighs the same, however the step is cut.
+nothing but the seed, the epoch and that number. Each step is dealt to the ranks, and each rank cuts its share into
+micro-batches by what its memory holds. The loss of a step is divided by its number of labels, so every token weighs the
+same, however the step is dealt and cut.
 
-Belongs here: drawing and cutting rows.
+Belongs here: drawing, dealing and cutting rows.
 Does not belong here: which rows a run trains on (training/rows.py), packing them into lines (lines.py), tensors
 (micro_batch.py), how large a micro-batch may be (training/plan/choose.py).
 """
 
 import dataclasses
+import heapq
 import random
 from collections.abc import Sequence
 from typing import Literal, TypeVar
@@ -44,6 +46,28 @@ def step_rows(rows: Sequence[Row], rows_per_step: int, seed: int, epoch: int) ->
         [rows[number] for number in order[start : start + rows_per_step]]
         for start in range(0, len(order), rows_per_step)
     ]
+
+
+def dealt(rows: Sequence[TrainingRow], ranks: int) -> list[list[TrainingRow]]:
+    """The rows of a step that each rank computes, so that all have about as many tokens.
+
+    Each row, longest first, goes to the rank that has the fewest tokens so far (longest processing time first, Graham
+    1969). No rank has more tokens than another by more than the longest row.
+
+    Args:
+        rows: of one step.
+        ranks: how many.
+
+    Returns:
+        A list for each rank, in the order of `rows`, which together hold every row once; empty ones where there are
+        fewer rows than ranks.
+    """
+    fewest = [(0, rank) for rank in range(ranks)]
+    rank_of = [0] * len(rows)
+    for number in sorted(range(len(rows)), key=lambda number: -len(rows[number])):
+        tokens, rank_of[number] = fewest[0]
+        heapq.heapreplace(fewest, (tokens + len(rows[number]), rank_of[number]))
+    return [[row for row, rank in zip(rows, rank_of, strict=True) if rank == each] for each in range(ranks)]
 
 
 @dataclasses.dataclass(frozen=True)

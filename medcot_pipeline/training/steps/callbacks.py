@@ -57,9 +57,9 @@ class TrackRun(TrainerCallback):  # type: ignore[misc]
 class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]
     """Mark every checkpoint once it is whole, and measure the last step too, which is saved in any case."""
 
-    def __init__(self, fingerprint: str) -> None:
-        """Args: fingerprint: whose checkpoints these are."""
-        self._fingerprint = fingerprint
+    def __init__(self, fingerprint: str, *, writes: bool) -> None:
+        """Args: fingerprint: whose checkpoints these are; writes: whether this process wrote them."""
+        self._fingerprint, self._writes = fingerprint, writes
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Called after each optimiser step."""
@@ -70,4 +70,5 @@ class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called when a checkpoint's files are written."""
-        mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", self._fingerprint)
+        if self._writes:
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", self._fingerprint)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medcot_pipeline.compute.gpu_lock import gpu_is_here, gpu_lock, gpus, lock_paths, visible
+from medcot_pipeline.compute.gpu_lock import gpu_lock, hold_gpus, lock_paths, see_only
+from medcot_pipeline.compute.gpus import Gpu, gpu_is_here, gpus, gpus_to_use, named
 from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.locks import alone, hold, hold_device, holder_of, share
 
@@ -152,16 +153,21 @@ def machine(tmp_path: Path) -> tuple[Path, Path]:
     return driver, devices
 
 
+def locks(found: list[Gpu], variable: str | None, order: str = "") -> list[str]:
+    """Names of the files that are locked for all GPUs which a process sees."""
+    return sorted({path.name for gpu in named(found, variable, order) for path in gpu.locks})
+
+
 @pytest.mark.parametrize(
     ("variable", "locked"),
     [
-        (None, ["nvidia1", "nvidia0"]),
+        (None, ["nvidia0", "nvidia1"]),
         ("0", ["nvidia1"]),
-        ("0,1", ["nvidia1", "nvidia0"]),
+        ("0,1", ["nvidia0", "nvidia1"]),
         ("1", ["nvidia0"]),
         ("GPU-aabb", ["nvidia0"]),
-        ("GPU-aaaa1111,GPU-aabb2222", ["nvidia1", "nvidia0"]),
-        ("MIG-1234", ["nvidia1", "nvidia0"]),
+        ("GPU-aaaa1111,GPU-aabb2222", ["nvidia0", "nvidia1"]),
+        ("MIG-1234", ["nvidia0", "nvidia1"]),
         ("", []),
         ("-1,0", []),
         ("0,7,1", ["nvidia1"]),
@@ -171,7 +177,7 @@ def machine(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_locks_are_those_of_the_gpus_that_the_process_sees(
     machine: tuple[Path, Path], variable: str | None, locked: list[str]
 ) -> None:
-    assert [gpu.device.name for gpu in visible(gpus(*machine), variable, "")] == locked
+    assert locks(gpus(*machine), variable) == locked
 
 
 def test_numbers_among_gpus_of_several_models_mean_all_unless_cuda_numbers_them_by_place(
@@ -180,8 +186,8 @@ def test_numbers_among_gpus_of_several_models_mean_all_unless_cuda_numbers_them_
     information = next(machine[0].glob("0000:af*/information"))
     information.write_text(information.read_text(encoding="utf-8").replace("H100", "T4"), encoding="utf-8")
     found = gpus(*machine)
-    assert len(visible(found, "1", "")) == 2
-    assert [gpu.device.name for gpu in visible(found, "1", "PCI_BUS_ID")] == ["nvidia0"]
+    assert locks(found, "1") == ["nvidia0", "nvidia1"]
+    assert locks(found, "1", "PCI_BUS_ID") == ["nvidia0"]
 
 
 def test_gpus_that_the_driver_does_not_describe_are_locked_by_their_device_files(machine: tuple[Path, Path]) -> None:
@@ -196,3 +202,85 @@ def test_a_device_is_locked_by_its_own_file_which_is_neither_read_nor_changed() 
         held = subprocess.run(seen, capture_output=True, text=True, check=True).stdout
     assert held.startswith(f"process {os.getpid()} of ")
     assert subprocess.run(seen, capture_output=True, text=True, check=True).stdout == "None\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "names"),
+    [
+        (None, ["GPU-aaaa1111", "GPU-aabb2222"]),
+        ("1,0", ["GPU-aabb2222", "GPU-aaaa1111"]),
+        ("GPU-aabb", ["GPU-aabb2222"]),
+        ("MIG-1234,MIG-5678", ["MIG-1234", "MIG-5678"]),
+        ("", []),
+    ],
+)
+def test_a_gpu_is_named_by_its_uuid_where_it_is_known(
+    machine: tuple[Path, Path], variable: str | None, names: list[str]
+) -> None:
+    assert [gpu.name for gpu in named(gpus(*machine), variable, "")] == names
+
+
+def test_gpus_that_nothing_describes_are_named_by_number_and_each_is_locked_by_all(machine: tuple[Path, Path]) -> None:
+    found = named(gpus(machine[0] / "nothing", machine[1]), None, "")
+    assert [gpu.name for gpu in found] == ["0", "1"]
+    assert all([path.name for path in gpu.locks] == ["nvidia0", "nvidia1"] for gpu in found)
+
+
+def test_a_job_gets_the_gpus_that_are_asked_for() -> None:
+    assert [gpus_to_use(asked, 4) for asked in (1, 2, 4, "auto")] == [1, 2, 4, 4]
+    assert [gpus_to_use(asked, 0) for asked in (1, "auto")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (0, "MEDCOT_COMPUTE__GPUS=3, but no GPU is visible here. Set it to 1 or auto"),
+        (1, "MEDCOT_COMPUTE__GPUS=3, but 1 GPU is visible here. Set it to 1 or auto"),
+        (2, "MEDCOT_COMPUTE__GPUS=3, but 2 GPUs are visible here. Set it to 2 or auto"),
+    ],
+)
+def test_more_gpus_than_are_visible_are_refused_with_the_number_seen(seen: int, said: str) -> None:
+    with pytest.raises(MedcotError, match=f"^{said}"):
+        gpus_to_use(3, seen)
+
+
+@pytest.fixture
+def devices(machine: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The device files of two GPUs that this process sees."""
+    monkeypatch.setattr("medcot_pipeline.compute.gpus.DRIVER", machine[0])
+    monkeypatch.setattr("medcot_pipeline.compute.gpus.DEVICES", machine[1])
+    for variable in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.delenv(variable, raising=False)
+    return machine[1]
+
+
+def test_a_job_for_one_gpu_takes_one_that_is_free_and_leaves_the_others(tmp_path: Path, devices: Path) -> None:
+    with (
+        hold_gpus(tmp_path, 1, "the first", pytest.fail) as first,
+        hold_gpus(tmp_path, 1, "another", pytest.fail) as it,
+    ):
+        assert (first, it) == (["GPU-aaaa1111"], ["GPU-aabb2222"])
+        assert all(map(holder_of, lock_paths(tmp_path)))
+    assert not any(map(holder_of, lock_paths(tmp_path)))
+
+
+def test_a_job_for_two_gpus_waits_for_the_one_that_is_held(tmp_path: Path, devices: Path) -> None:
+    held = ExitStack()
+    held.enter_context(hold(devices / "nvidia1", "it", "another job", pytest.fail))
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        held.close()
+
+    with hold_gpus(tmp_path, 2, "me", say) as names:
+        assert names == ["GPU-aabb2222", "GPU-aaaa1111"]
+    assert said == [f"waiting for the GPU, which is held by another job, process {os.getpid()}"]
+
+
+def test_what_is_not_used_is_hidden(devices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    see_only(["GPU-aaaa1111", "GPU-aabb2222"])
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    see_only(["GPU-aabb2222"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-aabb2222"

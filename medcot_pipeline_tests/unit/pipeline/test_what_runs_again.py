@@ -59,6 +59,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "training.micro_batch_tokens": NOTHING,
     "training.checkpointing": NOTHING,
     "inference": NOTHING,  # what it changes of the numbers is in made_with.json
+    "compute": NOTHING,
     "perplexity": PERPLEXITY,
     "perplexity.bootstrap_resamples": NOTHING,
     "perplexity.train_rows": ("tuned_perplexity",),  # an adapter's own rows

@@ -61,6 +61,8 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(
         ("MEDCOT_TRAINING__EPOCHS", "fast", "training.epochs"),
         ("MEDCOT_SOURCE__REVISION", "main", "source.revision"),
         ("MEDCOT_NORMALIZE__ACTIONS__TOO_SHORT", "keep", "normalize.actions.too_short"),
+        ("MEDCOT_COMPUTE__GPUS", "0", "compute.gpus"),
+        ("MEDCOT_COMPUTE__GPUS", "all", "compute.gpus"),
     ],
 )
 def test_a_value_out_of_range_names_setting_value_and_variable(
@@ -132,3 +134,11 @@ def test_a_second_judge_without_a_model_or_that_is_the_first_is_refused(
     monkeypatch.setenv("MEDCOT_JUDGE__SECOND__MODEL", model)
     message = complaint()
     assert said in message and "MEDCOT_JUDGE__SECOND__BASE_URL" in message
+
+
+@pytest.mark.parametrize(("value", "gpus"), [("auto", "auto"), ("2", 2)])
+def test_gpus_are_a_number_or_all_that_are_visible(
+    monkeypatch: pytest.MonkeyPatch, value: str, gpus: int | str
+) -> None:
+    monkeypatch.setenv("MEDCOT_COMPUTE__GPUS", value)
+    assert load_settings("demo").compute.gpus == gpus

@@ -7,7 +7,7 @@ Does not belong here: the plan itself (plan.py), which the stages make again fro
 from collections.abc import Mapping
 from pathlib import Path
 
-from medcot_pipeline.compute.gpu_lock import gpu_is_here
+from medcot_pipeline.compute.gpus import gpu_is_here
 from medcot_pipeline.evaluation.perplexity.packing.plan import plan_perplexity
 from medcot_pipeline.evaluation.perplexity.texts import read_passages
 from medcot_pipeline.models.devices import planned_device

@@ -100,3 +100,37 @@ def test_the_plan_reads_as_two_lines() -> None:
     assert first.startswith("unsloth on NVIDIA GeForce RTX 4090: 42 optimiser steps of 48 rows")
     assert "packed rows" in second
     assert "of 24.0 GB; about" in second
+
+
+def on(ranks: int, gpu: str = "NVIDIA H100 80GB HBM3", lengths: list[int] = LENGTHS) -> TrainingPlan:
+    settings = load_settings("rtx4090").training
+    return plan_training(settings, "unsloth", SEVEN_B, lengths, Device(gpu, 24.0, varlen_kernel=True), ranks)
+
+
+def test_more_gpus_take_less_time_and_never_less_than_their_share() -> None:
+    seconds = [on(ranks).predicted_seconds for ranks in (1, 2, 4, 8)]
+    assert all(seconds)
+    for ranks, each in zip((2, 4, 8), seconds[1:], strict=True):
+        assert seconds[0] / ranks < each < 1.35 * seconds[0] / ranks  # type: ignore[operator]
+
+
+def test_ranks_change_nothing_of_the_steps_and_leave_room_for_what_they_add_up() -> None:
+    alone, together = on(1), on(4)
+    assert (alone.steps, alone.rows_per_step, alone.tokens) == (together.steps, together.rows_per_step, together.tokens)
+    assert together.token_budget <= alone.token_budget
+    assert together.predicted_memory_gb is not None
+    assert together.predicted_memory_gb < 24.0
+
+
+def test_a_rank_gets_its_share_of_a_step_in_one_micro_batch_where_the_memory_holds_it() -> None:
+    settings = load_settings("rtx4090").training
+    chosen = plan_training(settings, "unsloth", SEVEN_B, LENGTHS, Device("NVIDIA H100", 79.0, varlen_kernel=True), 8)
+    mean_share = 48 / 8 * sum(LENGTHS) / len(LENGTHS)
+    assert mean_share < chosen.token_budget < 1.15 * mean_share
+
+
+def test_the_plan_names_the_number_of_gpus() -> None:
+    first, second = on(2).lines()
+    assert first.startswith("unsloth on 2 GPUs (NVIDIA H100 80GB HBM3): ")
+    assert " GB on each; about " in second
+    assert "GPUs" not in on(1).lines()[0]

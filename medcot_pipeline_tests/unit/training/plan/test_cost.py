@@ -36,7 +36,7 @@ def seconds(gpu: str, rows_per_micro_batch: int) -> float | None:
     """Of one optimiser step of 48 rows that are as long as one another."""
     cost = CostModel(SEVEN_B, "unsloth", Device(gpu, 24.0, varlen_kernel=True), lora_rank=8)
     rows = [TrainingRow([0] * 512, []) for _ in range(48)]
-    return cost.seconds(Recomputed("none", 0), Cutting("rows", rows_per_micro_batch, 0), [rows])
+    return cost.seconds(Recomputed("none", 0), Cutting("rows", rows_per_micro_batch, 0), [[rows]])
 
 
 def test_micro_batches_that_a_gpu_computes_sooner_than_they_are_started_cost_the_starting() -> None:

@@ -6,6 +6,7 @@ import pytest
 from medcot_pipeline.models.devices import Device
 from medcot_pipeline.models.shape import ModelShape
 from medcot_pipeline.settings import TrainingSettings
+from medcot_pipeline.support.json_files import read_json, write_json
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.plan.frozen import NAME, FrozenPlan
 from medcot_pipeline.training.plan.training_plan import TrainingPlan
@@ -56,3 +57,20 @@ def test_a_plan_that_is_lost_or_half_written_is_made_anew_with_a_word(tmp_path: 
     said: list[str] = []
     assert FrozenPlan.of(SETTINGS, "hf", CARD).read(tmp_path, said.append) is None
     assert said == [f"{tmp_path / NAME} is missing or incomplete: the run is planned again"]
+
+
+def test_a_plan_holds_for_another_number_of_ranks_whose_time_was_not_predicted(tmp_path: Path) -> None:
+    begun = plan_training(SETTINGS, "hf", SHAPE, [100, 300, 200] * 40, CARD, 2)
+    FrozenPlan.of(SETTINGS, "hf", CARD).write(tmp_path, begun)
+    kept = FrozenPlan.of(SETTINGS, "hf", CARD).read(tmp_path, pytest.fail)
+    assert kept == begun
+    assert begun.on_ranks(2) == begun
+    assert begun.on_ranks(4) == dataclasses.replace(begun, ranks=4, predicted_seconds=None)
+
+
+def test_the_plan_of_a_run_that_an_earlier_release_began_is_that_of_one_rank(tmp_path: Path) -> None:
+    FrozenPlan.of(SETTINGS, "hf", CARD).write(tmp_path, plan())
+    kept = read_json(tmp_path / NAME)
+    del kept["plan"]["ranks"]
+    write_json(tmp_path / NAME, kept)
+    assert FrozenPlan.of(SETTINGS, "hf", CARD).read(tmp_path, pytest.fail) == plan()

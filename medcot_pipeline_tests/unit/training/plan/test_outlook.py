@@ -8,7 +8,8 @@ import pytest
 
 from medcot_pipeline.models.shape import base_shape
 from medcot_pipeline.pipeline.workspace import Workspace
-from medcot_pipeline.settings import Settings, load_settings
+from medcot_pipeline.settings import ComputeSettings, Settings, load_settings
+from medcot_pipeline.support.errors import MedcotError
 from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.training.plan.outlook import forecast_training, training_lines
 from medcot_pipeline.training.plan.training_plan import TrainingPlan
@@ -39,6 +40,22 @@ def test_a_profile_without_one_is_planned_for_a_cpu(tmp_path: Path) -> None:
     plan = forecast(tmp_path, [500] * 100, load_settings("demo"))
     assert plan is not None
     assert (plan.engine, plan.device, plan.predicted_seconds) == ("hf", "CPU", None)
+
+
+def test_several_gpus_are_planned_for_on_a_machine_without_one(tmp_path: Path) -> None:
+    two = REAL.model_copy(update={"compute": ComputeSettings(gpus=2)})
+    alone, together = forecast(tmp_path, [500] * 2000), forecast(tmp_path, [500] * 2000, two)
+    assert alone is not None and together is not None
+    assert (alone.ranks, together.ranks) == (1, 2)
+    assert alone.predicted_seconds is not None and together.predicted_seconds is not None
+    assert together.predicted_seconds < 0.6 * alone.predicted_seconds
+
+
+def test_more_gpus_than_are_visible_are_not_planned_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medcot_pipeline.compute.gpus.DEVICES", tmp_path)
+    demo = load_settings("demo").model_copy(update={"compute": ComputeSettings(gpus=2)})
+    with pytest.raises(MedcotError, match="MEDCOT_COMPUTE__GPUS=2, but no GPU is visible here"):
+        forecast(tmp_path, [500] * 100, demo)
 
 
 def test_rows_that_the_run_will_leave_out_are_not_planned_for(tmp_path: Path) -> None:

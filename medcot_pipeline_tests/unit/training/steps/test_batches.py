@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcot_pipeline.training.rows import TrainingRow
-from medcot_pipeline.training.steps.batches import Batching, Cutting, step_rows
+from medcot_pipeline.training.steps.batches import Batching, Cutting, dealt, step_rows
 from medcot_pipeline.training.steps.lines import MOST_WIDTHS, few_widths
 from medcot_pipeline.training.steps.micro_batch import PACKED_WIDTH_MULTIPLE, PADDED_WIDTH_MULTIPLE, MicroBatch
 from medcot_pipeline_tests.support.training_rows import realistic, rows_of
@@ -101,3 +101,44 @@ def test_the_lines_of_a_step_have_one_of_few_widths(lengths: list[int], budget: 
 
 def test_a_smaller_budget_keeps_the_widths_that_it_allows() -> None:
     assert Cutting("packed", 24, 4352, (3776, 4032, 4352)).within(4096).widths == (3776, 4032, 4096)
+
+
+def tokens(rows: list[TrainingRow]) -> int:
+    return sum(map(len, rows))
+
+
+@given(lengths=lengths, ranks=st.integers(1, 9))
+def test_every_row_of_a_step_is_dealt_to_one_rank_and_no_rank_has_a_row_more_than_another(
+    lengths: list[int], ranks: int
+) -> None:
+    rows = rows_of(lengths)
+    shares = dealt(rows, ranks)
+    assert len(shares) == ranks
+    assert sorted(each.input_ids[0] for share in shares for each in share) == [each.input_ids[0] for each in rows]
+    assert max(map(tokens, shares)) - min(map(tokens, shares)) <= max(lengths)
+    assert dealt(rows, ranks) == shares
+
+
+def test_one_rank_gets_the_rows_as_they_come_and_some_of_many_get_none() -> None:
+    rows = rows_of([5, 90, 7])
+    assert dealt(rows, 1) == [rows]
+    assert dealt(rows, 5) == [[rows[1]], [rows[2]], [rows[0]], [], []]
+
+
+@pytest.mark.parametrize("ranks", [2, 4, 8])
+def test_ranks_get_about_as_many_tokens_of_genuine_lengths(ranks: int) -> None:
+    steps = [dealt(rows, ranks) for rows in step_rows(realistic(48 * 40), 48, 3, 0)]
+    slowest = sum(max(map(tokens, shares)) for shares in steps)
+    assert sum(tokens(share) for shares in steps for share in shares) / (ranks * slowest) > 0.97
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 8])
+def test_a_step_has_the_same_rows_on_any_number_of_ranks_within_any_budget(batching: Batching, ranks: int) -> None:
+    rows = realistic(100)
+    steps = step_rows(rows, 24, 7, 1)
+    for budget in (512, 1024, 4096, 16_384):
+        shares = [share for step in steps for share in dealt(step, ranks) if share]
+        cutting = Cutting(batching, 6, budget, few_widths(shares, max(budget, 1040)) if batching == "packed" else ())
+        cut = [[batch for share in dealt(step, ranks) for batch in cutting.cut(share)] for step in steps]
+        assert [numbers(batches) for batches in cut] == [sorted(each.input_ids[0] for each in step) for step in steps]
