@@ -17,7 +17,7 @@ help:  ## list the targets
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.11") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
-	@echo "Installing into $(VENV): 4 to 8 minutes the first time; the last 1 to 2 of them unpack what was downloaded"
+	@echo "Installing into $(VENV): 4 to 8 minutes the first time; the last 2 to 3 of them unpack what was downloaded"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 	  --constraint constraints.txt --editable '.[dev]' | $(INSTALL_STEPS)

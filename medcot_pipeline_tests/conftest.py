@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from medcot_pipeline_tests.support.chain_cache import CHAINS, cached_chain, project_key, sync
@@ -20,6 +21,10 @@ os.environ["PATH"] += f"{os.pathsep}/usr/sbin"  # where Debian keeps nginx, and 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A script's background jobs ignore Ctrl-C, and so would the servers that tests start and end by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test fails by the clock: two workers, and servers beside them, share the cores.
+hypothesis.settings.register_profile("shared cores", deadline=None)
+hypothesis.settings.load_profile("shared cores")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

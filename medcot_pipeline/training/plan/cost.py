@@ -29,8 +29,8 @@ REACHED_SHARE = {"unsloth": 0.53, "hf": 0.41}
 """Share of a device's matrix rate which training reaches, by engine, measured on an H100 that reaches 800 Tflop/s."""
 HOST_SECONDS_PER_LAYER = {"unsloth": 0.0078, "hf": 0.0103}
 """What starting one layer's kernels costs the host, forward and backward: the floor of a micro-batch's time."""
-TOGETHER_BYTES = 0.5 * GB
-"""What NCCL takes on each GPU; an estimate."""
+TOGETHER_BYTES = 0.8 * GB
+"""What NCCL takes on each GPU, measured on two H200."""
 SUM_RATE = 8e9
 """Bytes a second of gradients that ranks add up, over PCIe; an estimate, and less than NVLink reaches."""
 GRAPH_SHARE = 0.5

@@ -18,7 +18,7 @@ def test_a_variable_reaches_a_nested_section(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_null_unsets_what_the_profile_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_settings("demo").training.max_train_tokens == 7000
+    assert load_settings("demo").training.max_train_tokens == 6500
     monkeypatch.setenv("MEDCOT_TRAINING__MAX_TRAIN_TOKENS", "null")
     assert load_settings("demo").training.max_train_tokens is None
 
