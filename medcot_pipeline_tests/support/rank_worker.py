@@ -29,7 +29,8 @@ def start_ranks(
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "asked.json", {**asked, "ranks": ranks})
     command = [sys.executable, "-m", "medcot_pipeline_tests.support.rank_worker", str(folder / "asked.json")]
-    own = {"HOME": str(folder), "TMPDIR": str(folder)}
+    # Ranks do not look into the folder that they run in, where the tests lie, which are not installed.
+    own = {"HOME": str(folder), "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
     kept = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
     with (folder / "errors").open("w") as errors:
         return subprocess.Popen(
