@@ -23,6 +23,8 @@ ALL: list[Kill] = [
     ("checkpoint", 1, 1),
 ]
 
+pytestmark = pytest.mark.faults  # several trainings, each of processes that load PyTorch
+
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
