@@ -20,6 +20,7 @@ from medcot_pipeline.models.base import prepare_base_model
 from medcot_pipeline.settings import BaseModelSettings, TrackingSettings, TrainingSettings, load_settings
 from medcot_pipeline.support.progress import Say
 from medcot_pipeline.training import job
+from medcot_pipeline_tests.support.forward_passes import before_pass
 
 STEPS = 5
 ROWS_PER_STEP = 4
@@ -100,17 +101,8 @@ def arguments_of(
 
 def _kill_in_a_step(moment: str, victim: int, step: int) -> None:
     """Kill a rank before its forward pass, or while it waits in the sum for the others, which come later."""
-    import torch
 
-    count = 0
-
-    def hook(module: Any, given: Any) -> None:
-        nonlocal count
-        if type(module).__name__ != "Qwen2Model" or not module.training:
-            return
-        count += 1
-        if count != step:
-            return
+    def kill() -> None:
         if ranks_here().rank != victim:
             time.sleep(4.0 if moment == "sum" else 0.0)
         elif moment == "sum":
@@ -118,7 +110,7 @@ def _kill_in_a_step(moment: str, victim: int, step: int) -> None:
         else:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    torch.nn.modules.module.register_module_forward_pre_hook(hook)
+    before_pass(lambda number: number == step, kill)
 
 
 def _kill_when_a_file_is_written(process: int, step: int) -> None:

@@ -30,6 +30,7 @@ from medcot_pipeline.support.json_files import write_json
 from medcot_pipeline.training.engines import trainable_model
 from medcot_pipeline.training.plan.choose import plan_training
 from medcot_pipeline.training.rows import TrainingRow
+from medcot_pipeline_tests.support.forward_passes import before_pass, lose_numbers_of_pass
 
 SETTINGS: dict[str, Any] = {
     "engine": "hf",
@@ -47,33 +48,20 @@ def nothing() -> None:
 
 def memory_runs_out_once() -> None:
     """Let the second forward pass of the second rank find no memory."""
-    _at_forward_pass(lambda number: number == 2, _no_memory)
+    if ranks_here().rank == 1:
+        before_pass(lambda number: number == 2, _no_memory)
 
 
 def memory_never_suffices() -> None:
     """Let every forward pass of the second rank find no memory."""
-    _at_forward_pass(lambda number: True, _no_memory)
+    if ranks_here().rank == 1:
+        before_pass(lambda number: number > 0, _no_memory)
 
 
 def loss_is_lost() -> None:
     """Let the third forward pass of the second rank give no numbers."""
-    import torch
-
-    def spoil(output: Any) -> None:
-        output.last_hidden_state.fill_(float("nan"))
-
-    count = 0
-
-    def hook(module: Any, given: Any, output: Any) -> None:
-        nonlocal count
-        if _is_model_in_training(module):
-            count += 1
-            if count == 3:
-                with torch.no_grad():
-                    spoil(output)
-
     if ranks_here().rank == 1:
-        torch.nn.modules.module.register_module_forward_hook(hook)
+        lose_numbers_of_pass(3)
 
 
 def local_labels() -> None:
@@ -199,27 +187,6 @@ def fork(count: int, folder: Path, work: Callable[[], dict[str, Any]]) -> None:
     failed = [status for child in children if (status := os.waitpid(child, 0)[1])]
     if failed:
         sys.exit(f"{folder.name}: {len(failed)} of {count} ranks failed")
-
-
-def _at_forward_pass(when: Callable[[int], bool], then: Callable[[], None]) -> None:
-    """Do something on the second rank at some of its forward passes in training, which count from 1."""
-    import torch
-
-    count = 0
-
-    def hook(module: Any, given: Any) -> None:
-        nonlocal count
-        if _is_model_in_training(module):
-            count += 1
-            if when(count):
-                then()
-
-    if ranks_here().rank == 1:
-        torch.nn.modules.module.register_module_forward_pre_hook(hook)
-
-
-def _is_model_in_training(module: Any) -> bool:
-    return type(module).__name__ == "Qwen2Model" and module.training
 
 
 def _no_memory() -> None:

@@ -92,7 +92,7 @@ def convert_gguf(gguf: Path, out: Path, say: Say) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say(f"converting {gguf.name} to safetensors (about 25 s)")
+    say(f"converting {gguf.name} to safetensors (about 15 s)")
     with _read_once():
         loaded = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, trust_remote_code=False

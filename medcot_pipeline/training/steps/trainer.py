@@ -95,7 +95,6 @@ class MicroBatchSteps:
             self.passes.record(model, rows[0], self.cutting.widths)
             return self._accumulate(model, batches, labels(rows))
         except torch.OutOfMemoryError:
-            model.zero_grad()
             return None
 
     def _together(self, model: Any, loss: Any | None) -> Any | None:
