@@ -23,8 +23,6 @@ ALL: list[Kill] = [
     ("checkpoint", 1, 1),
 ]
 
-pytestmark = pytest.mark.faults  # several trainings, each of processes that load PyTorch
-
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,7 +53,7 @@ def published(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file()}
 
 
-@pytest.mark.parametrize("kills", [FEW, ALL], ids=["few", "all"])
+@pytest.mark.parametrize("kills", [FEW, pytest.param(ALL, marks=pytest.mark.faults)], ids=["few", "all"])
 def test_a_run_whose_ranks_are_killed_ends_with_the_adapter_of_an_uninterrupted_one(
     inputs: Path, tmp_path: Path, undisturbed: Path, kills: list[Kill]
 ) -> None:
